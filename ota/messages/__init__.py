@@ -1,0 +1,66 @@
+"""Topics and messages between a device and its fleet (MQTT 3.1.1, JSON).
+
+Open `topics.py` first (who may say what where), then `structs.py` (what is said), then `codec.py`
+(bytes to struct and back). `asyncapi.py` writes the public description from these structs.
+Nothing here opens a socket or reads a clock.
+"""
+
+from ota.messages.codec import MAX_MESSAGE_BYTES, decode, encode
+from ota.messages.fields import format_ts, new_id, parse_ts
+from ota.messages.structs import (
+    Ack,
+    Alarm,
+    BoxedObject,
+    CameraInfo,
+    Command,
+    Count,
+    Desired,
+    Event,
+    Health,
+    Info,
+    LiveFrame,
+    Message,
+    ModelInfo,
+    Occupancy,
+    Reply,
+    Reported,
+    ReportedError,
+    RuleInfo,
+    Status,
+    Target,
+    Update,
+)
+from ota.messages.topics import ROOT, Channel, Topic
+
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "ROOT",
+    "Ack",
+    "Alarm",
+    "BoxedObject",
+    "CameraInfo",
+    "Channel",
+    "Command",
+    "Count",
+    "Desired",
+    "Event",
+    "Health",
+    "Info",
+    "LiveFrame",
+    "Message",
+    "ModelInfo",
+    "Occupancy",
+    "Reply",
+    "Reported",
+    "ReportedError",
+    "RuleInfo",
+    "Status",
+    "Target",
+    "Topic",
+    "Update",
+    "decode",
+    "encode",
+    "format_ts",
+    "new_id",
+    "parse_ts",
+]

@@ -1,0 +1,57 @@
+"""Bytes to struct and back; refuses what is too large before it reads it.
+
+Which struct belongs to which channel is the one table here. Never raises anything but `BadMessage`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ota.errors import BadMessage
+from ota.messages import structs
+from ota.messages.structs import Message
+from ota.messages.topics import Channel
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+"""An event is under 350 bytes; a live frame of 300 boxes about 30 kB. More is hostile or broken."""
+
+STRUCTS: Final[dict[Channel, type[Message]]] = {
+    Channel.STATUS: structs.Status,
+    Channel.INFO: structs.Info,
+    Channel.HEALTH: structs.Health,
+    Channel.EVENT: structs.Event,
+    Channel.COUNT: structs.Count,
+    Channel.ALARM: structs.Alarm,
+    Channel.OCCUPANCY: structs.Occupancy,
+    Channel.FRAME: structs.LiveFrame,
+    Channel.UPDATE: structs.Update,
+    Channel.ACK: structs.Ack,
+    Channel.DESIRED: structs.Desired,
+    Channel.REPORTED: structs.Reported,
+    Channel.COMMAND: structs.Command,
+    Channel.REPLY: structs.Reply,
+}
+
+_ENCODER = msgspec.json.Encoder()
+_DECODERS = {channel: msgspec.json.Decoder(struct) for channel, struct in STRUCTS.items()}
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as UTF-8 JSON."""
+    return _ENCODER.encode(message)
+
+
+def decode(channel: Channel, payload: bytes) -> Message:
+    """Return the message of a channel.
+
+    Raises:
+        BadMessage: too large, not JSON, or not of the channel's schema.
+    """
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise BadMessage(channel, f"{len(payload)} bytes, more than {MAX_MESSAGE_BYTES}")
+    try:
+        return _DECODERS[channel].decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(channel, str(error)) from error

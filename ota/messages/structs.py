@@ -1,0 +1,297 @@
+"""What a device and its fleet say to each other, one struct a message.
+
+Unknown fields are ignored, so that an older reader survives a newer writer; a field that breaks its
+limits is refused. Units are in the names. No struct can carry a picture: the longest text is 200
+characters, and there is no field of bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ota.messages.fields import (
+    Box,
+    DeviceId,
+    MessageId,
+    Name,
+    Percent,
+    Point,
+    Seq,
+    ShortText,
+    Timestamp,
+    Unit,
+)
+
+Severity = Literal["low", "medium", "high"]
+DeviceState = Literal["starting", "online", "degraded", "safe", "stopped", "lost"]
+CameraState = Literal["ok", "lost", "ended"]
+ClockState = Literal["synced", "unsynced"]
+MAX_OBJECTS = 300
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """The envelope that every message shares; `v` is the schema's version.
+
+    Attributes:
+        id: UUIDv7 of this message; a repeat carries the same.
+        ts: the moment it speaks of (of the frame, where there is one), not of publishing.
+        clock: `unsynced` while the device's clock has not been set; absent otherwise.
+    """
+
+    id: MessageId
+    ts: Timestamp
+    clock: ClockState = "synced"
+
+
+class Durable(Message, frozen=True, kw_only=True):
+    """A message that is kept until the fleet has stored it.
+
+    Attributes:
+        seq: number per device, rising across reboots.
+        cam: the camera it is about.
+        hist: true when it was sent late, after the link had been away.
+    """
+
+    seq: Seq
+    cam: Name
+    hist: bool = False
+
+
+class BoxedObject(msgspec.Struct, frozen=True, omit_defaults=True, rename={"cls": "class"}):
+    """One tracked object: where and what, never who.
+
+    Attributes:
+        track: number of the track, unique on its camera since the device started.
+        cls: `class` on the wire, one of the model's labels.
+        conf: score of the detection in 0..1, two decimals.
+        box: left, top, right, bottom in 0..1, four decimals; the position is its bottom centre.
+    """
+
+    track: Annotated[int, Meta(ge=0)]
+    cls: Name
+    conf: Unit
+    box: Box
+
+
+class Event(Durable, frozen=True, kw_only=True):
+    """A rule that came true for a track, or an alarm's lasting trace.
+
+    Attributes:
+        kind: `zone-enter zone-exit line-cross dwell alarm-raised alarm-cleared`.
+        rule: name of the rule; the kind of the alarm for the two alarm kinds.
+        object: the object that made it true, absent for alarms.
+        direction: for `line-cross`: `in` or `out`, as the line is drawn (`in` is from its left to its right).
+        duration_s: for `dwell` and `zone-exit`: how long the object was inside.
+        sev: how soon a person should look.
+    """
+
+    kind: Name
+    rule: Name
+    sev: Severity = "low"
+    object: BoxedObject | None = None
+    direction: Literal["in", "out"] | None = None
+    duration_s: Annotated[float, Meta(ge=0)] | None = None
+
+
+class Count(Durable, frozen=True, kw_only=True, rename={"from_ts": "from", "to_ts": "to"}):
+    """A time bucket of a line or zone; a later one with the same (rule, bucket_s, from) replaces it.
+
+    Attributes:
+        bucket_s: 60 or 900.
+        from_ts: `from` on the wire, start of the bucket.
+        to_ts: `to` on the wire, end of what was counted; earlier than from + bucket_s while partial.
+        counts: class -> direction (`in`, `out`, `enter`, `exit`) -> how many.
+        partial: true when the device stopped before the bucket closed.
+    """
+
+    rule: Name
+    bucket_s: Literal[60, 900]
+    from_ts: Timestamp
+    to_ts: Timestamp
+    counts: dict[Name, dict[Name, Annotated[int, Meta(ge=0)]]]
+    partial: bool = False
+
+
+class Status(Message, frozen=True, kw_only=True):
+    """Whether the device lives; `lost` is its will.
+
+    Attributes:
+        state: where it stands.
+        session: id that pairs the birth and the death of one connection.
+        reason: why it is degraded or safe.
+    """
+
+    state: DeviceState
+    session: MessageId
+    reason: ShortText = ""
+
+
+class ModelInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The detector that runs."""
+
+    name: ShortText
+    version: ShortText
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    labels: list[Name] = []
+
+
+class RuleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rule as the console draws it: a zone's polygon or a line's two points."""
+
+    name: Name
+    kind: Literal["zone", "line"]
+    points: Annotated[list[Point], Meta(max_length=64)]
+
+
+class CameraInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One camera and what it was told to notice.
+
+    Attributes:
+        id: `cam0`, `cam1`, ...
+        driver: kind of the source (`street`, `file`, `rtsp`, ...); never its address or password.
+        width: of the looked-at frame, pixels.
+        height: of the looked-at frame, pixels.
+    """
+
+    id: Name
+    driver: Name
+    width: Annotated[int, Meta(ge=1)]
+    height: Annotated[int, Meta(ge=1)]
+    rules: Annotated[list[RuleInfo], Meta(max_length=64)] = []
+
+
+class Info(Message, frozen=True, kw_only=True):
+    """Birth certificate, retained."""
+
+    firmware: ShortText
+    board: ShortText
+    model: ModelInfo
+    cameras: Annotated[list[CameraInfo], Meta(max_length=8)]
+    site: ShortText = ""
+    timezone: ShortText = "UTC"
+    config_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    schema: Annotated[int, Meta(ge=1)] = 1
+
+
+class Health(Message, frozen=True, kw_only=True):
+    """How the device is; every 20 s and on change, at most 400 bytes.
+
+    Attributes:
+        fps: frames looked at (inferred or skipped by the motion gate) per second, all cameras together.
+        skipped_pct: share of the frames that the motion gate skipped.
+        infer_ms_p50: median of the interpreter's `invoke` over the last window.
+        outbox: durable messages not yet acknowledged.
+        dropped: frames that capture replaced by newer ones, since start.
+        cameras: camera -> state.
+    """
+
+    uptime_s: Annotated[float, Meta(ge=0)]
+    cpu_pct: Percent
+    mem_pct: Percent
+    disk_pct: Percent
+    fps: Annotated[float, Meta(ge=0)]
+    skipped_pct: Percent = 0.0
+    infer_ms_p50: Annotated[float, Meta(ge=0)] | None = None
+    infer_ms_p95: Annotated[float, Meta(ge=0)] | None = None
+    temp_c: Annotated[float, Meta(ge=-60, le=200)] | None = None
+    throttled: bool = False
+    outbox: Annotated[int, Meta(ge=0)] = 0
+    dropped: Annotated[int, Meta(ge=0)] = 0
+    cameras: Annotated[dict[Name, CameraState], Meta(max_length=8)] = {}
+
+
+class Alarm(Message, frozen=True, kw_only=True):
+    """A condition that stands; zero bytes on its topic clear it."""
+
+    kind: Literal["covered", "dark", "bright", "blurred", "moved", "frozen", "lost"]
+    detail: ShortText = ""
+
+
+class Occupancy(Message, frozen=True, kw_only=True):
+    """How many are in a zone now: class -> count."""
+
+    rule: Name
+    counts: dict[Name, Annotated[int, Meta(ge=0)]]
+
+
+class LiveFrame(Message, frozen=True, kw_only=True):
+    """Boxes of one frame while somebody looks: the live view without pixels; never stored."""
+
+    cam: Name
+    objects: Annotated[list[BoxedObject], Meta(max_length=MAX_OBJECTS)]
+
+
+class Ack(Message, frozen=True, kw_only=True):
+    """What the fleet has stored: inclusive ranges of `seq`."""
+
+    ranges: Annotated[list[tuple[Seq, Seq]], Meta(max_length=1000)]
+
+
+class Command(Message, frozen=True, kw_only=True):
+    """A request to a device; its name is in the topic, `id` makes it idempotent.
+
+    Attributes:
+        deadline: after this moment it must not be carried out.
+        args: for `live`: `cam` and `lease_s` (at most 30).
+    """
+
+    deadline: Timestamp
+    args: dict[Name, str | int | float | bool] = {}
+
+
+class Reply(Message, frozen=True, kw_only=True):
+    """The answer to a command; `request` is the command's id."""
+
+    request: MessageId
+    is_done: bool
+    reason: ShortText = ""
+
+
+class Target(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One release that a device should install (UPDATES.md)."""
+
+    path: ShortText
+    length: Annotated[int, Meta(ge=1)]
+    hashes: dict[Name, Annotated[str, Meta(max_length=128)]]
+    custom: dict[str, str | int | float | bool | list[str]] = {}
+
+
+class Desired(Message, frozen=True, kw_only=True):
+    """The director's document for one device (UPDATES.md); its signature travels around it."""
+
+    device: DeviceId
+    action: MessageId
+    seq: Seq
+    expires: Timestamp
+    targets: Annotated[list[Target], Meta(max_length=8)] = []
+    window: ShortText = ""
+    deadline: Timestamp | None = None
+    config: ShortText = ""
+
+
+class ReportedError(msgspec.Struct, frozen=True):
+    """What was refused, and where."""
+
+    path: ShortText
+    message: ShortText
+
+
+class Reported(Message, frozen=True, kw_only=True):
+    """What a device really runs."""
+
+    config_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
+    firmware: ShortText
+    model: ModelInfo
+    errors: Annotated[list[ReportedError], Meta(max_length=20)] = []
+
+
+class Update(Message, frozen=True, kw_only=True):
+    """Progress and outcome of the current action (states of UPDATES.md)."""
+
+    action: MessageId
+    state: Name
+    progress_pct: Percent = 0.0
+    reason: ShortText = ""
