@@ -1,0 +1,5 @@
+"""Cameras: drivers that yield frames, and the thread that keeps the newest of them.
+
+Read `frame.py`, `camera.py`, `sources.py`, `capture.py` in this order; each driver is one module beside
+them, and `street.py` is the simulated street. Nothing here looks into a frame.
+"""
