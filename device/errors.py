@@ -1,0 +1,89 @@
+"""What can go wrong on a device, split by who must act.
+
+Each error carries its facts as fields and says in its sentence what to do next. This module never
+catches, logs or retries anything.
+
+::
+
+    PehraDeviceError
+    ├── ConfigError        the operator: a key of the configuration is wrong
+    ├── ModelUnavailable   the operator: there is no such model, or this file is not one
+    ├── ModelRefused       the operator: a sound model that this device will not run
+    └── DiskFull           the environment: no space is left for what must not be lost
+        └── OutboxFull     ... and the outbox has reached its own limit
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class PehraDeviceError(Exception):
+    """The base of everything that the `device` room raises on purpose."""
+
+
+class ConfigError(PehraDeviceError):
+    """A configuration file is not what it must be.
+
+    Args:
+        file: The configuration file, or None when the value came from elsewhere (environment, command line).
+        line: Line in that file, from 1, or None where it is not known.
+        path: Dotted path of the key, such as ``camera.fps``; empty for the file as a whole.
+        reason: What is wrong and what would be right.
+    """
+
+    def __init__(self, file: Path | str | None, line: int | None, path: str, reason: str) -> None:
+        self.file = file
+        self.line = line
+        self.path = path
+        self.reason = reason
+        where = "" if file is None else f"{file}:{line}: " if line is not None else f"{file}: "
+        super().__init__(f"{where}{path}: {reason}" if path else f"{where}{reason}")
+
+
+class _ModelError(PehraDeviceError):
+    """A model, the reason, and the way out."""
+
+    def __init__(self, path: Path | str, reason: str, what_to_do: str) -> None:
+        self.path = path
+        self.reason = reason
+        self.what_to_do = what_to_do
+        super().__init__(f"model {path}: {reason}; {what_to_do}")
+
+
+class ModelUnavailable(_ModelError):
+    """There is no such model, or the file is not a detector that can be run.
+
+    Args:
+        path: The model as it was asked for.
+        reason: What is wrong with it.
+        what_to_do: The next step of the person who reads this.
+    """
+
+
+class ModelRefused(_ModelError):
+    """The model is sound, but a device will not run it (a float model, for example).
+
+    Args:
+        path: The model as it was asked for.
+        reason: Why it is refused.
+        what_to_do: The next step of the person who reads this.
+    """
+
+
+class DiskFull(PehraDeviceError):
+    """No space is left on the disk that holds the state.
+
+    Args:
+        path: The file or folder that could not be written.
+        reason: What was being written.
+    """
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}; free some space on that disk")
+
+
+class OutboxFull(DiskFull):
+    """The outbox has reached its limit and cannot take more."""
