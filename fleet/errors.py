@@ -1,0 +1,63 @@
+"""Errors of the fleet, by who must act.
+
+```
+FleetError
+├── SettingsError      operator: an argument or a variable of the environment is wrong
+├── AddressInUse       operator: the port is taken
+├── DatabaseUnusable   operator: the database cannot be opened or migrated
+├── NotFound           caller of the API: no such device
+├── BadQuery           caller of the API: a filter or a cursor makes no sense
+└── Refused            peer: a message that is kept out; `reason` is what it is counted under
+```
+"""
+
+from __future__ import annotations
+
+
+class FleetError(Exception):
+    """Something the fleet manager cannot go on with; the sentence says what to do."""
+
+
+class SettingsError(FleetError):
+    """A setting is wrong; nothing was started."""
+
+
+class AddressInUse(FleetError):
+    """Somebody else listens there."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on {host}:{port} ({reason}): choose another address with --host or --port, "
+            "or stop the program that holds it"
+        )
+        self.host = host
+        self.port = port
+
+
+class DatabaseUnusable(FleetError):
+    """The database cannot be opened, or its tables cannot be brought up to date."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"the database {url} cannot be used: {reason}; check --db (the folder must exist and be writable)"
+        )
+
+
+class NotFound(FleetError):
+    """What was asked for is not there."""
+
+
+class BadQuery(FleetError):
+    """A filter, a page or a cursor that makes no sense."""
+
+
+class Refused(FleetError):
+    """A message that is kept out.
+
+    Attributes:
+        reason: short word under which it is counted (`REASONS` in `fleet/reading.py`).
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason

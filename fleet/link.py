@@ -1,0 +1,132 @@
+"""Our connection to the broker: keeps it, subscribes to all devices, hands messages on.
+
+paho's own thread calls `on_message`; nothing here decodes or stores. The client id is fixed and the
+session persistent, so the broker queues QoS 1 messages while we are away; nothing depends on it,
+because devices send again what was not acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from fleet.settings import Settings
+from ota.messages import Channel, Message, Topic, encode
+from ota.messages.topics import AT_MOST_ONCE, FROM_FLEET
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_S: Final = 30
+RECONNECT_MAX_S: Final = 5
+CHANNELS: Final = tuple(channel for channel in Channel if channel not in FROM_FLEET)
+
+OnMessage = Callable[[str, bytes, bool], None]
+"""Called with topic, payload and whether the broker had kept it (retained)."""
+
+
+class Link:
+    """The one MQTT client of the fleet."""
+
+    def __init__(self, settings: Settings, on_message: OnMessage) -> None:
+        self._settings = settings
+        self._hand_on = on_message
+        self.up_since_s: float | None = None
+        """Monotonic seconds since when we hear devices; None while we do not."""
+        self._client = self._make_client()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether we are connected and the broker has granted our subscriptions."""
+        return self.up_since_s is not None
+
+    def start(self) -> None:
+        """Connect in the background; keeps trying when the broker is not there."""
+        self._client.connect_async(self._settings.mqtt_host, self._settings.mqtt_port, KEEPALIVE_S)
+        self._client.loop_start()
+
+    def stop(self, flush_s: float = 2.0) -> None:
+        """Let what was published go out (at most `flush_s`), then disconnect."""
+        deadline_s = time.monotonic() + flush_s
+        while self._client.want_write() and self._client.is_connected() and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        self._client.disconnect()
+        self._client.loop_stop()
+        self.up_since_s = None
+
+    def publish(self, topic: Topic, message: Message) -> bool:
+        """Send a message if the link is up; return whether it was handed to the network.
+
+        Not queued while the link is down: a late ack or command is worth nothing, devices ask again.
+        """
+        if not self._client.is_connected():
+            return False
+        info = self._client.publish(str(topic), encode(message), qos=topic.qos, retain=topic.is_retained)
+        return info.rc == paho.MQTT_ERR_SUCCESS
+
+    def _make_client(self) -> paho.Client:
+        settings = self._settings
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=settings.mqtt_client_id, clean_session=False
+        )
+        if settings.mqtt_username:
+            client.username_pw_set(settings.mqtt_username, settings.mqtt_password)
+        if settings.mqtt_ca:
+            client.tls_set(
+                str(settings.mqtt_ca),
+                str(settings.mqtt_cert) if settings.mqtt_cert else None,
+                str(settings.mqtt_key) if settings.mqtt_key else None,
+            )
+        client.reconnect_delay_set(min_delay=1, max_delay=RECONNECT_MAX_S)
+        client.max_inflight_messages_set(1000)
+        client.max_queued_messages_set(10_000)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(
+        self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            log.error(
+                "broker refuses us host=%s port=%d reason=%s: check PEHRA_MQTT_USERNAME and PEHRA_MQTT_PASSWORD",
+                self._settings.mqtt_host,
+                self._settings.mqtt_port,
+                reason,
+            )
+            return
+        client.subscribe([(Topic.filter(c), 0 if c in AT_MOST_ONCE else 1) for c in CHANNELS])
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        refused = [c for c, reason in zip(CHANNELS, reasons, strict=False) if reason.is_failure]
+        if refused:
+            log.error(
+                "subscription refused channels=%s: the broker's ACL must let us read pehra/v1/#",
+                ",".join(refused),
+            )
+            return
+        self.up_since_s = time.monotonic()
+        log.info("link up host=%s port=%d", self._settings.mqtt_host, self._settings.mqtt_port)
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if self.up_since_s is not None:
+            log.warning("link down reason=%s", reason)
+        self.up_since_s = None
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        self._hand_on(topic, message.payload, message.retain)

@@ -1,0 +1,151 @@
+"""What the fleet manager is told at start: one frozen value, from arguments and `PEHRA_*` variables.
+
+Reads the environment once, in `load_settings`; opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from fleet.errors import SettingsError
+
+DEFAULT_DATABASE_URL: Final = "sqlite:///pehra-fleet.db"
+LOCAL_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that `fleet` is told.
+
+    Attributes:
+        database_url: SQLAlchemy URL; `sqlite:///file.db` or `postgresql+psycopg://...`.
+        mqtt_host: the broker's name or address.
+        mqtt_port: the broker's port, 1..65535.
+        mqtt_username: empty for a broker that knows us by our certificate.
+        mqtt_password: never printed (`masked`).
+        mqtt_client_id: fixed, so that the broker keeps our session while we are away.
+        mqtt_ca: PEM file of the broker's authority; TLS is used when it is given.
+        mqtt_cert: PEM file of our certificate.
+        mqtt_key: PEM file of our key.
+        http_host: where API and console listen.
+        http_port: 1..65535.
+        offline_after_s: a device silent for longer is offline; the firmware sends health every 20 s.
+    """
+
+    database_url: str = DEFAULT_DATABASE_URL
+    mqtt_host: str = "127.0.0.1"
+    mqtt_port: int = 1883
+    mqtt_username: str = ""
+    mqtt_password: str = ""
+    mqtt_client_id: str = "pehra-fleet"
+    mqtt_ca: Path | None = None
+    mqtt_cert: Path | None = None
+    mqtt_key: Path | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = 8000
+    offline_after_s: float = 50.0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach API and console."""
+        return self.http_host in LOCAL_HOSTS
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the console."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.http_host, self.http_host)  # noqa: S104
+        return f"http://{host}:{self.http_port}"
+
+    def masked(self) -> dict[str, str]:
+        """Return the settings for printing, secrets hidden."""
+        shown = {name: str(getattr(self, name)) for name in self.__dataclass_fields__}
+        shown["mqtt_password"] = "***" if self.mqtt_password else ""
+        shown["database_url"] = make_url(self.database_url).render_as_string(hide_password=True)
+        return shown
+
+
+_VARIABLES: Final = {
+    "database_url": "PEHRA_DB",
+    "mqtt_host": "PEHRA_MQTT_HOST",
+    "mqtt_port": "PEHRA_MQTT_PORT",
+    "mqtt_username": "PEHRA_MQTT_USERNAME",
+    "mqtt_password": "PEHRA_MQTT_PASSWORD",
+    "mqtt_client_id": "PEHRA_MQTT_CLIENT_ID",
+    "mqtt_ca": "PEHRA_MQTT_CA",
+    "mqtt_cert": "PEHRA_MQTT_CERT",
+    "mqtt_key": "PEHRA_MQTT_KEY",
+    "http_host": "PEHRA_HTTP_HOST",
+    "http_port": "PEHRA_HTTP_PORT",
+    "offline_after_s": "PEHRA_OFFLINE_AFTER_S",
+}
+_PORTS: Final = ("mqtt_port", "http_port")
+_FILES: Final = ("mqtt_ca", "mqtt_cert", "mqtt_key")
+
+
+def load_settings(environment: Mapping[str, str], **arguments: Any) -> Settings:
+    """Return the settings; an argument that is not None wins over its variable.
+
+    Raises:
+        SettingsError: a value cannot be read, a file is not there, or a port is out of range.
+    """
+    given: dict[str, Any] = {
+        name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)
+    }
+    given |= {name: value for name, value in arguments.items() if value is not None}
+    for name in given:
+        given[name] = _converted(name, given[name])
+    settings = Settings(**given)
+    _check(settings)
+    return settings
+
+
+def parse_address(text: str, default_port: int) -> tuple[str, int]:
+    """Return host and port of `HOST`, `HOST:PORT` or `[V6]:PORT`.
+
+    Raises:
+        SettingsError: the port is not a number, or the host is empty.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, str(default_port)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdigit():
+        raise SettingsError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:1883")
+    return host, int(port)
+
+
+def _converted(name: str, value: Any) -> Any:
+    try:
+        if name in _PORTS:
+            return int(value)
+        if name in _FILES:
+            return Path(value)
+        return float(value) if name == "offline_after_s" else value
+    except ValueError as error:
+        raise SettingsError(f"{_VARIABLES[name]} or its argument: {value!r} is not a number") from error
+
+
+def _check(settings: Settings) -> None:
+    for name in _PORTS:
+        if not 1 <= getattr(settings, name) <= 65535:
+            raise SettingsError(f"{name} {getattr(settings, name)}: a port is 1 to 65535")
+    for name in _FILES:
+        file = getattr(settings, name)
+        if file is not None and not file.is_file():
+            raise SettingsError(f"{_VARIABLES[name]}: there is no file {file}")
+    if (settings.mqtt_cert is None) != (settings.mqtt_key is None):
+        raise SettingsError("PEHRA_MQTT_CERT and PEHRA_MQTT_KEY belong together: give both or none")
+    if settings.offline_after_s <= 0:
+        raise SettingsError("offline_after_s must be more than 0 seconds")
+    try:
+        make_url(settings.database_url)
+    except ArgumentError as error:
+        raise SettingsError(
+            f"--db {settings.database_url!r} is no database URL: write sqlite:///FILE or postgresql+psycopg://..."
+        ) from error

@@ -1,0 +1,71 @@
+"""Opens the database: brings its tables up to date and sets how durable a commit is.
+
+SQLite runs in WAL with `synchronous=FULL`: with NORMAL the last commits can vanish at a power cut
+(sqlite.org/pragma.html#pragma_synchronous), and they are already acknowledged to the devices.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from fleet.errors import DatabaseUnusable
+
+log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_MS: Final = 5000
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine whose tables are at the newest step.
+
+    Raises:
+        DatabaseUnusable: it cannot be opened, or a step failed.
+    """
+    shown = make_url(url).render_as_string(hide_password=True)
+    try:
+        engine = _create_engine(url)
+        _migrate(engine)
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise DatabaseUnusable(shown, reason) from error
+    log.info("database opened url=%s", shown)
+    return engine
+
+
+def alembic_config() -> Config:
+    """Return Alembic's configuration without an ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _create_engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, pool_size=10)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    event.listen(engine, "connect", _set_sqlite_pragmas)
+    return engine
+
+
+def _set_sqlite_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _migrate(engine: Engine) -> None:
+    config = alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,18 @@
+"""Alembic's entry: runs the steps on the connection that `open_database` hands over; never opens its own."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from fleet.store import tables
+
+assert tables.Device.metadata is SQLModel.metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=SQLModel.metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,293 @@
+"""Where ingest writes: one batch, one short transaction, and what may be acknowledged after it.
+
+Statements are SQLAlchemy Core, the same for SQLite and PostgreSQL. A repeat costs nothing, because
+(device, seq) is the key. Never commits on its own behalf: the caller's transaction does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import msgspec
+from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from fleet.reading import Received, believed_ms, to_ms
+from fleet.standing import Standing, after_message
+from fleet.store import tables
+from ota.messages import Alarm, Channel, Count, Event, Health, Info
+
+DEVICE = cast(Table, tables.Device.__table__)  # type: ignore[attr-defined]
+EVENT = cast(Table, tables.Event.__table__)  # type: ignore[attr-defined]
+COUNT = cast(Table, tables.Count.__table__)  # type: ignore[attr-defined]
+ALARM = cast(Table, tables.Alarm.__table__)  # type: ignore[attr-defined]
+
+Row = dict[str, Any]
+Key = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Stored:
+    """What one batch came to; true only once its transaction is committed.
+
+    Attributes:
+        acks: device -> every `seq` that is now durable (new, repeated or superseded).
+        events: rows of the events that are new.
+        duplicates: durable messages that were stored before.
+        clashes: (device, seq) that is stored under another id; not acknowledged.
+    """
+
+    acks: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    events: list[Row] = field(default_factory=list)
+    duplicates: int = 0
+    clashes: list[Key] = field(default_factory=list)
+
+
+def write_batch(connection: Connection, batch: Sequence[Received], now_ms: int) -> Stored:
+    """Write a batch inside the caller's transaction.
+
+    Args:
+        batch: in the order the broker gave them.
+        now_ms: Unix milliseconds that become `stored_ms`.
+    """
+    stored = Stored()
+    _write_events(connection, batch, now_ms, stored)
+    _write_counts(connection, batch, now_ms, stored)
+    _write_alarms(connection, batch, now_ms)
+    _write_devices(connection, batch, Counter(row["device"] for row in stored.events))
+    return stored
+
+
+def _write_events(connection: Connection, batch: Sequence[Received], now_ms: int, stored: Stored) -> None:
+    rows: dict[Key, Row] = {}
+    for item in batch:
+        if isinstance(item.message, Event):
+            row = _event_row(item, item.message, now_ms)
+            _keep_first(rows, (row["device"], row["seq"]), row, stored)
+    if not rows:
+        return
+    known = _known_ids(connection, EVENT, rows)
+    for key, row in rows.items():
+        if key not in known:
+            stored.events.append(row)
+            stored.acks[key[0]].append(key[1])
+        elif known[key] == row["id"]:
+            stored.duplicates += 1
+            stored.acks[key[0]].append(key[1])
+        else:
+            stored.clashes.append(key)
+    if stored.events:
+        connection.execute(_insert(connection, EVENT).on_conflict_do_nothing(), stored.events)
+
+
+def _keep_first(rows: dict[Key, Row], key: Key, row: Row, stored: Stored) -> None:
+    """Fold repeats inside one batch: the first wins, another id under its seq is a clash."""
+    first = rows.setdefault(key, row)
+    if first is row:
+        return
+    if first["id"] == row["id"]:
+        stored.duplicates += 1
+    else:
+        stored.clashes.append(key)
+
+
+def _known_ids(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Key, str]:
+    found = connection.execute(
+        select(table.c.device, table.c.seq, table.c.id).where(
+            tuple_(table.c.device, table.c.seq).in_(list(keys))
+        )
+    )
+    return {(device, seq): message_id for device, seq, message_id in found}
+
+
+def _write_counts(connection: Connection, batch: Sequence[Received], now_ms: int, stored: Stored) -> None:
+    rows = [
+        _count_row(item, item.message, now_ms) for item in batch if isinstance(item.message, Count)
+    ]
+    if not rows:
+        return
+    newest: dict[tuple[Any, ...], Row] = {}
+    clashes = set()
+    for row, seen in zip(rows, _seen_buckets(connection, rows), strict=True):
+        key = (row["device"], row["seq"])
+        before = newest.get(_bucket(row)) or seen
+        if before and before["seq"] == row["seq"] and before["id"] != row["id"]:
+            clashes.add(key)
+            continue
+        stored.acks[row["device"]].append(row["seq"])
+        if before is None or row["seq"] > before["seq"]:
+            newest[_bucket(row)] = row
+        else:
+            stored.duplicates += 1
+    stored.clashes.extend(clashes)
+    if newest:
+        _upsert_counts(connection, list(newest.values()))
+
+
+def _seen_buckets(connection: Connection, rows: list[Row]) -> list[Row | None]:
+    columns = [COUNT.c[name] for name in _BUCKET]
+    found = connection.execute(
+        select(*columns, COUNT.c.seq, COUNT.c.id).where(tuple_(*columns).in_({_bucket(row) for row in rows}))
+    ).mappings()
+    seen = {_bucket(row): dict(row) for row in found}
+    return [seen.get(_bucket(row)) for row in rows]
+
+
+def _upsert_counts(connection: Connection, rows: list[Row]) -> None:
+    insert = _insert(connection, COUNT)
+    changed = {c.name: insert.excluded[c.name] for c in COUNT.columns if c.name not in _BUCKET}
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=list(_BUCKET), set_=changed, where=insert.excluded.seq > COUNT.c.seq
+        ),
+        rows,
+    )
+
+
+def _write_alarms(connection: Connection, batch: Sequence[Received], now_ms: int) -> None:
+    """Apply raises and clears in order; the lasting trace of a clear (its event) clears as well."""
+    for item in batch:
+        topic, message = item.topic, item.message
+        if topic.channel is Channel.ALARM:
+            _drop_alarm(connection, item.topic.device, topic.camera, topic.name, None)
+            if isinstance(message, Alarm):
+                connection.execute(ALARM.insert(), [_alarm_row(item, message, now_ms)])
+        elif isinstance(message, Event) and message.kind == "alarm-cleared":
+            _drop_alarm(connection, topic.device, message.cam, message.rule, item.ts_ms)
+
+
+def _drop_alarm(connection: Connection, device: str, cam: str, kind: str, until_ms: int | None) -> None:
+    where = [ALARM.c.device == device, ALARM.c.cam == cam, ALARM.c.kind == kind]
+    if until_ms is not None:
+        where.append(ALARM.c.raised_ms <= until_ms)
+    connection.execute(delete(ALARM).where(*where))
+
+
+def _write_devices(connection: Connection, batch: Sequence[Received], new_events: Counter[str]) -> None:
+    names = {item.topic.device for item in batch}
+    before = _load_devices(connection, names)
+    missing = [_new_device(name, batch[0].received_ms) for name in names if name not in before]
+    if missing:
+        connection.execute(_insert(connection, DEVICE).on_conflict_do_nothing(), missing)
+    by_device: dict[str, list[Received]] = defaultdict(list)
+    for item in batch:
+        by_device[item.topic.device].append(item)
+    rows = [
+        _device_row(name, before.get(name) or _new_device(name, 0), items, new_events[name])
+        for name, items in by_device.items()
+    ]
+    connection.execute(_UPDATE_DEVICE, rows)
+
+
+def _load_devices(connection: Connection, names: set[str]) -> dict[str, Row]:
+    found = connection.execute(select(*(DEVICE.c[n] for n in _FOLDED)).where(DEVICE.c.id.in_(names)))
+    return {row["id"]: dict(row) for row in found.mappings()}
+
+
+def _device_row(name: str, before: Row, items: list[Received], new_events: int) -> Row:
+    row = dict(before)
+    standing = Standing(**{key: before[key] for key in _STANDING})
+    for item in items:
+        standing = after_message(standing, item.message, item.ts_ms, is_retained=item.is_retained)
+        if not item.is_retained:
+            row["last_seen_ms"] = max(row["last_seen_ms"], item.received_ms)
+        _note_description(row, item)
+    if before["is_online"] and not standing.is_online:
+        row["offline_ms"] = items[-1].received_ms
+    elif standing.is_online:
+        row["offline_ms"] = None
+    row["events_stored"] += new_events
+    row |= asdict(standing)
+    return {f"p_{key}": value for key, value in row.items()} | {"p_id": name}
+
+
+def _note_description(row: Row, item: Received) -> None:
+    message = item.message
+    if isinstance(message, Info) and (not item.is_retained or item.ts_ms >= row["info_ms"]):
+        row |= {"info": msgspec.to_builtins(message), "info_ms": item.ts_ms, "site": message.site}
+    elif isinstance(message, Health) and (not item.is_retained or item.ts_ms >= row["health_ms"]):
+        row |= {"health": msgspec.to_builtins(message), "health_ms": item.ts_ms}
+
+
+def _new_device(name: str, received_ms: int) -> Row:
+    return tables.Device(id=name, first_seen_ms=received_ms).model_dump()
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """Return an `insert` that knows `on conflict`: each database has its own."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)
+
+
+def _event_row(item: Received, event: Event, now_ms: int) -> Row:
+    seen = event.object
+    left, top, right, bottom = seen.box if seen else (None, None, None, None)
+    return {
+        "device": item.topic.device,
+        "seq": event.seq,
+        "id": event.id,
+        "cam": event.cam,
+        "kind": event.kind,
+        "rule": event.rule,
+        "sev": event.sev,
+        "track": seen.track if seen else None,
+        "cls": seen.cls if seen else None,
+        "conf": seen.conf if seen else None,
+        "box_left": left,
+        "box_top": top,
+        "box_right": right,
+        "box_bottom": bottom,
+        "direction": event.direction,
+        "duration_s": event.duration_s,
+        "is_hist": event.hist,
+        "is_clock_synced": event.clock == "synced",
+        "ts_ms": item.ts_ms,
+        "at_ms": believed_ms(item.ts_ms, item.received_ms),
+        "stored_ms": now_ms,
+    }
+
+
+def _count_row(item: Received, count: Count, now_ms: int) -> Row:
+    return {
+        "device": item.topic.device,
+        "cam": count.cam,
+        "rule": count.rule,
+        "bucket_s": count.bucket_s,
+        "from_ms": to_ms(count.from_ts),
+        "to_ms": to_ms(count.to_ts),
+        "seq": count.seq,
+        "id": count.id,
+        "counts": count.counts,
+        "is_partial": count.partial,
+        "ts_ms": item.ts_ms,
+        "stored_ms": now_ms,
+    }
+
+
+def _alarm_row(item: Received, alarm: Alarm, now_ms: int) -> Row:
+    return {
+        "device": item.topic.device,
+        "cam": item.topic.camera,
+        "kind": alarm.kind,
+        "id": alarm.id,
+        "detail": alarm.detail,
+        "raised_ms": item.ts_ms,
+        "stored_ms": now_ms,
+    }
+
+
+_BUCKET = ("device", "cam", "rule", "bucket_s", "from_ms")
+_STANDING = tuple(Standing.__dataclass_fields__)
+_FOLDED = tuple(column.name for column in DEVICE.columns)
+_UPDATE_DEVICE = (
+    update(DEVICE)
+    .where(DEVICE.c.id == bindparam("p_id"))
+    .values({name: bindparam(f"p_{name}", type_=DEVICE.c[name].type) for name in _FOLDED if name not in ("id", "first_seen_ms")})
+)
+
+
+def _bucket(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _BUCKET)
