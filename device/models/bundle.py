@@ -25,6 +25,8 @@ CARD_FILE = "model.toml"
 DECODERS = ("pehra-ltrb", "ssd-postprocess", "yolov8", "yolov5")
 """The output layouts that :mod:`device.models.decoders` reads."""
 
+Dtype = Literal["int8", "uint8", "float32"]
+
 TFLITE_MAGIC = b"TFL3"
 """File identifier of the TensorFlow Lite flatbuffer schema, at byte 4 (tensorflow/lite/schema/schema.fbs)."""
 
@@ -44,7 +46,7 @@ class InputCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     width: int
     height: int
-    dtype: Literal["int8", "uint8", "float32"]
+    dtype: Dtype
     scale: float = 0.0
     zero_point: int = 0
     colour: Literal["rgb", "bgr"] = "rgb"
@@ -187,7 +189,9 @@ def find_model(path_or_name: str | Path) -> Path:
 def _inside(folder: Path, asked: str | Path) -> Path:
     if (folder / MODEL_FILE).is_file():
         return folder / MODEL_FILE
-    raise ModelUnavailable(asked, f"the folder holds no {MODEL_FILE}", "name a bundle folder or a .tflite file")
+    raise ModelUnavailable(
+        asked, f"the folder holds no {MODEL_FILE}", "name a bundle folder or a .tflite file"
+    )
 
 
 def bundle_names() -> list[str]:
