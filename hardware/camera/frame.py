@@ -18,8 +18,8 @@ class Frame:
     """One captured image.
 
     Attributes:
-        pixels: uint8; `rgb`: (H, W, 3). `i420`: (H*3//2, W), planar Y, then U, then V (a quarter of the pixels
-            each), limited range BT.601 (what OpenCV calls I420 and libcamera YUV420 / Smpte170m).
+        pixels: uint8; `rgb`: (H, W, 3). `i420`: (H*3//2, W), planar Y, U, V (U and V half as wide and high),
+            limited range BT.601 (what OpenCV calls I420 and libcamera YUV420 / Smpte170m).
         layout: How `pixels` is to be read.
         width: Pixels across; even for `i420`.
         height: Pixels down; even for `i420`.
