@@ -1,1 +1,1 @@
-"""."""
+"""The front door: the `pehra` command line and the one-command demo. Open `cli.py` first."""

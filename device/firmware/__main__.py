@@ -1,0 +1,35 @@
+"""Runs one device: configuration, daemon, signals, exit code: `python -m device.firmware device.toml`."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from device.errors import PehraDeviceError
+from device.firmware.config import load_config
+from device.firmware.daemon import Daemon
+
+EXIT_OK = 0
+EXIT_CANNOT_START = 2
+
+
+def run_device(config_file: Path) -> int:
+    """Run until SIGTERM or SIGINT and return the exit code: 0, or 2 when it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    try:
+        daemon = Daemon(load_config(config_file))
+    except PehraDeviceError as error:
+        logging.getLogger(__name__).error("cannot start: %s", error)
+        return EXIT_CANNOT_START
+    daemon.run(stop)
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(run_device(Path(sys.argv[1] if len(sys.argv) > 1 else "/etc/pehra/device.toml")))

@@ -1,0 +1,124 @@
+"""One camera of the device: its capture, its pipeline, its alarm and its live view.
+
+Made from a section of the configuration. An eye whose camera is lost stays and waits; it never stops the
+others.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from hardware.camera.capture import Capture
+from hardware.camera.sources import open_camera
+
+from device.firmware.config import CameraSection, RuleSection
+from device.firmware.counts import Counts
+from device.firmware.motion import MotionGate, MotionSettings
+from device.firmware.outbox import Outbox
+from device.firmware.pipeline import Looker, Pipeline, counts_key
+from device.firmware.rules import LineRule, Rule, ZoneRule
+from device.firmware.tracker import Tracker
+from device.models.labels import CLASSES
+from ota.messages import CameraInfo, LiveFrame, RuleInfo, Topic
+
+_log = logging.getLogger(__name__)
+
+LIVE_INTERVAL_S = 0.2
+MAX_LEASE_S = 30.0
+
+
+@dataclass(slots=True)
+class Eye:
+    """One camera at work.
+
+    Attributes:
+        section: what it was told.
+        capture: its frames, newest first.
+        pipeline: its road.
+        lease_end_s: monotonic time until which somebody looks at the live view.
+        is_alarmed: whether the `lost` alarm stands.
+    """
+
+    section: CameraSection
+    capture: Capture
+    pipeline: Pipeline
+    lease_end_s: float = 0.0
+    is_alarmed: bool = False
+    _live_due_s: float = 0.0
+
+    def look(self, timeout_s: float) -> tuple[Topic, LiveFrame] | None:
+        """Take the newest frame down the road, if one comes in time.
+
+        Returns:
+            A message of the live view when somebody looks and one is due.
+        """
+        frame = self.capture.newest(timeout_s)
+        if frame is None:
+            return None
+        tracks = self.pipeline.step(frame)
+        now_s = time.monotonic()
+        if tracks is None or now_s >= self.lease_end_s or now_s < self._live_due_s:
+            return None
+        self._live_due_s = now_s + LIVE_INTERVAL_S
+        return self.pipeline.live(tracks, frame.utc_s)
+
+    def lease(self, lease_s: float) -> None:
+        """Send the live view for this long from now, at most `MAX_LEASE_S`."""
+        self.lease_end_s = time.monotonic() + min(max(0.0, lease_s), MAX_LEASE_S)
+
+    def info(self) -> CameraInfo:
+        """Return what the birth certificate says of this camera; never its address."""
+        section = self.section
+        rules = [RuleInfo(rule.name, rule.kind, rule.points) for rule in section.rule]
+        return CameraInfo(section.id, driver_name(section.source), section.width, section.height, rules)
+
+
+def make_eye(device: str, section: CameraSection, detector: Looker, outbox: Outbox) -> Eye:
+    """Build one camera's parts; nothing is opened until `capture.start`."""
+    motion = section.motion
+    pipeline = Pipeline(
+        device,
+        section.id,
+        gate=MotionGate(MotionSettings(motion.enabled, hold_s=motion.hold_s, max_skip_s=motion.max_skip_s)),
+        detector=detector,
+        tracker=Tracker(),
+        rules=[make_rule(rule) for rule in section.rule],
+        counts=Counts(tuple(rule.name for rule in section.rule), outbox.load(counts_key(section.id))),
+        outbox=outbox,
+    )
+    capture = Capture(
+        lambda: open_camera(
+            section.source,
+            width=section.width,
+            height=section.height,
+            fps=section.fps,
+            every_frame=section.every_frame,
+            loop=section.loop,
+        ),
+        every_frame=section.every_frame,
+    )
+    return Eye(section, capture, pipeline)
+
+
+def make_rule(section: RuleSection) -> Rule:
+    """Turn a checked section into the rule it describes."""
+    points = np.asarray(section.points, dtype=np.float64)
+    classes = frozenset(CLASSES.index(cls) for cls in section.classes)
+    if section.kind == "line":
+        return LineRule(section.name, points[0], points[1], classes, section.sev, is_event=section.events)
+    return ZoneRule(
+        section.name, points, classes, section.sev, dwell_s=section.dwell_s, is_event=section.events
+    )
+
+
+def driver_name(source: str) -> str:
+    """Return the kind of a source, as one word, without address or password."""
+    word = source.partition(":")[0].lower()
+    if source.startswith("/dev/video"):
+        return "webcam"
+    if "://" in source or word in {"street", "webcam", "picamera2"}:
+        return word
+    return "file"

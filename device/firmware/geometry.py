@@ -1,0 +1,132 @@
+"""Plane geometry on 0..1 picture coordinates: polygons, lines, boxes.
+
+Pure functions of arrays; y grows downwards. Nothing here knows of tracks or rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Points = npt.NDArray[np.float64]
+"""Shape (N, 2): x, y in 0..1."""
+Boxes = npt.NDArray[np.float32]
+"""Shape (N, 4): left, top, right, bottom in 0..1."""
+
+DEGENERATE = 1e-3
+"""A line shorter or a polygon smaller than this share of the picture cannot be meant."""
+
+
+def bottom_centres(boxes: Boxes) -> Points:
+    """Return where objects stand: the bottom centre of each box, shape (N, 2)."""
+    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2.0, boxes[:, 3]], axis=1).astype(np.float64)
+
+
+def inside_polygon(points: Points, polygon: Points) -> npt.NDArray[np.bool_]:
+    """Tell which points lie inside a polygon, by the even-odd rule.
+
+    Args:
+        points: shape (N, 2).
+        polygon: shape (K, 2), K >= 3, not closed.
+
+    Returns:
+        Shape (N,). Source: W. R. Franklin, PNPOLY (crossing number of a horizontal ray).
+    """
+    x, y = points[:, 0:1], points[:, 1:2]
+    ax, ay = polygon[:, 0], polygon[:, 1]
+    bx, by = np.roll(ax, -1), np.roll(ay, -1)
+    spans = (ay > y) != (by > y)
+    slope = np.where(by == ay, 1.0, by - ay)
+    crossing_x = (bx - ax) * (y - ay) / slope + ax
+    crossed: npt.NDArray[np.bool_] = np.count_nonzero(spans & (x < crossing_x), axis=1) % 2 == 1
+    return crossed
+
+
+def signed_distances(points: Points, start: Points, end: Points) -> npt.NDArray[np.float64]:
+    """Return each point's distance from the infinite line, > 0 on its right as seen on the screen.
+
+    Args:
+        points: shape (N, 2).
+        start: shape (2,), where the line begins.
+        end: shape (2,), where it ends; not equal to `start`.
+
+    Returns:
+        Shape (N,), in picture units.
+    """
+    direction = end - start
+    offset = points - start
+    cross = direction[0] * offset[:, 1] - direction[1] * offset[:, 0]
+    distances: npt.NDArray[np.float64] = cross / np.hypot(direction[0], direction[1])
+    return distances
+
+
+def segments_cross(a: Points, b: Points, c: Points, d: Points) -> bool:
+    """Tell whether segment a-b and segment c-d have a point in common (touching counts).
+
+    Each argument has shape (2,). Source: orientation test, Cormen et al., "Introduction to Algorithms",
+    section 33.1.
+    """
+    o1, o2 = _turn(a, b, c), _turn(a, b, d)
+    o3, o4 = _turn(c, d, a), _turn(c, d, b)
+    if ((o1 > 0) != (o2 > 0)) and ((o3 > 0) != (o4 > 0)) and o1 * o2 != 0 and o3 * o4 != 0:
+        return True
+    on_first = (o1 == 0 and _between(a, b, c)) or (o2 == 0 and _between(a, b, d))
+    on_second = (o3 == 0 and _between(c, d, a)) or (o4 == 0 and _between(c, d, b))
+    return on_first or on_second
+
+
+def polygon_fault(points: Sequence[tuple[float, float]]) -> str:
+    """Say what is wrong with a polygon, or return an empty string.
+
+    A good one has at least 3 corners, an area, and edges that meet only at its corners.
+    """
+    if len(points) < 3:
+        return f"a zone needs at least 3 points, this one has {len(points)}"
+    corners = np.asarray(points, dtype=np.float64)
+    x, y = corners[:, 0], corners[:, 1]
+    area = abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2.0
+    count = len(points)
+    for i in range(count):
+        for j in range(i + 2, count):
+            if i == 0 and j == count - 1:
+                continue
+            if segments_cross(corners[i], corners[(i + 1) % count], corners[j], corners[(j + 1) % count]):
+                return f"edge {i + 1} crosses edge {j + 1}: give the corners in order around the zone"
+    if area < DEGENERATE:
+        return "the zone has no area"
+    return ""
+
+
+def line_fault(points: Sequence[tuple[float, float]]) -> str:
+    """Say what is wrong with a line, or return an empty string."""
+    if len(points) != 2:
+        return f"a line needs exactly 2 points, this one has {len(points)}"
+    (ax, ay), (bx, by) = points
+    if (bx - ax) ** 2 + (by - ay) ** 2 < DEGENERATE**2:
+        return "both ends of the line are the same point"
+    return ""
+
+
+def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
+    """Return the intersection over union of every pair, shape (len(a), len(b)), in 0..1."""
+    left_top = np.maximum(a[:, None, :2], b[None, :, :2])
+    right_bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    size = np.clip(right_bottom - left_top, 0.0, None)
+    shared = size[..., 0] * size[..., 1]
+    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+    union = area_a[:, None] + area_b[None, :] - shared
+    ratio: npt.NDArray[np.float32] = np.divide(
+        shared, union, out=np.zeros_like(shared), where=union > 0.0, dtype=np.float32, casting="same_kind"
+    )
+    return ratio
+
+
+def _turn(a: Points, b: Points, c: Points) -> float:
+    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+
+
+def _between(a: Points, b: Points, c: Points) -> bool:
+    return bool(min(a[0], b[0]) <= c[0] <= max(a[0], b[0]) and min(a[1], b[1]) <= c[1] <= max(a[1], b[1]))

@@ -1,0 +1,86 @@
+"""How the device is: numbers from the board, the cameras and the outbox, as one message.
+
+Reads, never decides; the clock comes in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from hardware.board import temperature_c
+from ota.messages import Health, format_ts, new_id
+from ota.messages.structs import CameraState, ClockState
+
+BUILT_UTC_S = 1_767_225_600
+"""2026-01-01: a clock before this was never set (most boards wake in 1970 or at their last power cut)."""
+
+
+def clock_state(utc_s: float) -> ClockState:
+    """Tell whether the wall clock can be believed."""
+    return "synced" if utc_s >= BUILT_UTC_S else "unsynced"
+
+
+class Pace:
+    """Frames per second and inference times over the last window, for health and the summary."""
+
+    def __init__(self, window: int = 600) -> None:
+        self._invoke_ms: deque[float] = deque(maxlen=window)
+        self._frames = 0
+        self._skipped = 0
+        self._since_s = 0.0
+        self.fps = 0.0
+        self.skipped_pct = 0.0
+
+    def note_inference(self, invoke_ms: float) -> None:
+        """Remember one inference."""
+        self._invoke_ms.append(invoke_ms)
+
+    def measure(self, frames: int, skipped: int, mono_s: float) -> None:
+        """Compute the rates since the last call from running totals."""
+        elapsed_s = mono_s - self._since_s
+        if self._since_s and elapsed_s > 0:
+            new = frames - self._frames
+            self.fps = new / elapsed_s
+            self.skipped_pct = 100.0 * (skipped - self._skipped) / new if new else 0.0
+        self._frames, self._skipped, self._since_s = frames, skipped, mono_s
+
+    def invoke_ms(self, percentile: float) -> float | None:
+        """Return a percentile (0..100) of the interpreter's `invoke` in milliseconds, None without one."""
+        if not self._invoke_ms:
+            return None
+        return round(float(np.percentile(list(self._invoke_ms), percentile)), 2)
+
+
+def health_message(
+    *,
+    state: Path,
+    utc_s: float,
+    uptime_s: float,
+    pace: Pace,
+    outbox_depth: int,
+    frames_dropped: int,
+    cameras: dict[str, CameraState],
+) -> Health:
+    """Gather one health message; `state` is the folder whose disk is measured."""
+    temperature = temperature_c()
+    return Health(
+        id=new_id(),
+        ts=format_ts(utc_s),
+        clock=clock_state(utc_s),
+        uptime_s=round(uptime_s, 1),
+        cpu_pct=round(min(100.0, psutil.cpu_percent(interval=None)), 1),
+        mem_pct=round(psutil.virtual_memory().percent, 1),
+        disk_pct=round(psutil.disk_usage(str(state)).percent, 1),
+        fps=round(pace.fps, 2),
+        skipped_pct=round(min(100.0, max(0.0, pace.skipped_pct)), 1),
+        infer_ms_p50=pace.invoke_ms(50),
+        infer_ms_p95=pace.invoke_ms(95),
+        temp_c=None if temperature is None else round(temperature, 1),
+        outbox=outbox_depth,
+        dropped=frames_dropped,
+        cameras=cameras,
+    )

@@ -1,0 +1,336 @@
+"""The link to the fleet: paho over MQTT 3.1.1, TLS where configured, and the end-to-end acknowledgement.
+
+The broker's PUBACK is not storage, so a durable message is published again until the fleet's `ack` names
+it. The link never decides what is said and never blocks whoever speaks: with the broker away, what is
+durable waits in the outbox and the rest is not said.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from device.firmware.outbox import Outbox, Waiting
+from ota.errors import WireError
+from ota.messages import (
+    Ack,
+    Channel,
+    Command,
+    Message,
+    Reply,
+    Status,
+    Topic,
+    decode,
+    encode,
+    format_ts,
+    new_id,
+)
+from ota.messages.structs import DeviceState, Durable
+
+_log = logging.getLogger(__name__)
+
+WINDOW: Final = 200
+"""Durable messages that may be under way unacknowledged; more would only wait in the broker."""
+PUMP_S: Final = 0.25
+REPLAYED_AFTER_S: Final = 10.0
+REMEMBERED_COMMANDS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Where the broker is and how patient the link is.
+
+    Attributes:
+        host: name or address of the broker.
+        port: TCP port.
+        username: the device's id, where the broker wants a name and password.
+        password: with it.
+        ca: PEM file of the CA that signed the broker's certificate; turns TLS on.
+        cert: PEM file of the device's certificate chain, for mTLS.
+        key: PEM file of its key.
+        keepalive_s: the broker publishes the will after 1.5 times this silence.
+        resend_s: a message unacknowledged for this long is sent again; doubles each time.
+        max_resend_s: up to this.
+    """
+
+    host: str
+    port: int = 1883
+    username: str = ""
+    password: str = ""
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    keepalive_s: int = 20
+    resend_s: float = 30.0
+    max_resend_s: float = 600.0
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """When a message was last published, and how often."""
+
+    sent_s: float
+    tries: int = 1
+
+
+class Link:
+    """One device's connection. `start` makes the threads; `stop` says goodbye."""
+
+    def __init__(
+        self,
+        device: str,
+        settings: LinkSettings,
+        outbox: Outbox,
+        *,
+        on_birth: Callable[[], None],
+        on_command: Callable[[str, Command], str],
+    ) -> None:
+        """Prepare, without connecting.
+
+        Args:
+            device: id of this device.
+            settings: where and how.
+            outbox: what is durable.
+            on_birth: called in paho's thread after each connection; says everything that is retained.
+            on_command: does a command and returns why not, or an empty string.
+        """
+        self._device = device
+        self._settings = settings
+        self._outbox = outbox
+        self._on_birth = on_birth
+        self._on_command = on_command
+        self._lock = threading.Lock()
+        self._under_way: dict[int, _UnderWay] = {}
+        self._cursor = 0
+        self._done: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._pump = threading.Thread(target=self._run, name="link", daemon=True)
+        self._session = new_id()
+        self.bytes_sent = 0
+        self.is_connected = False
+        self._client = self._make_client()
+
+    def start(self) -> None:
+        """Begin to connect; a broker that is not there yet is tried again, up to once a minute."""
+        address = f"{self._settings.host}:{self._settings.port}"
+        _log.info("link starting broker=%s tls=%s", address, self._settings.ca is not None)
+        self._client.connect_async(
+            self._settings.host, self._settings.port, keepalive=self._settings.keepalive_s
+        )
+        self._client.loop_start()
+        self._pump.start()
+
+    def say(self, topic: Topic, message: Message) -> None:
+        """Publish something that is not durable; with the broker away it is not said."""
+        if self.is_connected:
+            self._publish(str(topic), encode(message), qos=topic.qos, is_retained=topic.is_retained)
+
+    def clear(self, topic: Topic) -> None:
+        """Publish zero bytes to a retained topic, so that the broker forgets it."""
+        if self.is_connected:
+            self._publish(str(topic), b"", qos=topic.qos, is_retained=True)
+
+    def say_status(self, state: DeviceState, reason: str = "") -> None:
+        """Publish the retained status of this connection."""
+        self.say(Topic(self._device, Channel.STATUS), self._status(state, reason))
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until the fleet has acknowledged everything; return whether it has."""
+        deadline_s = time.monotonic() + timeout_s
+        while self._outbox.depth and time.monotonic() < deadline_s and not self._stop.wait(0.05):
+            self._outbox.wake()
+        return self._outbox.depth == 0
+
+    def stop(self) -> None:
+        """Say `stopped`, disconnect in order (so that no will is published) and end the threads."""
+        self.say_status("stopped")
+        self._stop.set()
+        self._outbox.written.set()
+        if self._pump.is_alive():
+            self._pump.join(timeout=5.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _make_client(self) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=self._device, clean_session=True, protocol=mqtt.MQTTv311
+        )
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, self._settings.password)
+        if self._settings.ca is not None:
+            client.tls_set(
+                ca_certs=str(self._settings.ca),
+                certfile=str(self._settings.cert) if self._settings.cert else None,
+                keyfile=str(self._settings.key) if self._settings.key else None,
+                tls_version=ssl.PROTOCOL_TLS_CLIENT,
+            )
+        client.reconnect_delay_set(min_delay=1, max_delay=60)
+        client.on_connect = self._connected
+        client.on_connect_fail = self._not_connected
+        client.on_disconnect = self._disconnected
+        client.on_message = self._heard
+        self._set_will(client)
+        return client
+
+    def _set_will(self, client: mqtt.Client) -> None:
+        topic = Topic(self._device, Channel.STATUS)
+        client.will_set(str(topic), encode(self._status("lost")), qos=1, retain=True)
+
+    def _status(self, state: DeviceState, reason: str = "") -> Status:
+        return Status(
+            id=new_id(), ts=format_ts(time.time()), state=state, session=self._session, reason=reason
+        )
+
+    def _connected(
+        self,
+        client: mqtt.Client,
+        userdata: object,
+        flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        del userdata, flags, properties
+        if reason.is_failure:
+            _log.error(
+                "link refused by the broker reason=%r check username, password and certificate", str(reason)
+            )
+            return
+        for channel in (Channel.ACK, Channel.DESIRED, Channel.COMMAND):
+            client.subscribe(Topic.filter(channel, self._device), qos=1)
+        with self._lock:
+            self._under_way.clear()
+            self._cursor = 0
+            self.is_connected = True
+        _log.info("link up session=%s waiting=%d", self._session, self._outbox.depth)
+        self._on_birth()
+        self._outbox.written.set()
+
+    def _not_connected(self, client: mqtt.Client, userdata: object) -> None:
+        del client, userdata
+        _log.debug("link: broker not reachable host=%s port=%d", self._settings.host, self._settings.port)
+
+    def _disconnected(
+        self,
+        client: mqtt.Client,
+        userdata: object,
+        flags: mqtt.DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        del userdata, flags, properties
+        was_connected, self.is_connected = self.is_connected, False
+        # A will left over from this connection must not speak for the next one.
+        self._session = new_id()
+        self._set_will(client)
+        if was_connected and not self._stop.is_set():
+            _log.warning("link down reason=%r durable messages wait in the outbox", str(reason))
+
+    def _heard(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
+        del client, userdata
+        try:
+            topic = Topic.parse(message.topic)
+            heard = decode(topic.channel, bytes(message.payload)) if message.payload else None
+        except WireError as error:
+            _log.warning("link ignored a message error=%r", str(error))
+            return
+        if isinstance(heard, Ack):
+            self._acknowledged(heard)
+        elif isinstance(heard, Command):
+            self._commanded(topic.name, heard)
+
+    def _acknowledged(self, ack: Ack) -> None:
+        with self._lock:
+            for first, last in ack.ranges:
+                for seq in [seq for seq in self._under_way if first <= seq <= last]:
+                    del self._under_way[seq]
+        self._outbox.acknowledge(ack.ranges)
+        self._outbox.written.set()
+
+    def _commanded(self, name: str, command: Command) -> None:
+        if command.deadline < format_ts(time.time()):
+            reason = "the deadline has passed"
+        elif command.id in self._done:
+            reason = self._done[command.id]
+        else:
+            reason = self._on_command(name, command)
+            self._done[command.id] = reason
+            while len(self._done) > REMEMBERED_COMMANDS:
+                del self._done[next(iter(self._done))]
+        reply = Reply(
+            id=new_id(), ts=format_ts(time.time()), request=command.id, is_done=not reason, reason=reason
+        )
+        self.say(Topic(self._device, Channel.REPLY, name=name), reply)
+
+    def _run(self) -> None:
+        """Publish what waits: new messages at once, unacknowledged ones again after a while."""
+        while not self._stop.is_set():
+            self._outbox.written.wait(PUMP_S)
+            self._outbox.written.clear()
+            if self.is_connected:
+                self._send_new()
+                self._send_again()
+
+    def _send_new(self) -> None:
+        with self._lock:
+            room, cursor = WINDOW - len(self._under_way), self._cursor
+        for waiting in self._outbox.after(cursor, max(0, room)):
+            with self._lock:
+                if not self.is_connected or self._cursor > waiting.seq:
+                    return
+                self._cursor = waiting.seq
+                self._under_way[waiting.seq] = _UnderWay(time.monotonic())
+            self._send(waiting)
+
+    def _send_again(self) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            due = [seq for seq, way in self._under_way.items() if now_s - way.sent_s >= self._patience_s(way)]
+        if not due:
+            return
+        waiting = self._outbox.these(due)
+        with self._lock:
+            for gone in set(due) - {entry.seq for entry in waiting}:
+                self._under_way.pop(gone, None)
+            for entry in waiting:
+                if entry.seq in self._under_way:
+                    way = self._under_way[entry.seq]
+                    way.sent_s, way.tries = now_s, way.tries + 1
+        for entry in waiting:
+            self._send(entry)
+
+    def _patience_s(self, way: _UnderWay) -> float:
+        doubled = self._settings.resend_s * 2.0 ** min(way.tries - 1, 10)
+        return min(doubled, self._settings.max_resend_s) * random.uniform(1.0, 1.1)  # noqa: S311 (spreads load)
+
+    def _send(self, waiting: Waiting) -> None:
+        topic = Topic.parse(waiting.topic)
+        payload = waiting.payload
+        if time.time() - waiting.made_s > REPLAYED_AFTER_S:
+            message = decode(topic.channel, payload)
+            assert isinstance(message, Durable)
+            payload = encode(msgspec.structs.replace(message, hist=True))
+        self._publish(waiting.topic, payload, qos=topic.qos, is_retained=False)
+
+    def _publish(self, topic: str, payload: bytes, *, qos: int, is_retained: bool) -> None:
+        self._client.publish(topic, payload, qos=qos, retain=is_retained)
+        self.bytes_sent += packet_bytes(topic, payload, qos)
+
+
+def packet_bytes(topic: str, payload: bytes, qos: int) -> int:
+    """Return the size of one PUBLISH packet in bytes (MQTT 3.1.1, sections 2.2 and 3.3), TCP/IP aside."""
+    rest = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
+    length_field = 1 + (rest > 127) + (rest > 16_383) + (rest > 2_097_151)
+    return 1 + length_field + rest

@@ -1,0 +1,58 @@
+"""The `pehra` command: a table of contents of what it can do.
+
+Each part says which extra it needs when that is not installed; nothing heavy is imported for `--help`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pehra.commands.demo import demo
+from pehra.commands.detect import detect
+from pehra.commands.device import device_app
+from pehra.commands.fleet import fleet_app
+from pehra.commands.models import models_app
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Pehra: the cameras watch, so that people need not. Start with: pehra demo",
+)
+app.command()(demo)
+app.command()(detect)
+app.add_typer(device_app, name="device")
+app.add_typer(models_app, name="models")
+app.add_typer(fleet_app, name="fleet")
+
+EXTRAS = {
+    "ai_edge_litert": "device",
+    "alembic": "fleet",
+    "amqtt": "fleet",
+    "av": "device",
+    "cv2": "device",
+    "fastapi": "fleet",
+    "lap": "device",
+    "nicegui": "fleet",
+    "numpy": "device",
+    "paho": "device",
+    "psutil": "device",
+    "sqlmodel": "fleet",
+    "tensorflow": "train",
+    "torch": "train",
+    "uvicorn": "fleet",
+}
+
+
+def main() -> None:
+    """Run the command line; a library that is not installed is named with the extra that brings it."""
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f"This needs the library {error.name}: pip install 'pehra[{extra}]'", file=sys.stderr)
+        sys.exit(2)
