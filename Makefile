@@ -1,0 +1,61 @@
+# Pehra. `make help` lists what there is. Nothing is needed but Python 3.11+, git and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench docs lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run ## Cameras, fleet manager and console on this machine. ARGS="--help" tells more
+	@$(BIN)/pehra demo $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests. ARGS="-k outbox" picks some
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## Format, lint, types and the direction of the rooms
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Measure against named peers; the table goes to docs/benchmarks.md by hand
+	$(BIN)/python -m tests.bench $(ARGS)
+
+docs: $(VENV)/.dev ## Write the generated documents anew (docs/asyncapi.yaml)
+	$(BIN)/python -m ota.messages.asyncapi > docs/asyncapi.yaml
+
+LOCK := uv pip compile pyproject.toml requirements/build.in -c requirements/constraints.txt --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
+
+lock: ## Write the locks anew (needs uv)
+	$(LOCK) --extra device --extra fleet --extra dev -o requirements/dev.lock
+	$(LOCK) --extra device --extra fleet -c requirements/dev.lock -o requirements/run.lock
+	$(LOCK) --extra device -c requirements/dev.lock -o requirements/device.lock
+	$(LOCK) --extra fleet -c requirements/dev.lock -o requirements/fleet.lock
+
+clean: ## Remove the environment and what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Pehra needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
+	@echo "Installing Pehra into $(VENV) (once)..."
+	$(PIP) install --require-hashes -r requirements/run.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	$(PIP) install --require-hashes -r requirements/dev.lock
+	@touch $@
