@@ -1,0 +1,114 @@
+"""Pictures made into training examples: mosaic, scale, flip, colour; pure functions."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from device.models.training.pictures import Picture, parse_no_rows
+
+_GREY = 114
+_LEAST_SIDE_PX = 3.0
+_LEAST_VISIBLE_SHARE = 0.3
+
+
+def letterbox(picture: Picture, size: int) -> Picture:
+    """The whole picture, centred on a grey square of `size` pixels."""
+    height, width = picture.pixels.shape[:2]
+    scale = size / max(height, width)
+    shift = ((size - width * scale) // 2, (size - height * scale) // 2)
+    return _place([(picture, scale, shift, (0, 0, size, size))], size)
+
+
+def mosaic(pictures: list[Picture], size: int, rng: np.random.Generator) -> Picture:
+    """Four pictures around a point, each scaled at random (Bochkovskiy et al. 2020, arXiv:2004.10934)."""
+    x, y = (int(size * v) for v in rng.uniform(0.3, 0.7, 2))
+    regions = ((0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size))
+    placed = []
+    for picture, (left, top, right, bottom) in zip(pictures, regions, strict=True):
+        height, width = picture.pixels.shape[:2]
+        scale = size * float(rng.uniform(0.45, 1.15)) / max(height, width)
+        # The corner that touches the point stays whole; the far side may be cut.
+        shift_x = right - width * scale if left == 0 else left
+        shift_y = bottom - height * scale if top == 0 else top
+        placed.append((picture, scale, (shift_x, shift_y), (left, top, right, bottom)))
+    return _place(placed, size)
+
+
+def scaled(picture: Picture, size: int, rng: np.random.Generator) -> Picture:
+    """One picture, larger or smaller than its letterbox and shifted at random."""
+    height, width = picture.pixels.shape[:2]
+    scale = size * float(rng.uniform(0.6, 1.5)) / max(height, width)
+    free_x, free_y = size - width * scale, size - height * scale
+    shift = (free_x * float(rng.uniform(0, 1)), free_y * float(rng.uniform(0, 1)))
+    return _place([(picture, scale, shift, (0, 0, size, size))], size)
+
+
+def flipped(picture: Picture) -> Picture:
+    """Left and right exchanged."""
+    boxes = picture.boxes.copy()
+    boxes[:, 0], boxes[:, 2] = 1 - picture.boxes[:, 2], 1 - picture.boxes[:, 0]
+    return Picture(np.ascontiguousarray(picture.pixels[:, ::-1]), picture.classes, boxes)
+
+
+def recoloured(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other light: hue, saturation and brightness shifted; now and then grey, dark, blurred or noisy."""
+    hue, saturation, value = rng.uniform(-1, 1, 3) * (0.015, 0.6, 0.4) + (0, 1, 1)
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    ramp = np.arange(256)
+    if rng.random() < 0.12:  # dusk and night
+        value *= rng.uniform(0.25, 0.7)
+    tables = ((ramp + hue * 180) % 180, (ramp * saturation).clip(0, 255), (ramp * value).clip(0, 255))
+    channels = [cv2.LUT(c, t.astype(np.uint8)) for c, t in zip(cv2.split(hsv), tables, strict=True)]
+    pixels = cv2.cvtColor(cv2.merge(channels), cv2.COLOR_HSV2RGB)
+    chance = rng.random()
+    if chance < 0.04:
+        pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    elif chance < 0.10:
+        pixels = cv2.GaussianBlur(pixels, (3, 3), 0)
+    elif chance < 0.16:
+        noise = rng.normal(0, rng.uniform(3, 12), pixels.shape)
+        pixels = (pixels + noise).clip(0, 255).astype(np.uint8)
+    return pixels
+
+
+_Placement = tuple[Picture, float, tuple[float, float], tuple[int, int, int, int]]
+
+
+def _place(placements: list[_Placement], size: int) -> Picture:
+    canvas = np.full((size, size, 3), _GREY, np.uint8)
+    classes, boxes = [], []
+    for picture, scale, (shift_x, shift_y), (left, top, right, bottom) in placements:
+        move = np.array([[scale, 0, shift_x - left], [0, scale, shift_y - top]], np.float32)
+        # warpAffine puts pixel centres on whole numbers; ours lie on halves.
+        move[:, 2] += 0.5 * scale - 0.5
+        cv2.warpAffine(
+            picture.pixels,
+            move,
+            (right - left, bottom - top),
+            dst=canvas[top:bottom, left:right],
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(_GREY, _GREY, _GREY),
+        )
+        found = _visible(picture, scale, (shift_x, shift_y), (left, top, right, bottom))
+        classes.append(found[0])
+        boxes.append(found[1])
+    return Picture(canvas, np.concatenate(classes), np.concatenate(boxes) / np.float32(size))
+
+
+def _visible(
+    picture: Picture, scale: float, shift: tuple[float, float], region: tuple[int, int, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    if not len(picture.boxes):
+        return parse_no_rows()
+    height, width = picture.pixels.shape[:2]
+    whole = picture.boxes * np.array([width, height] * 2, np.float32) * scale + np.array(
+        shift * 2, np.float32
+    )
+    low, high = np.array(region[:2] * 2), np.array(region[2:] * 2)
+    cut = whole.clip(low, high).astype(np.float32)
+    size_whole, size_cut = whole[:, 2:] - whole[:, :2], cut[:, 2:] - cut[:, :2]
+    share = size_cut.prod(1) / np.maximum(size_whole.prod(1), 1e-6)
+    keep = (size_cut.min(1) >= _LEAST_SIDE_PX) & (share >= _LEAST_VISIBLE_SHARE)
+    return picture.classes[keep], cut[keep]

@@ -1,0 +1,100 @@
+"""From a checkpoint to a bundle folder: convert to int8, measure, write the card. Open `export` below.
+
+It never trains. What it writes on the card it has measured on the very file that it writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from device.models.bundle import CARD_FILE, MODEL_FILE, Golden, load_bundle
+from device.models.training.errors import DataMissing, ExportError
+from device.models.training.pictures import Picture, load_source
+from device.models.training.recipe import Recipe, load_recipe
+from device.models.training.train import require_extra
+
+_log = logging.getLogger(__name__)
+_CALIBRATION_PICTURES = 200
+_SMOKE_PICTURES = 12
+_MOST_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    calibration: list[Picture]
+    valid: dict[str, list[Picture]]
+
+
+def export(checkpoint: Path, *, recipe: Path, data: Path, out: Path, smoke: bool = False) -> Path:
+    """Make a bundle of a checkpoint's averaged weights and return its folder.
+
+    Args:
+        checkpoint: written by `train`.
+        recipe: the recipe it was trained by.
+        data: folder that the recipe's folders are relative to.
+        out: bundle folder; its `model.tflite` and `model.toml` are replaced.
+        smoke: calibrate and measure on a few pictures only.
+
+    Raises:
+        TrainingError: with what to do next; see `errors.py`.
+    """
+    chosen = load_recipe(recipe)
+    require_extra("torch", "tensorflow", "pycocotools")
+    if not data.is_dir():
+        raise DataMissing(data, "is not a folder")
+
+    from device.models.training.card import make_card, write_card
+    from device.models.training.checkpoint import load_checkpoint, network_of
+    from device.models.training.convert import to_int8
+    from device.models.training.measured import measured_on_card
+
+    state = load_checkpoint(checkpoint, chosen)
+    network = network_of(state, chosen)
+    sets = _load_sets(chosen, data, smoke=smoke)
+    content = to_int8(network, chosen.size, sets.calibration)
+    if len(content) > _MOST_BYTES:
+        raise ExportError(f"the file has {len(content)} bytes, over {_MOST_BYTES}: choose a narrower network")
+    card = make_card(
+        chosen,
+        sha256=hashlib.sha256(content).hexdigest(),
+        recipe_name=recipe.name,
+        trained_at=datetime.now(UTC).date().isoformat(),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch)
+        (made / MODEL_FILE).write_bytes(content)
+        write_card(card, made / CARD_FILE)
+        measured = measured_on_card(network, load_bundle(made), sets.valid)
+        measured["trained_minutes"] = round(state.trained_s / 60, 1)
+        golden: list[Golden] = []
+        write_card(msgspec.structs.replace(card, measured=measured, golden=golden), made / CARD_FILE)
+        load_bundle(made)
+        _put(made, out)
+    _log.info("bundle=%s bytes=%d measured=%s", out, len(content), measured)
+    return out
+
+
+def _load_sets(recipe: Recipe, data: Path, *, smoke: bool) -> _Sets:
+    each = max(1, (_SMOKE_PICTURES if smoke else _CALIBRATION_PICTURES) // len(recipe.train))
+    limit = _SMOKE_PICTURES if smoke else 0
+    return _Sets(
+        calibration=[p for s in recipe.train for p in load_source(s, data, recipe.labels, limit=each)],
+        valid={s.name: load_source(s, data, recipe.labels, limit=limit) for s in recipe.valid},
+    )
+
+
+def _put(made: Path, out: Path) -> None:
+    """Replace the files of a bundle folder, each whole; the card last, as its sha256 guards the pair."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (MODEL_FILE, CARD_FILE):
+        new = out / f"{name}.new"
+        shutil.copyfile(made / name, new)
+        new.replace(out / name)

@@ -1,0 +1,152 @@
+"""The recipe of a training run: one TOML file, read once, checked, then passed as an argument.
+
+It decides what is trained on what and for how long. It never touches pictures or weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from device.models.training.errors import RecipeError
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Pictures of one origin.
+
+    Attributes:
+        name: how reports call it.
+        kind: `yolo` = a folder with images/ and labels/; `simulated` = frames of the simulated street.
+        share: how often a training picture comes from here, relative to the other sources' shares.
+        folder: of a yolo source, relative to the data folder.
+        classes: names of a yolo source's class numbers, in their order.
+        seeds: of a simulated source, first (included) and last (excluded) seed.
+        frames_per_seed: of a simulated source.
+        frame_every_s: of a simulated source, seconds of the scene between two frames.
+        frame_width: of a simulated source, pixels.
+        frame_height: of a simulated source, pixels.
+    """
+
+    name: str
+    kind: Literal["yolo", "simulated"]
+    share: float = 1.0
+    folder: str = ""
+    classes: tuple[str, ...] = ()
+    seeds: tuple[int, int] = (0, 0)
+    frames_per_seed: int = 0
+    frame_every_s: float = 1.5
+    frame_width: int = 640
+    frame_height: int = 360
+
+
+class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """AdamW with a linear warm-up and a cosine over the run's time."""
+
+    learning_rate: float = 2e-3
+    backbone_factor: float = 0.5
+    weight_decay: float = 0.02
+    warmup_steps: int = 150
+    ema_decay: float = 0.998
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What changes over the run; `sizes` are pairs (until this share of the time, side in pixels)."""
+
+    sizes: tuple[tuple[float, int], ...]
+    mosaic_until: float = 0.8
+
+    def size_at(self, progress: float) -> int:
+        """Side of the training pictures in pixels at `progress` in 0..1 of the run."""
+        return next((size for until, size in self.sizes if progress < until), self.sizes[-1][1])
+
+
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the detector starts with: least score, and IoU above which a weaker box is dropped."""
+
+    conf: float = 0.25
+    iou: float = 0.6
+
+
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the card tells about origins and limits, in sentences."""
+
+    trained_on: tuple[str, ...]
+    initialised_from: str
+    intended_use: str
+    not_for: str
+    known_failures: tuple[str, ...] = ()
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole recipe; see the fields' own classes.
+
+    Attributes:
+        labels: names of the model's outputs, in their order.
+        size: side of the exported model's input in pixels, a multiple of 32.
+        neck_channels: width of the feature pyramid and the heads.
+        backbone: quantised MobileNet file to start from, relative to the data folder; empty = random.
+        minutes: time of training, not counting loading and evaluation.
+    """
+
+    name: str
+    version: str
+    description: str
+    licence: str
+    labels: tuple[str, ...]
+    size: int
+    neck_channels: int
+    backbone: str
+    minutes: float
+    batch: int
+    seed: int
+    optimiser: Optimiser
+    schedule: Schedule
+    thresholds: Thresholds
+    provenance: Provenance
+    train: tuple[Source, ...]
+    valid: tuple[Source, ...]
+
+    def fingerprint(self) -> str:
+        """What must be equal for a checkpoint to fit: name, labels and shape of the network."""
+        return f"{self.name} {','.join(self.labels)} neck={self.neck_channels}"
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        RecipeError: the file is absent, is no TOML, has unknown or missing keys, or contradicts itself.
+    """
+    try:
+        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except OSError as error:
+        raise RecipeError(path, f"cannot be read ({error.strerror}); name an existing .toml file") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(path, str(error)) from error
+    fault = _fault(recipe)
+    if fault:
+        raise RecipeError(path, fault)
+    return recipe
+
+
+def _fault(recipe: Recipe) -> str:
+    sides = [recipe.size, *(side for _, side in recipe.schedule.sizes)]
+    if not recipe.labels or len(set(recipe.labels)) != len(recipe.labels):
+        return "labels must be named, each once"
+    if len(sides) == 1 or any(side <= 0 or side % 32 for side in sides):
+        return f"size and schedule.sizes must be multiples of 32, got {sides}"
+    if recipe.minutes <= 0 or recipe.batch < 1 or recipe.neck_channels < 8:
+        return "minutes, batch and neck_channels must be positive (neck_channels at least 8)"
+    if not recipe.train or sum(source.share for source in recipe.train) <= 0:
+        return "at least one [[train]] source with a share above 0 is needed"
+    return next(filter(None, (_source_fault(s) for s in (*recipe.train, *recipe.valid))), "")
+
+
+def _source_fault(source: Source) -> str:
+    if source.kind == "yolo" and not (source.folder and source.classes):
+        return f"source {source.name}: a yolo source needs folder and classes"
+    if source.kind == "simulated" and (source.seeds[1] <= source.seeds[0] or source.frames_per_seed < 1):
+        return f"source {source.name}: a simulated source needs seeds = [first, last) and frames_per_seed"
+    return ""

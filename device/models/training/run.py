@@ -1,0 +1,213 @@
+"""One training run: network, optimiser, moving average and the loop over batches; saves each minute."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from device.models.training.augment import letterbox
+from device.models.training.backbone import initialise_backbone
+from device.models.training.batches import Batch, BatchMaker, Wish, stack
+from device.models.training.checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
+from device.models.training.evaluate import Accuracy, measure
+from device.models.training.loss import Truth, loss
+from device.models.training.network import Network, cells
+from device.models.training.pictures import Picture
+from device.models.training.predict import float_detector
+from device.models.training.recipe import Recipe
+
+_log = logging.getLogger(__name__)
+_SAVE_EVERY_S = 60.0
+_REPORT_EVERY_S = 20.0
+_EVALUATE_EVERY_S = 360.0
+_EVALUATED_PICTURES = 160
+_NORM_PICTURES = 64
+_GRADIENT_LIMIT = 10.0
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Losses since the last report."""
+
+    score: float = 0.0
+    box: float = 0.0
+    batches: int = 0
+
+
+class Run:
+    """A run of one recipe on loaded pictures: `begin` or `resume`, then `learn`."""
+
+    def __init__(
+        self, recipe: Recipe, data: Path, out: Path, sources: list[list[Picture]], valid: list[Picture]
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._data = data
+        self._file = out / FILE_NAME
+        self._sources = sources
+        self._valid = valid[:: max(1, len(valid) // _EVALUATED_PICTURES)]
+        self._network = Network(len(recipe.labels), recipe.neck_channels)
+        self._averaged = copy.deepcopy(self._network)
+        self._optimiser = _optimiser(self._network, recipe)
+        self._step = 0
+        self._trained_s = 0.0
+
+    def begin(self) -> None:
+        """Start anew, from an ImageNet backbone if the recipe names one."""
+        if self._recipe.backbone:
+            rng = np.random.default_rng(self._recipe.seed)
+            first = self._sources[0]
+            chosen = [first[int(k)] for k in rng.integers(len(first), size=_NORM_PICTURES)]
+            size = self._recipe.schedule.size_at(0.0)
+            pixels = stack([letterbox(picture, size) for picture in chosen]).pixels
+            initialise_backbone(self._network, self._data / self._recipe.backbone, as_input(pixels))
+        self._network.to(memory_format=torch.channels_last)
+        self._averaged.load_state_dict(self._network.state_dict())
+
+    def resume(self) -> None:
+        """Go on from the checkpoint.
+
+        Raises:
+            CheckpointMismatch: absent, unreadable, or of another recipe.
+        """
+        state = load_checkpoint(self._file, self._recipe)
+        self._network.load_state_dict(state.weights)
+        self._network.to(memory_format=torch.channels_last)
+        self._averaged.load_state_dict(state.averaged)
+        self._optimiser.load_state_dict(state.optimiser)
+        self._step, self._trained_s = state.step, state.trained_s
+        _log.info("resumed step=%d trained_s=%.0f", self._step, self._trained_s)
+
+    def learn(self, minutes: float) -> Path:
+        """Train until `minutes` of training are reached, counted from the run's very start."""
+        maker = BatchMaker(
+            self._sources,
+            [source.share for source in self._recipe.train],
+            batch=self._recipe.batch,
+            seed=self._recipe.seed + self._step,
+            wish=self._wish(self._trained_s / (60 * minutes)),
+        )
+        maker.start()
+        try:
+            self._loop(maker, 60 * minutes)
+        finally:
+            maker.stop()
+        self._save()
+        self._evaluate()
+        return self._file
+
+    def _loop(self, maker: BatchMaker, total_s: float) -> None:
+        sums, reported_s, saved_s, evaluated_s = _Sums(), self._trained_s, self._trained_s, self._trained_s
+        while self._trained_s < total_s:
+            began_s = time.monotonic()
+            progress = self._trained_s / total_s
+            self._learn_from(maker.next(self._wish(progress)), progress, sums)
+            self._trained_s += time.monotonic() - began_s
+            if self._trained_s - reported_s >= _REPORT_EVERY_S:
+                self._report(sums, progress, self._trained_s - reported_s)
+                sums, reported_s = _Sums(), self._trained_s
+            if self._trained_s - saved_s >= _SAVE_EVERY_S:
+                self._save()
+                saved_s = self._trained_s
+            if self._trained_s - evaluated_s >= _EVALUATE_EVERY_S:
+                self._evaluate()
+                evaluated_s = self._trained_s
+
+    def _wish(self, progress: float) -> Wish:
+        schedule = self._recipe.schedule
+        return Wish(schedule.size_at(progress), progress < schedule.mosaic_until)
+
+    def _learn_from(self, batch: Batch, progress: float, sums: _Sums) -> None:
+        self._set_learning_rate(progress)
+        truth = Truth(*(torch.from_numpy(part) for part in (batch.owners, batch.classes, batch.boxes)))
+        self._network.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, distances = self._network(as_input(batch.pixels))
+        score, box = loss(logits, distances, *cells(batch.pixels.shape[1]), truth)
+        self._optimiser.zero_grad(set_to_none=True)
+        (score + box).backward()
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
+        self._optimiser.step()
+        self._step += 1
+        self._average()
+        sums.score += score.item()
+        sums.box += box.item()
+        sums.batches += 1
+
+    def _set_learning_rate(self, progress: float) -> None:
+        wanted = self._recipe.optimiser
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        factor = (0.01 + 0.99 * cosine) * min(1.0, (self._step + 1) / wanted.warmup_steps)
+        for group in self._optimiser.param_groups:
+            group["lr"] = wanted.learning_rate * group["factor"] * factor
+
+    def _average(self) -> None:
+        decay = min(self._recipe.optimiser.ema_decay, (1 + self._step) / (10 + self._step))
+        with torch.no_grad():
+            pairs = zip(
+                self._averaged.state_dict().values(), self._network.state_dict().values(), strict=True
+            )
+            for mean, value in pairs:
+                if mean.dtype.is_floating_point:
+                    mean.lerp_(value, 1 - decay)
+                else:
+                    mean.copy_(value)
+
+    def _report(self, sums: _Sums, progress: float, seconds: float) -> None:
+        _log.info(
+            "progress=%.3f step=%d size=%d loss_score=%.3f loss_box=%.3f pictures_per_s=%.1f",
+            progress,
+            self._step,
+            self._wish(progress).size,
+            sums.score / sums.batches,
+            sums.box / sums.batches,
+            sums.batches * self._recipe.batch / seconds,
+        )
+
+    def _save(self) -> None:
+        state = Checkpoint(
+            fingerprint=self._recipe.fingerprint(),
+            weights=self._network.state_dict(),
+            averaged=self._averaged.state_dict(),
+            optimiser=self._optimiser.state_dict(),
+            step=self._step,
+            trained_s=self._trained_s,
+        )
+        save_checkpoint(self._file, state)
+
+    def _evaluate(self) -> Accuracy | None:
+        if not self._valid:
+            return None
+        detect = float_detector(self._averaged, self._recipe.size, self._recipe.thresholds.iou)
+        found = measure(detect, self._valid, self._recipe.labels)
+        each = " ".join(f"{name}={value:.3f}" for name, value in found.by_class.items())
+        _log.info("step=%d trained_s=%.0f map50=%.3f %s", self._step, self._trained_s, found.map50, each)
+        return found
+
+
+def as_input(pixels: np.ndarray) -> torch.Tensor:
+    """Pictures uint8 (B,S,S,3) as the network takes them: float (B,3,S,S), (pixel - 128) / 128."""
+    channels_last = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return (channels_last.float() - 128) / 128
+
+
+def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for node in network.nodes:
+        if not node.is_weighted:
+            continue
+        factor = recipe.optimiser.backbone_factor if node.is_backbone and recipe.backbone else 1.0
+        for parameter in network.weighted[node.name].parameters():
+            decay = recipe.optimiser.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((factor, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": params, "factor": f, "weight_decay": decay} for (f, decay), params in groups.items()],
+        lr=recipe.optimiser.learning_rate,
+    )
