@@ -93,6 +93,10 @@ def make_decoder(
     )
 
 
+def _nothing(dropped: int) -> Candidates:
+    return Candidates(np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 4), np.float32), dropped)
+
+
 def _cleaned(classes: Integers, scores: Floats, boxes: Floats, dropped: int) -> Candidates:
     """Leave out what is not finite, and boxes without an area."""
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
@@ -174,6 +178,8 @@ class YoloV8:
         scores = _without_nan(raw)
         best = scores.max(axis=0)
         passing = np.flatnonzero(self._levels.at_least(best, conf))
+        if not len(passing):
+            return _nothing(_not_finite(raw))
         which = scores[:, passing].argmax(axis=0)
         return _cleaned(
             self._classes[which],
@@ -282,14 +288,14 @@ def _classes_first(one: Floats, other: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The two outputs of one stride of `pehra-ltrb`."""
+    """The two outputs of one stride of `pehra-ltrb`; `centres` of its cells are (M, 4), x y x y, in pixels."""
 
-    stride: int
-    columns: int
     scores_at: int
     boxes_at: int
     scores: Levels
     boxes: Levels
+    centres: Floats
+    signs: Floats
 
 
 class PehraLtrb:
@@ -303,35 +309,38 @@ class PehraLtrb:
     needs_nms = True
 
     def __init__(self, outputs: Sequence[TensorSpec], ours: Integers, card: Card) -> None:
-        self._size = np.array([card.input.width, card.input.height], np.float32)
+        self._size = np.array([card.input.width, card.input.height] * 2, np.float32)
         self._ours = ours
+        if (ours == NOT_OURS).any():
+            raise ValueError("all labels must be classes of Pehra")
         self._grids = [_grid(outputs, stride, len(ours), card) for stride in STRIDES]
 
     def decode(self, outputs: Sequence[Array], conf: float) -> Candidates:
         """See :meth:`Decoder.decode`."""
-        parts = [self._of_grid(grid, outputs, conf) for grid in self._grids]
-        return _cleaned(
-            np.concatenate([part.classes for part in parts]),
-            np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.boxes for part in parts]),
-            sum(part.dropped for part in parts),
-        )
+        dropped = sum(_not_finite(outputs[grid.scores_at]) for grid in self._grids)
+        parts = [part for grid in self._grids if (part := self._of_grid(grid, outputs, conf)) is not None]
+        if not parts:
+            return _nothing(dropped)
+        scores, corners = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        scores = _sound(scores)
+        which = scores.argmax(axis=1)
+        best = scores[np.arange(len(which)), which]
+        passing = np.flatnonzero(best >= np.float32(conf))
+        boxes: Floats = corners[passing] / self._size
+        return _cleaned(self._ours[which[passing]], best[passing], boxes, dropped)
 
-    def _of_grid(self, grid: _Grid, outputs: Sequence[Array], conf: float) -> Candidates:
+    def _of_grid(self, grid: _Grid, outputs: Sequence[Array], conf: float) -> tuple[Floats, Floats] | None:
+        """Scores (M, C) and corners (M, 4) in pixels of the input, of the cells where some class passes."""
         raw = outputs[grid.scores_at].reshape(-1)
         hits = np.flatnonzero(grid.scores.at_least(raw, conf))
-        cells = np.unique(hits // len(self._ours))
-        scores = _sound(grid.scores.real(raw.reshape(-1, len(self._ours))[cells]))
-        scores[:, self._ours == NOT_OURS] = -1
-        which = scores.argmax(axis=1)
-        best = scores[np.arange(len(cells)), which]
-        passing = best >= np.float32(conf)
-        cells, which, best = cells[passing], which[passing], best[passing]
-        sides = grid.boxes.real(outputs[grid.boxes_at].reshape(-1, 4)[cells])
-        centres = np.stack([cells % grid.columns, cells // grid.columns], axis=1).astype(np.float32) + 0.5
-        corners = np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], axis=1)
-        boxes = (corners * (grid.stride / np.concatenate([self._size, self._size]))).astype(np.float32)
-        return Candidates(self._ours[which], best, boxes, _not_finite(raw))
+        if not len(hits):
+            return None
+        cells = hits // len(self._ours)
+        cells = cells[np.diff(cells, prepend=-1) != 0]
+        scores = grid.scores.real(raw.reshape(-1, len(self._ours))[cells])
+        corners = grid.boxes.real(outputs[grid.boxes_at].reshape(-1, 4)[cells]) * grid.signs
+        corners += grid.centres[cells]
+        return scores, corners
 
 
 def _grid(outputs: Sequence[TensorSpec], stride: int, class_count: int, card: Card) -> _Grid:
@@ -348,7 +357,11 @@ def _grid(outputs: Sequence[TensorSpec], stride: int, class_count: int, card: Ca
             f"stride {stride} needs 1x{rows}x{columns}x{class_count} and 1x{rows}x{columns}x4, "
             f"there are {[spec.shape for spec in outputs]}"
         )
-    return _Grid(stride, columns, scores[0], boxes[0], Levels(outputs[scores[0]]), Levels(outputs[boxes[0]]))
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    centres = (np.stack([x, y, x, y], axis=1).astype(np.float32) + np.float32(0.5)) * np.float32(stride)
+    signs = np.array([-stride, -stride, stride, stride], np.float32)
+    levels = (Levels(outputs[scores[0]]), Levels(outputs[boxes[0]]))
+    return _Grid(scores[0], boxes[0], *levels, centres, signs)
 
 
 def _only(outputs: Sequence[TensorSpec]) -> TensorSpec:

@@ -74,10 +74,12 @@ class Levels:
 
     spec: TensorSpec
     _table: Reals = field(init=False, repr=False)
+    _ascending: Reals = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         table = real_table(self.spec) if self.spec.is_quantised else np.empty(0, np.float32)
         object.__setattr__(self, "_table", table)
+        object.__setattr__(self, "_ascending", np.sort(table))
 
     def real(self, values: Array) -> Reals:
         """Dequantise values of this tensor; float tensors come back as float32.
@@ -97,8 +99,7 @@ class Levels:
         if not self.spec.is_quantised:
             return real
         limits = np.iinfo(self.spec.dtype.name)
-        ascending = np.sort(self._table)
-        return float(limits.min + int(np.searchsorted(ascending, np.float32(real), side="left")))
+        return float(limits.min + int(np.searchsorted(self._ascending, np.float32(real), side="left")))
 
     def at_least(self, values: Array, real: float) -> npt.NDArray[np.bool_]:
         """Which values are at least ``real``, compared without dequantising; NaN never is."""
