@@ -102,6 +102,8 @@ class Daemon:
                     self._pace.note_inference(self._detector.last_invoke_ms)
                 if live is not None:
                     self._link.say(*live)
+            if all(eye.capture.state == "ended" for eye in self._eyes):
+                stop.wait(SUPERVISE_S)
 
     def _supervise(self, stop: threading.Event) -> None:
         """Say how the device is: at intervals, and when a camera or the disk changes its state."""
@@ -177,7 +179,8 @@ class Daemon:
         if not eye.is_alarmed:
             self._link.clear(topic)
             return
-        detail = str(eye.capture.last_error or "")[:200]
+        error = eye.capture.last_error
+        detail = error.reason[:200] if error else ""  # the reason alone: a source may hold a password
         self._link.say(topic, Alarm(id=new_id(), ts=format_ts(time.time()), kind="lost", detail=detail))
 
     def _obey(self, name: str, command: Command) -> str:

@@ -8,7 +8,7 @@ read no clock, no pixel and no configuration file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 Direction = Literal["in", "out"]
+REARM_BANDS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +165,15 @@ class ZoneRule:
 
 @dataclass(slots=True)
 class _Side:
-    """Where an object last stood clearly on one side of a line."""
+    """Where an object last stood clearly on one side of a line.
+
+    After a crossing it must go `REARM_BANDS` away from the line before it can cross back: nearer than that
+    it trembles.
+    """
 
     is_right: bool
     point: Points
+    is_armed: bool = True
 
 
 @dataclass(slots=True)
@@ -208,7 +214,8 @@ class LineRule:
         for row, foot, distance in zip(chosen, feet, distances, strict=True):
             if abs(distance) < self.band:
                 continue
-            direction = self._direction(int(tracks.ids[row]), _Side(bool(distance > 0), foot))
+            is_clear = abs(distance) >= REARM_BANDS * self.band
+            direction = self._direction(int(tracks.ids[row]), _Side(bool(distance > 0), foot, is_clear))
             if direction is not None:
                 seen = _sighting(tracks, row)
                 happenings.append(
@@ -224,14 +231,20 @@ class LineRule:
     def _direction(self, track: int, now: _Side) -> Direction | None:
         before = self._sides.get(track)
         self._sides[track] = now
-        if before is None or before.is_right == now.is_right:
+        if before is None:
+            now.is_armed = True
             return None
-        if not segments_cross(before.point, now.point, self.start, self.end):
+        was_armed = before.is_armed
+        now.is_armed |= was_armed
+        if before.is_right == now.is_right:
+            return None
+        if not was_armed or not segments_cross(before.point, now.point, self.start, self.end):
             return None
         direction: Direction = "in" if now.is_right else "out"
         counted = self._counted.setdefault(track, set())
         if direction in counted:
             return None
+        now.is_armed = False
         counted.add(direction)
         return direction
 

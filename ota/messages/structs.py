@@ -30,6 +30,8 @@ DeviceState = Literal["starting", "online", "degraded", "safe", "stopped", "lost
 CameraState = Literal["ok", "lost", "ended"]
 ClockState = Literal["synced", "unsynced"]
 MAX_OBJECTS = 300
+ArgName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
+ArgValue = Annotated[str, Meta(max_length=200)] | int | float | bool
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
@@ -239,7 +241,7 @@ class Command(Message, frozen=True, kw_only=True):
     """
 
     deadline: Timestamp
-    args: dict[Name, str | int | float | bool] = {}
+    args: Annotated[dict[ArgName, ArgValue], Meta(max_length=16)] = {}
 
 
 class Reply(Message, frozen=True, kw_only=True):

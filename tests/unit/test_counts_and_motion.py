@@ -1,0 +1,79 @@
+"""Time buckets and the motion gate."""
+
+import numpy as np
+
+from device.firmware.counts import Counts
+from device.firmware.motion import MotionGate, MotionSettings
+
+NOON = 1_790_000_000 // 900 * 900
+
+
+def test_a_minute_and_a_quarter_hour_close_with_what_was_counted_in_them():
+    counts = Counts(("gate",))
+    counts.watch(NOON + 1)
+    counts.add("gate", "car", "in", NOON + 1)
+    counts.add("gate", "car", "in", NOON + 2)
+    closed = counts.watch(NOON + 61)
+    assert [(b.bucket_s, b.from_s, b.counts) for b in closed] == [(60, NOON, {"car": {"in": 2}})]
+    closed = counts.watch(NOON + 901)
+    assert [(b.bucket_s, b.counts) for b in closed] == [(900, {"car": {"in": 2}})]
+
+
+def test_an_empty_quarter_hour_is_reported_because_a_zero_is_not_a_gap():
+    counts = Counts(("gate",))
+    counts.watch(NOON)
+    assert [(b.bucket_s, b.counts) for b in counts.watch(NOON + 900)] == [(900, {})]
+
+
+def test_a_killed_device_goes_on_counting_where_it_was():
+    first = Counts(("gate",))
+    first.watch(NOON)
+    first.add("gate", "car", "in", NOON)
+    second = Counts(("gate",), first.saved())
+    second.watch(NOON + 5)
+    second.add("gate", "car", "in", NOON + 5)
+    assert second.watch(NOON + 60)[0].counts == {"car": {"in": 2}}
+
+
+def test_a_clock_set_two_weeks_back_closes_what_was_open_and_loses_no_count():
+    counts = Counts(("gate",))
+    counts.watch(NOON)
+    counts.add("gate", "bus", "out", NOON)
+    closed = counts.watch(NOON - 14 * 86_400)
+    assert {b.bucket_s for b in closed} == {60, 900}
+    assert all(b.counts == {"bus": {"out": 1}} for b in closed)
+
+
+def scene(rng, noise=2.0):
+    base = np.linspace(40, 200, 640)[None, :] + np.zeros((480, 1))
+    return np.clip(base + rng.normal(0, noise, (480, 640)), 0, 255).astype(np.uint8)
+
+
+def test_a_still_scene_is_skipped_but_looked_at_now_and_then():
+    rng, gate = np.random.default_rng(0), MotionGate(MotionSettings(max_skip_s=5.0))
+    looks = [gate.should_look(scene(rng), step / 10) for step in range(300)]
+    assert sum(looks[20:]) <= 8
+    assert sum(looks[20:]) >= 4
+
+
+def test_an_object_that_enters_is_looked_at_in_its_first_frame():
+    rng, gate = np.random.default_rng(0), MotionGate(MotionSettings())
+    for step in range(40):
+        gate.should_look(scene(rng), step / 10)
+    entering = scene(rng)
+    entering[300:360, 0:24] = 20
+    assert gate.should_look(entering, 4.01)
+
+
+def test_a_cloud_that_darkens_the_whole_picture_is_not_motion():
+    rng, gate = np.random.default_rng(0), MotionGate(MotionSettings(max_skip_s=100.0))
+    for step in range(40):
+        gate.should_look(scene(rng), step / 10)
+    darker = np.clip(scene(rng).astype(int) - 15, 0, 255).astype(np.uint8)
+    assert not gate.should_look(darker, 4.01)
+
+
+def test_a_frame_of_another_size_starts_afresh():
+    rng, gate = np.random.default_rng(0), MotionGate(MotionSettings())
+    assert gate.should_look(scene(rng), 0.0)
+    assert gate.should_look(np.zeros((240, 320), np.uint8), 0.1)

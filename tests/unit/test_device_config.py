@@ -1,0 +1,111 @@
+"""Configuration: every mistake names file, line and path."""
+
+from pathlib import Path
+
+import pytest
+
+from device.errors import ConfigError
+from device.firmware.config import load_config, parse_config
+from device.firmware.eye import driver_name, make_rule
+from device.firmware.rules import LineRule, ZoneRule
+
+GOOD = """\
+[device]
+id = "gulberg-01"
+site = "lahore/gulberg/liberty-chowk"
+timezone = "Asia/Karachi"
+
+[mqtt]
+host = "fleet.example"
+
+[[camera]]
+source = "street"
+
+[[camera.rule]]
+name = "gate"
+kind = "line"
+points = [[0.1, 0.5], [0.9, 0.5]]
+
+[[camera.rule]]
+name = "yard"
+kind = "zone"
+points = [[0.1, 0.5], [0.9, 0.5], [0.9, 0.9], [0.1, 0.9]]
+classes = ["person"]
+dwell_s = 10
+"""
+FILE = Path("device.toml")
+
+
+def test_a_good_file_has_safe_defaults():
+    config = parse_config(GOOD, FILE)
+    assert config.model.name == "street-1"
+    assert config.camera[0].id == "cam0"
+    line, zone = (make_rule(rule) for rule in config.camera[0].rule)
+    assert isinstance(line, LineRule)
+    assert isinstance(zone, ZoneRule)
+    assert zone.dwell_s == 10
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "path", "words"),
+    [
+        ('"gulberg-01"', '"../etc"', 2, "device.id", "3 to 40"),
+        ('"gulberg-01"', '"#"', 2, "device.id", "3 to 40"),
+        ('"Asia/Karachi"', '"Asia/Lahor"', 4, "device.timezone", "Asia/Karachi"),
+        ("host =", "hots =", 7, "mqtt.hots", "unknown field"),
+        ('host = "fleet.example"', 'host = "x"\nport = 99999', 8, "mqtt.port", "65535"),
+        ('kind = "line"', 'kind = "lime"', 14, "camera[0].rule[0].kind", "lime"),
+        ("[0.9, 0.5]]", "[0.9, 1.5]]", 15, "camera[0].rule[0].points[1][1]", "1.0"),
+        ("[0.9, 0.5]]", "[0.1, 0.5]]", 15, "camera[0].rule[0].points", "same point"),
+        ("[0.9, 0.5], [0.9, 0.9]", "[0.9, 0.9], [0.9, 0.5]", 20, "camera[0].rule[1].points", "crosses"),
+        ('["person"]', '["persn"]', 21, "camera[0].rule[1].classes", "no class 'persn'"),
+        ('"yard"', '"gate"', 18, "camera[0].rule[1].name", "already"),
+        ("dwell_s = 10", "dwell_s = -1", 22, "camera[0].rule[1].dwell_s", "> 0"),
+        ('source = "street"', "width = 640", 9, "camera[0]", "source"),
+        ('[mqtt]\nhost = "fleet.example"', "", None, "", "mqtt"),
+        ("[device]", "[device", 1, "", "TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_line_and_path(old, new, line, path, words):
+    assert old in GOOD
+    with pytest.raises(ConfigError) as caught:
+        parse_config(GOOD.replace(old, new), FILE)
+    assert (caught.value.line, caught.value.path) == (line, path)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("device.toml:")
+
+
+def test_a_file_of_five_megabytes_is_refused_unread(tmp_path):
+    file = tmp_path / "device.toml"
+    file.write_text(GOOD + "#" * 5_000_000)
+    with pytest.raises(ConfigError, match="bytes"):
+        load_config(file)
+
+
+def test_a_missing_file_and_one_that_is_not_text_are_said_clearly(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load_config(tmp_path / "binary.toml")
+
+
+def test_the_digest_of_a_config_leaves_the_password_out():
+    secret = GOOD.replace('host = "fleet.example"', 'host = "fleet.example"\npassword = "hunter2"')
+    assert parse_config(GOOD, FILE).sha256() == parse_config(secret, FILE).sha256()
+    other = GOOD.replace('"gate"', '"door"')
+    assert parse_config(GOOD, FILE).sha256() != parse_config(other, FILE).sha256()
+
+
+@pytest.mark.parametrize(
+    ("source", "driver"),
+    [
+        ("street:seed=3", "street"),
+        ("rtsp://user:secret@10.0.0.3/stream", "rtsp"),
+        ("/dev/video2", "webcam"),
+        ("/data/cars.mp4", "file"),
+        ("picamera2:1", "picamera2"),
+    ],
+)
+def test_a_source_is_told_by_its_kind_and_never_by_its_address(source, driver):
+    assert driver_name(source) == driver
