@@ -288,7 +288,7 @@ def _classes_first(one: Floats, other: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The two outputs of one stride of `pehra-ltrb`; `centres` of its cells are (M, 4), x y x y, in pixels."""
+    """The two outputs of one stride of `pehra-ltrb`; `centres` of its cells are (M, 4), x y x y, pixels."""
 
     scores_at: int
     boxes_at: int
@@ -326,7 +326,7 @@ class PehraLtrb:
         which = scores.argmax(axis=1)
         best = scores[np.arange(len(which)), which]
         passing = np.flatnonzero(best >= np.float32(conf))
-        boxes: Floats = corners[passing] / self._size
+        boxes = (corners[passing] / self._size).astype(np.float32, copy=False)
         return _cleaned(self._ours[which[passing]], best[passing], boxes, dropped)
 
     def _of_grid(self, grid: _Grid, outputs: Sequence[Array], conf: float) -> tuple[Floats, Floats] | None:
