@@ -135,7 +135,7 @@ class Ingest:
                 self._note_away(error)
                 if stop.is_set() and time.monotonic() - began_s > GIVE_UP_S:
                     raise
-                stop.wait(wait_s) or time.sleep(0)
+                _pause(stop, wait_s)
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
             else:
                 self._note_back()
@@ -149,10 +149,9 @@ class Ingest:
     def _tell(self, stored: Stored, batch: Batch) -> None:
         for device, seq in stored.clashes:
             self._refuse("clash", f"device={device} seq={seq}: was its outbox reset?")
-        acked = sum(len(set(seqs)) for seqs in stored.acks.values())
         self._tally.stored(
-            stored=acked - stored.duplicates,
-            acked=acked,
+            stored=stored.fresh,
+            acked=sum(len(set(seqs)) for seqs in stored.acks.values()),
             duplicates=stored.duplicates,
             latencies_ms=[
                 row["stored_ms"] - row["ts_ms"]
@@ -188,6 +187,14 @@ def as_ranges(seqs: Sequence[int]) -> list[tuple[int, int]]:
         else:
             ranges.append((seq, seq))
     return ranges
+
+
+def _pause(stop: threading.Event, wait_s: float) -> None:
+    """Wait before the next try; shorter, but not at once, when we are stopping."""
+    if stop.is_set():
+        time.sleep(RETRY_FIRST_S)
+    else:
+        stop.wait(wait_s)
 
 
 def _now_ms() -> int:

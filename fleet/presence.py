@@ -34,20 +34,31 @@ def find_silent(
     return [name for name in online if now_s - max(heard_s.get(name, 0.0), grace_from_s) > after_s]
 
 
-class Presence:
-    """Marks silent devices offline; hears through `heard`, judges in its own thread."""
+class LastHeard:
+    """When something live last came from each device, in monotonic seconds; for any thread."""
 
-    def __init__(self, engine: Engine, link: Link, *, offline_after_s: float) -> None:
+    def __init__(self) -> None:
+        self._heard_s: dict[str, float] = {}
+
+    def note(self, device: str) -> None:
+        """Note that something live came from a device just now."""
+        self._heard_s[device] = time.monotonic()
+
+    def view(self) -> Mapping[str, float]:
+        """Return the moments by device."""
+        return self._heard_s
+
+
+class Presence:
+    """Marks silent devices offline, in its own thread."""
+
+    def __init__(self, engine: Engine, link: Link, last_heard: LastHeard, *, offline_after_s: float) -> None:
         self._engine = engine
         self._link = link
+        self._last_heard = last_heard
         self._offline_after_s = offline_after_s
-        self._heard_s: dict[str, float] = {}
         self._grace_from_s = 0.0
         self._last_tick_s = time.monotonic()
-
-    def heard(self, device: str) -> None:
-        """Note that something live came from a device just now (any thread)."""
-        self._heard_s[device] = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Judge once a second until `stop`."""
@@ -74,7 +85,11 @@ class Presence:
         with self._engine.connect() as connection:
             online = connection.scalars(select(Device.id).where(Device.is_online.is_(True))).all()  # type: ignore[attr-defined]
         silent = find_silent(
-            online, self._heard_s, now_s=now_s, grace_from_s=grace_from_s, after_s=self._offline_after_s
+            online,
+            self._last_heard.view(),
+            now_s=now_s,
+            grace_from_s=grace_from_s,
+            after_s=self._offline_after_s,
         )
         if silent:
             self._mark_offline(silent)
@@ -87,5 +102,4 @@ class Presence:
                 update(Device).where(Device.id.in_(silent)).values(is_online=False, offline_ms=now_ms)  # type: ignore[attr-defined]
             )
         for name in silent:
-            self._heard_s.pop(name, None)
             log.info("device offline device=%s reason=silent", name)

@@ -16,12 +16,13 @@ class TallyView:
     """One moment's numbers.
 
     Attributes:
+        received: messages that came, good or not.
         stored: durable messages newly stored (events and count buckets).
+        acked: durable messages acknowledged, repeats too.
         duplicates: durable messages that came again.
         refused: reason -> how many (`fleet.reading.REASONS`).
         latency_ms_p50: from the frame to the commit, of the last live events; None before the first.
         latency_ms_p95: the same, 95th percentile.
-        queue_depth: messages that wait for the writer.
     """
 
     received: int

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fleet.reading import Received, believed_ms, to_ms
@@ -36,12 +36,14 @@ class Stored:
     Attributes:
         acks: device -> every `seq` that is now durable (new, repeated or superseded).
         events: rows of the events that are new.
-        duplicates: durable messages that were stored before.
+        fresh: durable messages stored now for the first time.
+        duplicates: durable messages that came again, or whose bucket has a newer count.
         clashes: (device, seq) that is stored under another id; not acknowledged.
     """
 
     acks: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     events: list[Row] = field(default_factory=list)
+    fresh: int = 0
     duplicates: int = 0
     clashes: list[Key] = field(default_factory=list)
 
@@ -69,18 +71,25 @@ def _write_events(connection: Connection, batch: Sequence[Received], now_ms: int
             _keep_first(rows, (row["device"], row["seq"]), row, stored)
     if not rows:
         return
-    known = _known_ids(connection, EVENT, rows)
+    fresh = _insert_new(connection, list(rows.values()))
+    known = _known_ids(connection, [key for key in rows if key not in fresh])
     for key, row in rows.items():
-        if key not in known:
+        if key in fresh:
             stored.events.append(row)
-            stored.acks[key[0]].append(key[1])
-        elif known[key] == row["id"]:
+        elif known.get(key) == row["id"]:
             stored.duplicates += 1
-            stored.acks[key[0]].append(key[1])
         else:
             stored.clashes.append(key)
-    if stored.events:
-        connection.execute(_insert(connection, EVENT).on_conflict_do_nothing(), stored.events)
+            continue
+        stored.acks[key[0]].append(key[1])
+    stored.fresh += len(stored.events)
+
+
+def _insert_new(connection: Connection, rows: list[Row]) -> set[Key]:
+    """Insert what is not there yet; return the keys that were new."""
+    insert = _insert(connection, EVENT).on_conflict_do_nothing()
+    found = connection.execute(insert.returning(EVENT.c.device, EVENT.c.seq), rows)
+    return {(device, seq) for device, seq in found}
 
 
 def _keep_first(rows: dict[Key, Row], key: Key, row: Row, stored: Stored) -> None:
@@ -94,13 +103,16 @@ def _keep_first(rows: dict[Key, Row], key: Key, row: Row, stored: Stored) -> Non
         stored.clashes.append(key)
 
 
-def _known_ids(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Key, str]:
-    found = connection.execute(
-        select(table.c.device, table.c.seq, table.c.id).where(
-            tuple_(table.c.device, table.c.seq).in_(list(keys))
-        )
-    )
-    return {(device, seq): message_id for device, seq, message_id in found}
+def _known_ids(connection: Connection, keys: Iterable[Key]) -> dict[Key, str]:
+    """Return the stored ids; one look-up a device, because SQLite scans the table for row values."""
+    seqs: defaultdict[str, list[int]] = defaultdict(list)
+    for device, seq in keys:
+        seqs[device].append(seq)
+    known: dict[Key, str] = {}
+    for device, wanted in seqs.items():
+        query = select(EVENT.c.seq, EVENT.c.id).where(EVENT.c.device == device, EVENT.c.seq.in_(wanted))
+        known |= {(device, seq): message_id for seq, message_id in connection.execute(query)}
+    return known
 
 
 def _write_counts(connection: Connection, batch: Sequence[Received], now_ms: int, stored: Stored) -> None:
@@ -109,31 +121,33 @@ def _write_counts(connection: Connection, batch: Sequence[Received], now_ms: int
     ]
     if not rows:
         return
+    seen = _seen_buckets(connection, rows)
     newest: dict[tuple[Any, ...], Row] = {}
-    clashes = set()
-    for row, seen in zip(rows, _seen_buckets(connection, rows), strict=True):
-        key = (row["device"], row["seq"])
-        before = newest.get(_bucket(row)) or seen
+    for row in rows:
+        before = newest.get(_bucket(row)) or seen.get(_bucket(row))
         if before and before["seq"] == row["seq"] and before["id"] != row["id"]:
-            clashes.add(key)
+            stored.clashes.append((row["device"], row["seq"]))
             continue
         stored.acks[row["device"]].append(row["seq"])
         if before is None or row["seq"] > before["seq"]:
             newest[_bucket(row)] = row
         else:
             stored.duplicates += 1
-    stored.clashes.extend(clashes)
+            continue
+        stored.fresh += 1
     if newest:
         _upsert_counts(connection, list(newest.values()))
 
 
-def _seen_buckets(connection: Connection, rows: list[Row]) -> list[Row | None]:
-    columns = [COUNT.c[name] for name in _BUCKET]
-    found = connection.execute(
-        select(*columns, COUNT.c.seq, COUNT.c.id).where(tuple_(*columns).in_({_bucket(row) for row in rows}))
-    ).mappings()
-    seen = {_bucket(row): dict(row) for row in found}
-    return [seen.get(_bucket(row)) for row in rows]
+def _seen_buckets(connection: Connection, rows: list[Row]) -> dict[tuple[Any, ...], Row]:
+    """Return `seq` and `id` of the buckets that are stored; one look-up a bucket by its key."""
+    seen: dict[tuple[Any, ...], Row] = {}
+    for key in {_bucket(row) for row in rows}:
+        where = [COUNT.c[name] == value for name, value in zip(_BUCKET, key, strict=True)]
+        found = connection.execute(select(COUNT.c.seq, COUNT.c.id).where(*where)).mappings().first()
+        if found:
+            seen[key] = dict(found)
+    return seen
 
 
 def _upsert_counts(connection: Connection, rows: list[Row]) -> None:

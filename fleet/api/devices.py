@@ -1,0 +1,39 @@
+"""Devices and their standing alarms."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from fleet.api.deps import Cursor, Limit, SessionDep
+from fleet.api.models import AlarmList, AlarmOut, DeviceOut, DevicePage
+from fleet.queries.alarms import list_alarms
+from fleet.queries.devices import DeviceFilter, get_device, list_devices
+
+router = APIRouter(tags=["devices"])
+
+Q = Annotated[str, Query(max_length=100, description="part of the id or the site")]
+State = Annotated[str, Query(max_length=20, description="`online`, `offline`, or a reported state")]
+Site = Annotated[str, Query(max_length=200, description="a site and all below it")]
+
+
+@router.get("/devices", summary="List devices by id")
+def read_devices(
+    session: SessionDep, q: Q = "", state: State = "", site: Site = "", limit: Limit = 100, cursor: Cursor = None
+) -> DevicePage:
+    """Devices that have reported, by id; filtered and in pages."""
+    page = list_devices(session, DeviceFilter(q=q, state=state, site=site), limit=limit, cursor=cursor)
+    return DevicePage(items=[DeviceOut.of(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/devices/{device}", summary="Read one device")
+def read_device(session: SessionDep, device: str) -> DeviceOut:
+    """One device with its last health and birth certificate."""
+    return DeviceOut.of(get_device(session, device))
+
+
+@router.get("/alarms", summary="List standing alarms")
+def read_alarms(session: SessionDep, device: str = "", limit: Limit = 500) -> AlarmList:
+    """Alarms that stand now, newest first."""
+    return AlarmList(items=[AlarmOut.of(row) for row in list_alarms(session, device=device, limit=limit)])

@@ -1,0 +1,76 @@
+"""Events and counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+
+from fleet.api.deps import Cursor, Limit, SessionDep
+from fleet.api.models import CountOut, CountPage, EventOut, EventPage
+from fleet.queries.counts import CountFilter, list_counts
+from fleet.queries.events import EventFilter, list_events
+
+router = APIRouter(tags=["events"])
+
+Word = Annotated[str, Query(max_length=60)]
+ClassWord = Annotated[str, Query(alias="class", max_length=60, examples=["person"])]
+Moment = Annotated[
+    datetime | None, Query(description="RFC 3339; without a zone it is UTC", examples=["2026-11-23T09:30:00Z"])
+]
+Bucket = Annotated[Literal[0, 60, 900], Query(description="60 or 900 seconds; 0 for both")]
+
+
+def _event_filter(
+    device: Word = "",
+    cam: Word = "",
+    kind: Word = "",
+    rule: Word = "",
+    cls: ClassWord = "",
+    since: Moment = None,
+    until: Moment = None,
+) -> EventFilter:
+    return EventFilter(device, cam, kind, rule, cls, _as_ms(since), _as_ms(until))
+
+
+def _count_filter(
+    device: Word = "",
+    cam: Word = "",
+    rule: Word = "",
+    bucket_s: Bucket = 0,
+    since: Moment = None,
+    until: Moment = None,
+) -> CountFilter:
+    return CountFilter(device, cam, rule, bucket_s, _as_ms(since), _as_ms(until))
+
+
+@router.get("/events", summary="List events, newest first")
+def read_events(
+    session: SessionDep,
+    wanted: Annotated[EventFilter, Depends(_event_filter)],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> EventPage:
+    """Stored events, newest first; filtered and in pages."""
+    page = list_events(session, wanted, limit=limit, cursor=cursor)
+    return EventPage(items=[EventOut.of(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/counts", summary="List count buckets, newest first")
+def read_counts(
+    session: SessionDep,
+    wanted: Annotated[CountFilter, Depends(_count_filter)],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> CountPage:
+    """Time buckets of lines and zones, newest first; filtered and in pages."""
+    page = list_counts(session, wanted, limit=limit, cursor=cursor)
+    return CountPage(items=[CountOut.of(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+def _as_ms(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)

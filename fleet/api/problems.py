@@ -1,0 +1,83 @@
+"""Errors as problem details (RFC 9457), in one place."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from fleet.errors import BadQuery, NotFound
+
+log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457); `errors` names the arguments, where it was them."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
+    for status, text in (
+        (404, "there is no such thing"),
+        (422, "an argument makes no sense"),
+        (503, "the database does not answer"),
+    )
+}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Make every error of the API a problem document."""
+    app.add_exception_handler(NotFound, _on_not_found)
+    app.add_exception_handler(BadQuery, _on_bad_query)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(OperationalError, _on_database)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
+    """Return a problem document."""
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    return JSONResponse(
+        body.model_dump(exclude_none=True), status_code=status, media_type="application/problem+json"
+    )
+
+
+def _on_not_found(_request: Request, error: Exception) -> JSONResponse:
+    return problem(404, str(error))
+
+
+def _on_bad_query(_request: Request, error: Exception) -> JSONResponse:
+    return problem(422, str(error))
+
+
+def _on_validation(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"path": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])}
+        for one in error.errors()
+    ]
+    return problem(422, "; ".join(f"{one['path']}: {one['message']}" for one in errors), errors)
+
+
+def _on_database(_request: Request, error: Exception) -> JSONResponse:
+    log.error("database does not answer the API reason=%r", str(error).splitlines()[0])
+    return problem(503, "the database does not answer: try again; devices keep their messages meanwhile")
+
+
+def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail = f"there is nothing at {request.url.path}" if error.status_code == 404 else str(error.detail)
+    return problem(error.status_code, detail)

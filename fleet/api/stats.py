@@ -1,0 +1,40 @@
+"""The fleet in numbers, and that it is alive."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+from sqlalchemy import text
+
+from fleet.api.deps import ServicesDep, SessionDep
+from fleet.api.models import HealthOut, StatsOut
+from fleet.queries.devices import summarise_fleet
+from fleet.queries.events import count_by_device
+
+router = APIRouter(tags=["fleet"])
+
+
+@router.get("/healthz", summary="Is the fleet manager there")
+def read_health(session: SessionDep, services: ServicesDep) -> HealthOut:
+    """200 when API and database answer; `link_up` says whether devices can be heard."""
+    session.connection().execute(text("SELECT 1"))
+    return HealthOut(status="ok", link_up=services.link.is_up)
+
+
+@router.get("/stats", summary="The fleet in numbers")
+def read_stats(session: SessionDep, services: ServicesDep) -> StatsOut:
+    """Devices, alarms, what was stored, refused and repeated, and how long it took."""
+    summary = summarise_fleet(session)
+    by_device = count_by_device(session)
+    tally = services.tally.view()
+    return StatsOut(
+        devices=summary.devices,
+        online=summary.online,
+        offline=summary.offline,
+        alarms=summary.alarms,
+        events_stored=sum(by_device.values()),
+        events_by_device=by_device,
+        link_up=services.link.is_up,
+        **asdict(tally),
+    )

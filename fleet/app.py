@@ -1,0 +1,57 @@
+"""The fleet manager's table of contents: what is put together, started and stopped.
+
+`create_app` gives the web application; `run` is the whole program until `stop` is set.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from fastapi import FastAPI
+
+from fleet.api.problems import install_problems
+from fleet.api.routers import api
+from fleet.console import mount_console
+from fleet.serving import listen, serve
+from fleet.services import Services, build_services
+from fleet.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the web application: REST under `/api/v1`, the console everywhere else."""
+    app = FastAPI(title="Pehra fleet", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app.state.services = services
+    install_problems(app)
+    app.include_router(api)
+    mount_console(app, services)
+    return app
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Run until `stop`: then take no more, write what is queued, acknowledge it, and leave.
+
+    Raises:
+        AddressInUse: the port is taken.
+        DatabaseUnusable: the database cannot be opened.
+    """
+    socket = listen(settings.http_host, settings.http_port)
+    if not settings.is_local:
+        log.warning("no login yet: everybody who reaches %s:%d sees all", settings.http_host, settings.http_port)
+    services = build_services(settings)
+    drained = threading.Event()
+    writer = threading.Thread(target=services.ingest.run, args=(services.link, drained), name="ingest")
+    judge = threading.Thread(target=services.presence.run, args=(stop,), name="presence")
+    writer.start()
+    judge.start()
+    services.link.start()
+    serve(create_app(services), socket, stop, ready=lambda: log.info("fleet ready url=%s", settings.url))
+    services.ingest.stop_taking()
+    drained.set()
+    writer.join()
+    judge.join()
+    services.link.stop()
+    services.engine.dispose()
+    log.info("fleet stopped")

@@ -1,0 +1,105 @@
+"""Devices: search, filter, one, and how many stand where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlmodel import Session, col, select
+
+from fleet.errors import NotFound
+from fleet.queries.paging import Page, pack_cursor, unpack_cursor
+from fleet.store.tables import Alarm, Device
+
+Seen = Literal["online", "offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFilter:
+    """Which devices; an empty field does not filter.
+
+    Attributes:
+        q: part of the id or the site.
+        state: `online` or `offline`, or a state that the device reports (`degraded`, `safe`, ...).
+        site: a site and all below it.
+    """
+
+    q: str = ""
+    state: str = ""
+    site: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSummary:
+    """How many devices stand where, and how many alarms stand."""
+
+    devices: int
+    online: int
+    alarms: int
+
+    @property
+    def offline(self) -> int:
+        """Devices that are not online."""
+        return self.devices - self.online
+
+
+def list_devices(session: Session, wanted: DeviceFilter, *, limit: int, cursor: str | None) -> Page[Device]:
+    """Return one page of devices, by id.
+
+    Raises:
+        BadQuery: the cursor is not ours.
+    """
+    where = _conditions(wanted)
+    if cursor:
+        where.append(col(Device.id) > unpack_cursor(cursor, (str,))[0])
+    query = select(Device).where(*where).order_by(col(Device.id)).limit(limit + 1)
+    found = list(session.exec(query))
+    has_more = len(found) > limit
+    return Page(found[:limit], pack_cursor(found[limit - 1].id) if has_more else None)
+
+
+def get_device(session: Session, device: str) -> Device:
+    """Return one device.
+
+    Raises:
+        NotFound: no message of it has ever come.
+    """
+    found = session.get(Device, device)
+    if found is None:
+        raise NotFound(f"no device {device!r} has reported to this fleet: see /api/v1/devices for those that have")
+    return found
+
+
+def summarise_fleet(session: Session) -> FleetSummary:
+    """Return the numbers of the console's first line."""
+    devices = session.exec(select(func.count()).select_from(Device)).one()
+    online = session.exec(select(func.count()).select_from(Device).where(col(Device.is_online))).one()
+    alarms = session.exec(select(func.count()).select_from(Alarm)).one()
+    return FleetSummary(devices, online, alarms)
+
+
+def shown_state(device: Device) -> str:
+    """Return one word for people: what the device says while it is there, else why it is not."""
+    if device.is_online:
+        return device.state
+    return device.state if device.state == "stopped" else "offline"
+
+
+def _conditions(wanted: DeviceFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if wanted.q:
+        where.append(
+            or_(
+                col(Device.id).icontains(wanted.q, autoescape=True),
+                col(Device.site).icontains(wanted.q, autoescape=True),
+            )
+        )
+    if wanted.state in ("online", "offline"):
+        where.append(col(Device.is_online).is_(wanted.state == "online"))
+    elif wanted.state:
+        where.append(col(Device.state) == wanted.state)
+    if wanted.site:
+        site = wanted.site.rstrip("/")
+        where.append(or_(col(Device.site) == site, col(Device.site).startswith(site + "/", autoescape=True)))
+    return where

@@ -1,0 +1,80 @@
+"""Events: filtered, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from sqlalchemy import ColumnElement, and_, or_
+from sqlmodel import Session, col, select
+
+from fleet.queries.paging import Page, pack_cursor, unpack_cursor
+from fleet.store.tables import Device, Event
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events; an empty field does not filter.
+
+    Attributes:
+        since_ms: from this moment on (Unix milliseconds), by `at_ms`.
+        until_ms: before this moment.
+    """
+
+    device: str = ""
+    cam: str = ""
+    kind: str = ""
+    rule: str = ""
+    cls: str = ""
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def passes(self, row: Event) -> bool:
+        """Whether an event that just came belongs to the list."""
+        words = all(getattr(row, name) == getattr(self, name) for name in _WORDS if getattr(self, name))
+        is_late_enough = self.since_ms is None or row.at_ms >= self.since_ms
+        return words and is_late_enough and (self.until_ms is None or row.at_ms < self.until_ms)
+
+
+_WORDS = tuple(field.name for field in fields(EventFilter) if not field.name.endswith("_ms"))
+
+
+def list_events(session: Session, wanted: EventFilter, *, limit: int, cursor: str | None) -> Page[Event]:
+    """Return one page of events, newest first.
+
+    Raises:
+        BadQuery: the cursor is not ours.
+    """
+    where = _conditions(wanted)
+    if cursor:
+        where.append(_after(*unpack_cursor(cursor, (int, str, int))))
+    newest_first = (col(Event.at_ms).desc(), col(Event.device).desc(), col(Event.seq).desc())
+    found = list(session.exec(select(Event).where(*where).order_by(*newest_first).limit(limit + 1)))
+    if len(found) <= limit:
+        return Page(found, None)
+    last = found[limit - 1]
+    return Page(found[:limit], pack_cursor(last.at_ms, last.device, last.seq))
+
+
+def count_by_device(session: Session) -> dict[str, int]:
+    """Return device -> stored events, from counters kept with the events (exact, and not a scan)."""
+    return dict(session.exec(select(Device.id, Device.events_stored).order_by(col(Device.id))).all())
+
+
+def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    where = [getattr(Event, name) == getattr(wanted, name) for name in _WORDS if getattr(wanted, name)]
+    if wanted.since_ms is not None:
+        where.append(col(Event.at_ms) >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        where.append(col(Event.at_ms) < wanted.until_ms)
+    return where
+
+
+def _after(at_ms: int, device: str, seq: int) -> ColumnElement[bool]:
+    """Rows that come later in newest-first order."""
+    return or_(
+        col(Event.at_ms) < at_ms,
+        and_(
+            col(Event.at_ms) == at_ms,
+            or_(col(Event.device) < device, and_(col(Event.device) == device, col(Event.seq) < seq)),
+        ),
+    )

@@ -1,0 +1,49 @@
+"""Pages: a cursor says where the last page ended, so that new rows do not shift the next one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from fleet.errors import BadQuery
+
+Item = TypeVar("Item")
+PAGE_MAX: Final = 500
+
+
+class Page(msgspec.Struct, Generic[Item], frozen=True):
+    """One page.
+
+    Attributes:
+        next_cursor: for the following page; None on the last.
+    """
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+def pack_cursor(*position: str | int) -> str:
+    """Return a cursor that names a row's place in the order."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def unpack_cursor(cursor: str, shape: tuple[type, ...]) -> list[Any]:
+    """Return the place that a cursor names.
+
+    Raises:
+        BadQuery: it is not one of ours.
+    """
+    try:
+        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error) as error:
+        raise BadQuery("cursor: take it from next_cursor of the page before, unchanged") from error
+    is_ours = isinstance(position, list) and len(position) == len(shape)
+    if not is_ours or not all(type(part) is kind for part, kind in zip(position, shape, strict=True)):
+        raise BadQuery("cursor: take it from next_cursor of the page before, unchanged")
+    if any(isinstance(part, int) and abs(part) >= 2**63 for part in position):
+        raise BadQuery("cursor: a number in it is out of range")
+    return list(position)

@@ -1,0 +1,53 @@
+"""The parts of a running fleet that API and console use, in one frozen value.
+
+Made once in `app.py`; holds no request's state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from fleet.feed import Feed
+from fleet.ingest import Ingest
+from fleet.link import Link
+from fleet.live import Live
+from fleet.presence import LastHeard, Presence
+from fleet.settings import Settings
+from fleet.store.database import open_database
+from fleet.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What runs."""
+
+    settings: Settings
+    engine: Engine
+    tally: Tally
+    feed: Feed
+    live: Live
+    link: Link
+    ingest: Ingest
+    presence: Presence
+
+    def session(self) -> Session:
+        """Return a new session; the caller closes it (`with`)."""
+        return Session(self.engine)
+
+
+def build_services(settings: Settings) -> Services:
+    """Open the database and put the parts together; starts no thread and no connection.
+
+    Raises:
+        DatabaseUnusable: the database cannot be opened.
+    """
+    engine = open_database(settings.database_url)
+    tally, feed, live = Tally(), Feed(), Live()
+    last_heard = LastHeard()
+    ingest = Ingest(engine, tally, feed, live, last_heard.note)
+    link = Link(settings, ingest.on_message)
+    presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
+    return Services(settings, engine, tally, feed, live, link, ingest, presence)

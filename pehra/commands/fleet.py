@@ -1,0 +1,62 @@
+"""`pehra fleet run`: the fleet manager as one program."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+fleet_app = typer.Typer(help="The fleet manager: takes in, keeps, shows.", no_args_is_help=True)
+
+
+@fleet_app.callback()
+def _fleet() -> None:
+    """The fleet manager: takes in, keeps, shows."""
+
+
+@fleet_app.command("run")
+def run_fleet(
+    db: Annotated[str | None, typer.Option(help="Database URL; else PEHRA_DB. sqlite:///FILE or postgresql+psycopg://...")] = None,
+    mqtt: Annotated[str | None, typer.Option(help="Broker as HOST:PORT; else PEHRA_MQTT_HOST, PEHRA_MQTT_PORT.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; else PEHRA_HTTP_HOST, else 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; else PEHRA_HTTP_PORT, else 8000.")] = None,
+    offline_after_s: Annotated[float | None, typer.Option(help="Silence after which a device is offline, seconds.")] = None,
+) -> None:
+    """Run ingest, API and console until SIGTERM or Ctrl-C.
+
+    The broker's user and password come from PEHRA_MQTT_USERNAME and PEHRA_MQTT_PASSWORD, TLS files from
+    PEHRA_MQTT_CA, PEHRA_MQTT_CERT and PEHRA_MQTT_KEY.
+    """
+    from fleet.app import run
+    from fleet.errors import FleetError
+    from fleet.settings import load_settings, parse_address
+
+    _log_to_stderr()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        mqtt_host, mqtt_port = parse_address(mqtt, 1883) if mqtt else (None, None)
+        settings = load_settings(
+            os.environ,
+            database_url=db,
+            mqtt_host=mqtt_host,
+            mqtt_port=mqtt_port,
+            http_host=host,
+            http_port=port,
+            offline_after_s=offline_after_s,
+        )
+        run(settings, stop)
+    except FleetError as error:
+        typer.echo(f"pehra fleet: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("alembic", "uvicorn.access", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

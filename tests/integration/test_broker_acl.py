@@ -1,0 +1,170 @@
+"""The same rules on both brokers: what a device may say and hear."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.broker.mosquitto import hash_password
+from ota.messages import ROOT
+from tests.brokers import (
+    SECRETS,
+    Client,
+    as_user,
+    free_port,
+    is_open,
+    python_process,
+    running_embedded,
+    running_mosquitto,
+    wait_until,
+)
+
+MARK = b'{"mark":1}'
+OWN = [
+    "status",
+    "info",
+    "health",
+    "reported",
+    "update",
+    "cam0/event/dwell",
+    "cam0/count/gate",
+    "cam0/alarm/dark",
+    "cam0/frame",
+    "cam0/occupancy/zone-1",
+    "command/live/reply",
+]
+FROM_FLEET = ["ack", "desired", "command/live"]
+
+
+@pytest.fixture(scope="module", params=["mosquitto", "embedded"])
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if request.param == "mosquitto":
+        with running_mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
+            yield running
+    else:
+        with running_embedded() as running:
+            yield running
+
+
+def delivered(broker: Any, sender: Client, topics: list[str], fence: str) -> set[str]:
+    """What the fleet hears of what a sender publishes, up to a fence that it may publish."""
+    with as_user(broker, "fleet", client_id="listener") as fleet:
+        assert fleet.subscribe(f"{ROOT}/#")
+        for topic in topics:
+            sender.publish(topic, MARK)
+        sender.publish(fence, b'{"fence":1}')
+        wait_until(lambda: any(payload == b'{"fence":1}' for _, payload in fleet.heard), "the fence arrives")
+        return {topic for topic, payload in fleet.heard if payload == MARK}
+
+
+def test_a_device_writes_all_its_own_channels(broker: Any) -> None:
+    topics = [f"{ROOT}/cam-01/{tail}" for tail in OWN]
+    with as_user(broker, "cam-01") as device:
+        assert delivered(broker, device, topics, f"{ROOT}/cam-01/status") == set(topics)
+
+
+def test_a_device_cannot_write_for_another_nor_on_the_fleets_channels(broker: Any) -> None:
+    topics = [f"{ROOT}/cam-02/{tail}" for tail in OWN + FROM_FLEET]
+    topics += [f"{ROOT}/cam-01/{tail}" for tail in FROM_FLEET]
+    topics += [f"{ROOT}/cam-01/../cam-02/status", "other/cam-01/status", f"{ROOT}/fleet/status"]
+    with as_user(broker, "cam-01") as device:
+        assert delivered(broker, device, topics, f"{ROOT}/cam-01/status") == set()
+
+
+def test_a_device_hears_only_what_the_fleet_says_to_it(broker: Any) -> None:
+    with as_user(broker, "cam-03") as device, as_user(broker, "fleet") as fleet, as_user(broker, "cam-04") as other:
+        assert device.subscribe(f"{ROOT}/cam-03/ack", f"{ROOT}/cam-03/desired", f"{ROOT}/cam-03/command/+")
+        device.subscribe(f"{ROOT}/#")
+        device.subscribe(f"{ROOT}/+/ack")
+        device.subscribe(f"{ROOT}/cam-04/status")
+        other.publish(f"{ROOT}/cam-04/status", MARK, retain=True)
+        for tail in FROM_FLEET:
+            fleet.publish(f"{ROOT}/cam-04/{tail}", MARK)
+        for tail in FROM_FLEET:
+            fleet.publish(f"{ROOT}/cam-03/{tail}", MARK)
+        wait_until(lambda: len({topic for topic, _ in device.heard}) >= 3, "the three channels arrive")
+    assert {topic for topic, _ in device.heard} == {f"{ROOT}/cam-03/{tail}" for tail in FROM_FLEET}
+
+
+def test_retained_messages_of_others_are_not_pushed_to_a_device(broker: Any) -> None:
+    with as_user(broker, "fleet", client_id="listener") as fleet, as_user(broker, "cam-05") as other:
+        assert fleet.subscribe(f"{ROOT}/+/status")
+        other.publish(f"{ROOT}/cam-05/status", b"kept", retain=True)
+        wait_until(lambda: (f"{ROOT}/cam-05/status", b"kept") in fleet.heard, "the status is kept")
+    with as_user(broker, "fleet") as fleet, as_user(broker, "cam-06") as device:
+        assert device.subscribe(f"{ROOT}/cam-06/ack")
+        fleet.publish(f"{ROOT}/cam-06/ack", MARK)
+        wait_until(lambda: device.heard, "the ack arrives")
+        assert [topic for topic, _ in device.heard] == [f"{ROOT}/cam-06/ack"]
+
+
+def test_the_fleet_cannot_speak_for_a_device(broker: Any) -> None:
+    with as_user(broker, "fleet") as sender, as_user(broker, "cam-07") as device:
+        assert device.subscribe(f"{ROOT}/cam-07/ack")
+        sender.subscribe(f"{ROOT}/cam-07/#")
+        sender.publish(f"{ROOT}/cam-07/status", MARK)
+        sender.publish(f"{ROOT}/cam-07/ack", MARK)
+        wait_until(lambda: device.heard, "the ack arrives")
+        assert f"{ROOT}/cam-07/status" not in {topic for topic, _ in sender.heard}
+
+
+@pytest.mark.parametrize(("user", "password"), [("", ""), ("cam-01", "wrong"), ("cam-01", ""), ("nobody", "x")])
+def test_who_does_not_know_a_secret_is_not_let_in(broker: Any, user: str, password: str) -> None:
+    client = Client(broker.port, user, password, client_id="stranger")
+    client.start()
+    try:
+        assert client.refused
+    finally:
+        client.stop()
+
+
+def test_a_will_on_another_devices_topic_does_not_arrive(broker: Any) -> None:
+    with as_user(broker, "fleet", client_id="listener") as fleet:
+        assert fleet.subscribe(f"{ROOT}/#")
+        hostile = as_user(broker, "cam-08", will=(f"{ROOT}/cam-09/status", MARK, 1, True)).start()
+        if hostile.refused:
+            hostile.stop()
+        else:
+            hostile.vanish()
+        honest = as_user(broker, "cam-10", will=(f"{ROOT}/cam-10/status", b"lost", 1, False)).start()
+        honest.vanish()
+        wait_until(lambda: (f"{ROOT}/cam-10/status", b"lost") in fleet.heard, "the honest will arrives")
+        assert f"{ROOT}/cam-09/status" not in {topic for topic, _ in fleet.heard}
+
+
+def test_a_password_is_hashed_as_mosquitto_hashes_it(tmp_path: Path) -> None:
+    """`mosquitto_passwd -U` leaves alone what is hashed already; the brokers above prove the hash."""
+    assert hash_password("x", b"0" * 12) == hash_password("x", b"0" * 12)
+    assert hash_password("x", b"0" * 12) != hash_password("y", b"0" * 12)
+    assert hash_password("x").startswith("$7$101$")
+
+
+def test_the_broker_process_ends_with_0_on_sigterm_and_2_when_its_port_is_taken(tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text(json.dumps(SECRETS))
+    port = free_port()
+    arguments = ("-m", "fleet.broker", "--port", str(port), "--secrets", str(secrets))
+    process = python_process(*arguments, log=tmp_path / "broker.log")
+    try:
+        wait_until(lambda: is_open(port), "the broker listens")
+        second = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False)
+        assert second.returncode == 2
+        assert f"cannot listen on 127.0.0.1:{port}" in second.stderr
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_secrets_file_that_is_no_table_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text("[1]")
+    command = [sys.executable, "-m", "fleet.broker", "--port", "1", "--secrets", str(secrets)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "user -> password" in done.stderr
