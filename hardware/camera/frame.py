@@ -25,7 +25,7 @@ class Frame:
         height: Pixels down; even for `i420`.
         mono_s: `time.monotonic()` at capture; for durations.
         utc_s: Unix seconds UTC at capture; for people.
-        seq: Number of the frame since the driver was opened, from 0.
+        seq: Number of the frame since the driver was opened, from 0; a gap is frames that the driver skipped.
 
     Raises:
         ValueError: If `pixels` does not have the shape and type that layout and size ask for.

@@ -1,9 +1,8 @@
 """The simulated street: pictures of a road with known ground truth, for demos, training and tests.
 
 Everything is a pure function of (seed, size, night, time): the same arguments give identical pixels and
-truth, asked in any order. It claims no realism beyond simple, recognisable people and vehicles, and knows
-no cameras
-(see `street_camera.py`).
+truth, asked in any order. It claims no realism beyond simple, recognisable people and vehicles, and
+knows no cameras (see `street_camera.py`).
 """
 
 from __future__ import annotations
