@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from device.models.bundle import Card, InputCard, Provenance, Thresholds
-from device.models.training.convert import INPUT_SCALE
+from device.models.training.layout import INPUT_SCALE
 from device.models.training.recipe import Recipe
 
 _PLAIN = (str, bool, int, float)

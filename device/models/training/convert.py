@@ -7,17 +7,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from device.models.training.augment import letterbox
 from device.models.training.errors import ExportError
-from device.models.training.layout import STRIDES
-from device.models.training.network import Network
+from device.models.training.layout import INPUT_SCALE, STRIDES
 from device.models.training.pictures import Picture
 
-INPUT_SCALE = 1 / 128
+if TYPE_CHECKING:
+    from device.models.training.network import Network
 
 
 def to_int8(network: Network, size: int, pictures: list[Picture]) -> bytes:

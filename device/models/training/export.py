@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from device.models.bundle import CARD_FILE, MODEL_FILE, Golden, load_bundle
+from device.models.bundle import CARD_FILE, MODEL_FILE, load_bundle
 from device.models.training.errors import DataMissing, ExportError
 from device.models.training.pictures import Picture, load_source
 from device.models.training.recipe import Recipe, load_recipe
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _CALIBRATION_PICTURES = 200
 _SMOKE_PICTURES = 12
 _MOST_BYTES = 2_000_000
+_GOLDEN_SEEDS = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def export(checkpoint: Path, *, recipe: Path, data: Path, out: Path, smoke: bool
     if not data.is_dir():
         raise DataMissing(data, "is not a folder")
 
+    from device.models.golden import golden_of
     from device.models.training.card import make_card, write_card
     from device.models.training.checkpoint import load_checkpoint, network_of
     from device.models.training.convert import to_int8
@@ -74,7 +76,7 @@ def export(checkpoint: Path, *, recipe: Path, data: Path, out: Path, smoke: bool
         write_card(card, made / CARD_FILE)
         measured = measured_on_card(network, load_bundle(made), sets.valid)
         measured["trained_minutes"] = round(state.trained_s / 60, 1)
-        golden: list[Golden] = []
+        golden = [golden_of(load_bundle(made), seed) for seed in _GOLDEN_SEEDS]
         write_card(msgspec.structs.replace(card, measured=measured, golden=golden), made / CARD_FILE)
         load_bundle(made)
         _put(made, out)
@@ -83,12 +85,18 @@ def export(checkpoint: Path, *, recipe: Path, data: Path, out: Path, smoke: bool
 
 
 def _load_sets(recipe: Recipe, data: Path, *, smoke: bool) -> _Sets:
-    each = max(1, (_SMOKE_PICTURES if smoke else _CALIBRATION_PICTURES) // len(recipe.train))
+    wanted = _SMOKE_PICTURES if smoke else _CALIBRATION_PICTURES
+    total = sum(source.share for source in recipe.train)
+    calibration = [
+        picture
+        for source in recipe.train
+        for picture in load_source(
+            source, data, recipe.labels, limit=max(1, round(wanted * source.share / total))
+        )
+    ]
     limit = _SMOKE_PICTURES if smoke else 0
-    return _Sets(
-        calibration=[p for s in recipe.train for p in load_source(s, data, recipe.labels, limit=each)],
-        valid={s.name: load_source(s, data, recipe.labels, limit=limit) for s in recipe.valid},
-    )
+    valid = {s.name: load_source(s, data, recipe.labels, limit=limit) for s in recipe.valid}
+    return _Sets(calibration, valid)
 
 
 def _put(made: Path, out: Path) -> None:

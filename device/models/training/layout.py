@@ -12,6 +12,7 @@ from typing import Literal
 
 STRIDES = (8, 16, 32)
 IMAGE = "image"
+INPUT_SCALE = 1 / 128  # of a step of a pixel: the network sees (pixel - 128) / 128, as MobileNet does
 # (output channels, stride) of the 13 depthwise-separable blocks of MobileNetV1 at width 0.5.
 _BLOCKS = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2), *((256, 1),) * 5, (512, 2), (512, 1))
 _TAPS = {8: "pw5", 16: "pw11", 32: "pw13"}

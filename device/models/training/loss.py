@@ -96,9 +96,13 @@ def assign(scores: torch.Tensor, boxes: torch.Tensor, centres: torch.Tensor, tru
 
 
 def _wins(keys: torch.Tensor, values: torch.Tensor, count: int) -> torch.Tensor:
-    """True where an entry has the largest value of its key: a cell answers for one box only."""
+    """True for one entry of each key, that with the largest value: a cell answers for one box only."""
     largest = torch.zeros(count).scatter_reduce(0, keys, values, "amax")
-    return values >= largest[keys]
+    best = values >= largest[keys]
+    # Small boxes inside two true boxes tie: the first entry wins.
+    entries = torch.arange(len(keys))
+    first = torch.full((count,), len(keys)).scatter_reduce(0, keys[best], entries[best], "amin")
+    return best & (first[keys] == entries)
 
 
 def loss(

@@ -1,4 +1,4 @@
-"""Frames of the simulated street with their ground truth, as training pictures. It never renders test seeds."""
+"""Frames of the simulated street with their ground truth, as training pictures. Knows no files."""
 
 from __future__ import annotations
 

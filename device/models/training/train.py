@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from pathlib import Path
 
 from device.models.training.errors import DataMissing, TrainingExtraMissing
@@ -30,6 +31,8 @@ def train(recipe: Path, data: Path, out: Path, *, minutes: float | None, smoke: 
         TrainingError: with what to do next; see `errors.py`.
     """
     chosen = load_recipe(recipe)
+    # Threads that spin while they wait lose most of a machine that others use too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     require_extra("torch")
     if not data.is_dir():
         raise DataMissing(data, "is not a folder")

@@ -1,0 +1,74 @@
+"""The recipe of a training run: what is read, and what is refused with which sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from device.models.labels import CLASSES
+from device.models.training.errors import RecipeError
+from device.models.training.recipe import Schedule, load_recipe
+
+SHIPPED = Path(__file__).resolve().parents[2] / "device" / "models" / "training" / "street-1.toml"
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    text = SHIPPED.read_text()
+    assert old in text
+    file = tmp_path / "recipe.toml"
+    file.write_text(text.replace(old, new))
+    return file
+
+
+def test_the_shipped_recipe_loads_and_its_labels_are_pehras_classes() -> None:
+    recipe = load_recipe(SHIPPED)
+    assert set(recipe.labels) <= set(CLASSES)
+    assert recipe.size == 320
+
+
+def test_no_simulated_seed_of_the_shipped_recipe_is_one_that_demos_and_tests_use() -> None:
+    recipe = load_recipe(SHIPPED)
+    simulated = [s for s in (*recipe.train, *recipe.valid) if s.kind == "simulated"]
+    assert simulated
+    assert all(source.seeds[0] >= 1000 for source in simulated)
+
+
+def test_no_simulated_seed_is_both_trained_on_and_measured_on() -> None:
+    recipe = load_recipe(SHIPPED)
+    trained, measured = (
+        {seed for s in sources if s.kind == "simulated" for seed in range(*s.seeds)}
+        for sources in (recipe.train, recipe.valid)
+    )
+    assert trained
+    assert measured
+    assert not trained & measured
+
+
+def test_an_absent_recipe_is_a_sentence_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.toml.*name an existing"):
+        load_recipe(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("minutes = 38", "minuets = 38", "minuets"),
+        ("minutes = 38", "minutes = 0", "must be positive"),
+        ("minutes = 38", 'minutes = "long"', "minutes"),
+        ("size = 320", "size = 300", "multiples of 32"),
+        ('"bus", "truck"]\nsize', '"bus", "bus"]\nsize', "each once"),
+        ('folder = "street/train"', "", "needs folder and classes"),
+        ("seeds = [1000, 1080]", "seeds = [1080, 1000]", "needs seeds"),
+        ('kind = "simulated"', 'kind = "dreamt"', "dreamt"),
+        ("batch = 32", "batch = = 32", "recipe"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, old: str, new: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        load_recipe(changed(tmp_path, old, new))
+
+
+def test_the_side_follows_the_schedule_and_ends_at_the_last() -> None:
+    schedule = Schedule(sizes=((0.5, 192), (1.0, 320)))
+    assert [schedule.size_at(p) for p in (0.0, 0.49, 0.5, 0.99, 1.0, 1.2)] == [192, 192, 320, 320, 320, 320]
