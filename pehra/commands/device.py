@@ -43,4 +43,6 @@ def check(
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"{config}: good. Device {loaded.device.id}, {len(loaded.camera)} camera(s), model {loaded.model.name}.")
+    typer.echo(
+        f"{config}: good. {loaded.device.id}: {len(loaded.camera)} camera(s), model {loaded.model.name}."
+    )

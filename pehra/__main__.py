@@ -1,0 +1,5 @@
+"""`python -m pehra` is `pehra`."""
+
+from pehra.cli import main
+
+main()

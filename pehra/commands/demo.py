@@ -1,0 +1,86 @@
+"""`pehra demo`: the whole of Pehra on this machine, with one command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import webbrowser
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from pehra.demo.report import Report
+    from pehra.demo.run import Progress
+
+
+def demo(
+    cameras: Annotated[int, typer.Option("--cameras", "-n", min=1, max=64, help="How many cameras.")] = 4,
+    duration: Annotated[
+        float | None, typer.Option("--duration", min=1, help="Seconds; without it, until Ctrl-C.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the console.")] = 8000,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source", help="A video, an rtsp:// address or 'webcam' instead of the simulated street."
+        ),
+    ] = "",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Shipped model, bundle folder or .tflite file (int8).")
+    ] = "street-1",
+    browser: Annotated[bool, typer.Option(help="Open the console in the browser.")] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object, the last line on stdout.")
+    ] = False,
+) -> None:
+    """Run cameras, broker and fleet manager together and show the console.
+
+    Each camera runs the real firmware, by default on a simulated street (every fourth one at night). At the
+    end a summary compares what the cameras made with what the fleet stored. Nothing is left on the disk.
+    """
+    from pehra.demo.plan import CannotStart, DemoOptions, check
+    from pehra.demo.report import lines
+    from pehra.demo.run import run_demo
+
+    said = Console(stderr=True)
+    options = DemoOptions(cameras, duration, port, source, model)
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+
+    def ready(url: str) -> None:
+        said.print(f"Console: [bold]{url}[/bold]  (Ctrl-C ends the demo)")
+        if browser:
+            webbrowser.open(url)
+
+    try:
+        check(options)
+        with said.status("Starting broker, fleet manager and cameras...") as status:
+
+            def progress(now: Progress) -> None:
+                status.update(_sentence(now, duration))
+
+            report = run_demo(options, stop, on_ready=ready, on_progress=progress)
+    except CannotStart as error:
+        said.print(f"pehra demo: {error}", style="red", markup=False)
+        raise typer.Exit(2) from error
+    _print(report, lines(report), as_json=as_json)
+    raise typer.Exit(0 if report.is_good else 1)
+
+
+def _sentence(now: Progress, duration: float | None) -> str:
+    until = f" of {duration:.0f}" if duration else ""
+    return (
+        f"{now.elapsed_s:.0f}{until} s, {now.online}/{now.cameras} cameras online, {now.events} events stored"
+    )
+
+
+def _print(report: Report, text: list[str], *, as_json: bool) -> None:
+    stream = sys.stderr if as_json else sys.stdout
+    print("\n".join(text), file=stream)
+    if as_json:
+        print(json.dumps(report.as_json()))

@@ -1,0 +1,156 @@
+"""What the demo is going to run: options, and the configuration of each of its cameras.
+
+Checks everything that a person can get wrong before anything is started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from device.errors import ModelRefused, ModelUnavailable
+from device.models.bundle import load_bundle
+from hardware.camera.sources import open_camera
+from hardware.errors import CameraUnavailable
+from pehra.demo.processes import is_port_free
+
+SIZE: Final = (640, 480)
+STREET_FPS: Final = 8.0
+NIGHT_EVERY: Final = 4
+SITES: Final = (
+    "gulberg/liberty-chowk",
+    "gulberg/main-boulevard",
+    "saddar/mall-road",
+    "johar-town/canal-road",
+)
+
+STREET_RULES: Final = """
+[[camera.rule]]
+name = "mid-street"
+kind = "line"
+points = [[0.5, 0.15], [0.5, 1.0]]
+
+[[camera.rule]]
+name = "near-side"
+kind = "zone"
+points = [[0.05, 0.6], [0.95, 0.6], [0.95, 1.0], [0.05, 1.0]]
+dwell_s = 6
+"""
+PICTURE_RULES: Final = """
+[[camera.rule]]
+name = "across"
+kind = "line"
+points = [[0.0, 0.6], [1.0, 0.6]]
+
+[[camera.rule]]
+name = "along"
+kind = "line"
+points = [[0.5, 0.0], [0.5, 1.0]]
+
+[[camera.rule]]
+name = "centre"
+kind = "zone"
+points = [[0.2, 0.3], [0.8, 0.3], [0.8, 1.0], [0.2, 1.0]]
+dwell_s = 5
+"""
+
+
+class CannotStart(Exception):
+    """Something that a person must mend first; the sentence says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the person asked for.
+
+    Attributes:
+        cameras: how many, from 1.
+        duration_s: end by itself after this; None runs until Ctrl-C.
+        port: of the console.
+        source: a camera source for all cameras instead of the simulated street, or empty.
+        model: name or file of the detector.
+    """
+
+    cameras: int
+    duration_s: float | None
+    port: int
+    source: str
+    model: str
+
+
+def check(options: DemoOptions) -> None:
+    """Make sure that the demo can start.
+
+    Raises:
+        CannotStart: the port is taken, the model cannot be used, or the source gives no picture.
+    """
+    if not is_port_free(options.port):
+        raise CannotStart(
+            f"port {options.port} is in use: end what listens there, or choose another with --port"
+        )
+    try:
+        load_bundle(options.model, int8_only=True)
+    except (ModelUnavailable, ModelRefused) as error:
+        raise CannotStart(str(error)) from error
+    if options.source:
+        _check_source(options.source)
+
+
+def camera_config(options: DemoOptions, number: int, folder: Path, broker_port: int, password: str) -> str:
+    """Return the TOML text of one camera's device, numbered from 1."""
+    device = device_id(number)
+    is_street = not options.source or options.source.partition(":")[0] == "street"
+    night = ",night=1" if number % NIGHT_EVERY == 0 else ""
+    source = options.source or f"street:seed={number}{night}"
+    return f"""\
+health_s = 5
+
+[device]
+id = "{device}"
+site = "lahore/{SITES[(number - 1) % len(SITES)]}"
+timezone = "Asia/Karachi"
+state = {_quoted(str(folder / device))}
+
+[mqtt]
+host = "127.0.0.1"
+port = {broker_port}
+username = "{device}"
+password = "{password}"
+
+[model]
+name = {_quoted(options.model)}
+
+[[camera]]
+id = "cam0"
+source = {_quoted(source)}
+width = {SIZE[0]}
+height = {SIZE[1]}
+fps = {STREET_FPS}
+loop = {"false" if is_street else "true"}
+{STREET_RULES if is_street else PICTURE_RULES}"""
+
+
+def device_id(number: int) -> str:
+    """Return the id of the demo's n-th device, numbered from 1."""
+    return f"demo-{number:02d}"
+
+
+def _check_source(source: str) -> None:
+    import threading
+
+    stop = threading.Event()
+    try:
+        camera = open_camera(source, width=SIZE[0], height=SIZE[1], fps=STREET_FPS)
+        try:
+            if next(iter(camera.frames(stop)), None) is None:
+                raise CannotStart(f"source {source}: it gives no picture")
+        finally:
+            stop.set()
+            camera.close()
+    except CameraUnavailable as error:
+        raise CannotStart(str(error)) from error
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

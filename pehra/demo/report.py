@@ -1,0 +1,133 @@
+"""What the demo tells at its end: numbers of the cameras and of the fleet, side by side.
+
+Pure: from what the devices wrote and what the fleet's API answered to one value, JSON or text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+VIDEO_BIT_PER_S: Final = 1_000_000
+"""The peer for bytes sent: a modest 1 Mbit/s video stream (WIRE.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The demo in numbers.
+
+    Attributes:
+        cameras: how many ran.
+        duration_s: from the first camera's start to its stop.
+        frames: that reached the pipeline.
+        inferences: frames the detector looked at.
+        skipped: frames that the motion gate kept from it.
+        dropped: frames replaced by newer ones in capture.
+        tracks: objects tracked.
+        events_made: events written to the cameras' outboxes.
+        events_stored: events in the fleet's database.
+        events_acked: events whose acknowledgement reached their camera.
+        counts_made: count buckets made.
+        counts_acked: count buckets acknowledged.
+        outbox_left: messages still waiting in the outboxes.
+        bytes_per_camera_hour: MQTT PUBLISH bytes (TCP/IP aside) of one camera in one hour.
+        video_ratio: how many times more 1 Mbit/s video would send.
+        latency_ms_p50: from frame to commit in the database, median; None without events.
+        latency_ms_p95: its 95th percentile.
+        invoke_ms_p50: median of the detector's invoke, over the cameras.
+        trouble: what went wrong, in words; empty when nothing did.
+    """
+
+    cameras: int
+    duration_s: float
+    frames: int
+    inferences: int
+    skipped: int
+    dropped: int
+    tracks: int
+    events_made: int
+    events_stored: int
+    events_acked: int
+    counts_made: int
+    counts_acked: int
+    outbox_left: int
+    bytes_per_camera_hour: int
+    video_ratio: float
+    latency_ms_p50: float | None
+    latency_ms_p95: float | None
+    invoke_ms_p50: float | None
+    trouble: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all that was made is stored and acknowledged, and nobody failed."""
+        return not self.trouble
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report for JSON."""
+        return asdict(self)
+
+
+def make_report(devices: list[dict[str, Any]], stats: dict[str, Any], trouble: list[str]) -> Report:
+    """Fold the devices' summaries and the fleet's stats into one report.
+
+    Args:
+        devices: the `summary.json` of each device.
+        stats: what `/api/v1/stats` answered.
+        trouble: what went wrong so far.
+    """
+
+    def total(name: str) -> int:
+        return sum(int(device[name]) for device in devices)
+
+    made, stored, acked = total("events_made"), int(stats.get("events_stored", 0)), total("events_acked")
+    found = list(trouble)
+    if not made == stored == acked:
+        found.append(f"events made {made}, stored {stored}, acknowledged {acked} are not equal")
+    hours = sum(float(device["uptime_s"]) for device in devices) / 3600.0
+    per_hour = total("bytes_sent") / hours if hours else 0.0
+    medians = sorted(device["invoke_ms_p50"] for device in devices if device["invoke_ms_p50"] is not None)
+    return Report(
+        cameras=len(devices),
+        duration_s=round(max((float(device["uptime_s"]) for device in devices), default=0.0), 1),
+        frames=total("frames"),
+        inferences=total("inferences"),
+        skipped=total("skipped"),
+        dropped=total("dropped"),
+        tracks=total("tracks"),
+        events_made=made,
+        events_stored=stored,
+        events_acked=acked,
+        counts_made=total("counts_made"),
+        counts_acked=total("counts_acked"),
+        outbox_left=total("outbox_left"),
+        bytes_per_camera_hour=round(per_hour),
+        video_ratio=round(VIDEO_BIT_PER_S / 8 * 3600 / per_hour, 1) if per_hour else 0.0,
+        latency_ms_p50=stats.get("latency_ms_p50"),
+        latency_ms_p95=stats.get("latency_ms_p95"),
+        invoke_ms_p50=medians[len(medians) // 2] if medians else None,
+        trouble=tuple(found),
+    )
+
+
+def lines(report: Report) -> list[str]:
+    """Return the report as lines for a person."""
+    share = 100.0 * report.skipped / report.frames if report.frames else 0.0
+    latency = (
+        "no events"
+        if report.latency_ms_p50 is None
+        else f"p50 {report.latency_ms_p50:.0f} ms, p95 {report.latency_ms_p95:.0f} ms"
+    )
+    return [
+        f"{report.cameras} camera(s) watched for {report.duration_s:.0f} s",
+        f"frames       {report.frames}, of which {report.inferences} were looked at and {report.skipped} "
+        f"skipped by the motion gate ({share:.0f} %); {report.dropped} replaced by newer ones",
+        f"tracks       {report.tracks}",
+        f"events       {report.events_made} made, {report.events_stored} stored, "
+        f"{report.events_acked} acknowledged",
+        f"counts       {report.counts_made} buckets made, {report.counts_acked} acknowledged",
+        f"sent         {report.bytes_per_camera_hour / 1e6:.2f} MB per camera and hour; 1 Mbit/s video would send "
+        f"450 MB, {report.video_ratio:.0f} times as much",
+        f"frame->store {latency}",
+        *(f"TROUBLE      {line}" for line in report.trouble),
+    ]

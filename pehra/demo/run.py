@@ -1,0 +1,203 @@
+"""Runs the demo, top to bottom: broker, fleet manager, cameras; wait; stop in the order of the road.
+
+Cameras stop first, so that their last messages are stored and acknowledged; then the fleet manager; then
+the broker.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from device.firmware.summary import SUMMARY_FILE
+from pehra.demo.plan import CannotStart, DemoOptions, camera_config, device_id
+from pehra.demo.processes import Child, answers, free_port, start
+from pehra.demo.report import Report, make_report
+
+START_S: Final = 60.0
+STOP_S: Final = 20.0
+POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What can be said while the demo runs."""
+
+    elapsed_s: float
+    online: int
+    cameras: int
+    events: int
+
+
+@dataclass(slots=True)
+class _House:
+    """The running processes."""
+
+    folder: Path
+    port: int
+    broker: Child | None = None
+    fleet: Child | None = None
+    cameras: list[Child] = field(default_factory=list)
+
+    def all(self) -> list[Child]:
+        return [child for child in (self.broker, self.fleet, *self.cameras) if child is not None]
+
+    def fallen(self) -> list[str]:
+        return [
+            f"{child.name} ended by itself with code {child.process.returncode}:\n{child.last_words()}"
+            for child in self.all()
+            if not child.is_running
+        ]
+
+    def stats(self) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.port}/api/v1/stats"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            stats: dict[str, Any] = json.load(answer)
+            return stats
+
+
+def run_demo(
+    options: DemoOptions,
+    stop: threading.Event,
+    *,
+    on_ready: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+) -> Report:
+    """Run until the duration is over or `stop` is set.
+
+    Args:
+        options: checked by `plan.check`.
+        stop: ends the demo early.
+        on_ready: called with the console's address once it answers.
+        on_progress: called about once a second.
+
+    Raises:
+        CannotStart: a part did not come up; its last words are in the error.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="pehra-demo-") as name,
+        _ending(_House(Path(name), options.port)) as house,
+    ):
+        _start_all(house, options, stop)
+        on_ready(f"http://127.0.0.1:{options.port}")
+        trouble = _watch(house, options, stop, on_progress)
+        return _stop_all(house, trouble)
+
+
+def _start_all(house: _House, options: DemoOptions, stop: threading.Event) -> None:
+    broker_port = free_port()
+    names = ["fleet", *(device_id(number) for number in range(1, options.cameras + 1))]
+    passwords = {name: secrets.token_urlsafe(24) for name in names}
+    secret_file = house.folder / "secrets.json"
+    secret_file.touch(mode=0o600)
+    secret_file.write_text(json.dumps(passwords), "utf-8")
+
+    house.broker = start(
+        "broker", ["fleet.broker", "--port", str(broker_port), "--secrets", str(secret_file)], house.folder
+    )
+    _wait_until(lambda: answers(broker_port), house, "the broker", stop)
+    house.fleet = start(
+        "fleet",
+        ["pehra", "fleet", "run", "--db", f"sqlite:///{house.folder / 'fleet.db'}",
+         "--mqtt", f"127.0.0.1:{broker_port}", "--port", str(options.port)],
+        house.folder,
+        {"PEHRA_MQTT_USERNAME": "fleet", "PEHRA_MQTT_PASSWORD": passwords["fleet"]},
+    )  # fmt: skip
+    _wait_until(lambda: _is_hearing(house), house, "the fleet manager", stop)
+    for number in range(1, options.cameras + 1):
+        device = device_id(number)
+        config = house.folder / f"{device}.toml"
+        config.touch(mode=0o600)
+        config.write_text(
+            camera_config(options, number, house.folder, broker_port, passwords[device]), "utf-8"
+        )
+        house.cameras.append(start(device, ["pehra", "device", "run", "--config", str(config)], house.folder))
+
+
+def _watch(
+    house: _House, options: DemoOptions, stop: threading.Event, on_progress: Callable[[Progress], None]
+) -> list[str]:
+    _wait_until(lambda: _safe_stats(house).get("online", 0) >= options.cameras, house, "every camera", stop)
+    started_s = time.monotonic()
+    while not stop.wait(1.0):
+        if house.fallen():
+            return house.fallen()
+        elapsed_s = time.monotonic() - started_s
+        stats = _safe_stats(house)
+        on_progress(
+            Progress(
+                elapsed_s, int(stats.get("online", 0)), options.cameras, int(stats.get("events_stored", 0))
+            )
+        )
+        if options.duration_s is not None and elapsed_s >= options.duration_s:
+            break
+    return []
+
+
+def _stop_all(house: _House, trouble: list[str]) -> Report:
+    for camera in house.cameras:
+        camera.ask_to_stop()
+    trouble = trouble or [
+        f"{camera.name} ended with code {code}:\n{camera.last_words()}"
+        for camera, code in [(camera, camera.wait(STOP_S)) for camera in house.cameras]
+        if code != 0
+    ]
+    stats = _safe_stats(house)
+    devices = []
+    for camera in house.cameras:
+        summary = house.folder / camera.name / SUMMARY_FILE
+        if summary.is_file():
+            devices.append(json.loads(summary.read_text("utf-8")))
+        else:
+            trouble.append(f"{camera.name} left no summary")
+    for child in (house.fleet, house.broker):
+        if child is not None:
+            child.ask_to_stop()
+            code = child.wait(STOP_S)
+            if code != 0:
+                trouble.append(f"{child.name} ended with code {code}:\n{child.last_words()}")
+    return make_report(devices, stats, trouble)
+
+
+@contextmanager
+def _ending(house: _House) -> Iterator[_House]:
+    try:
+        yield house
+    finally:
+        for child in house.all():
+            if child.is_running:
+                child.process.send_signal(signal.SIGKILL)
+                child.process.wait()
+
+
+def _wait_until(is_done: Callable[[], bool], house: _House, what: str, stop: threading.Event) -> None:
+    deadline_s = time.monotonic() + START_S
+    while not is_done() and not stop.is_set():
+        if house.fallen():
+            raise CannotStart(house.fallen()[0])
+        if time.monotonic() > deadline_s:
+            words = "\n".join(f"{child.name}: {child.last_words(3)}" for child in house.all())
+            raise CannotStart(f"{what} did not come up within {START_S:.0f} s\n{words}")
+        stop.wait(POLL_S)
+
+
+def _is_hearing(house: _House) -> bool:
+    return answers(house.port) and bool(_safe_stats(house).get("link_up"))
+
+
+def _safe_stats(house: _House) -> dict[str, Any]:
+    try:
+        return house.stats()
+    except (urllib.error.URLError, OSError, ValueError):
+        return {}
