@@ -12,9 +12,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +22,10 @@ from device.models.detections import Detections
 from device.models.detector import Detector
 from device.models.labels import CLASSES, NOT_OURS, classes_of
 from hardware.camera.frame import Frame
+from hardware.camera.stills import SUFFIXES, UnreadablePhoto, read_photo
 
 EVALUATION_CONF = 0.001
 """The floor at which average precision is measured: a curve needs its far end (Ultralytics `val`, too)."""
-
-_PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ def load_dataset(folder: Path, labels: Sequence[str] = ()) -> Dataset:
         if not (folder / part).is_dir():
             raise ConfigError(folder, None, "", f"there is no folder {part}/: give a dataset of YOLO's form")
     names = tuple(labels) or _names_of(folder)
-    pictures = sorted(path for path in (folder / "images").iterdir() if path.suffix.lower() in _PICTURES)
+    pictures = sorted(path for path in (folder / "images").iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
         raise ConfigError(folder, None, "", "images/ holds no picture")
     ours = classes_of(names)
@@ -173,11 +170,12 @@ def evaluate(
     found: list[tuple[Labelled, tuple[int, int], Detections]] = []
     invoke_ms: list[float] = []
     for labelled in progress(dataset.pictures):
-        pixels = cv2.imread(str(labelled.path), cv2.IMREAD_COLOR_RGB)
-        if pixels is None:
+        try:
+            pixels = read_photo(labelled.path)
+        except UnreadablePhoto:
             continue
         height, width = pixels.shape[:2]
-        frame = Frame(cast(npt.NDArray[np.uint8], pixels), "rgb", width, height, 0.0, 0.0, 0)
+        frame = Frame(pixels, "rgb", width, height, 0.0, 0.0, 0)
         found.append((labelled, (width, height), detector.detect(frame)))
         invoke_ms.append(detector.last_invoke_ms)
     if not found:
