@@ -53,9 +53,9 @@ def test_an_absent_recipe_is_a_sentence_with_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("minutes = 38", "minuets = 38", "minuets"),
-        ("minutes = 38", "minutes = 0", "must be positive"),
-        ("minutes = 38", 'minutes = "long"', "minutes"),
+        ("minutes = 45", "minuets = 38", "minuets"),
+        ("minutes = 45", "minutes = 0", "must be positive"),
+        ("minutes = 45", 'minutes = "long"', "minutes"),
         ("size = 320", "size = 300", "multiples of 32"),
         ('"bus", "truck"]\nsize', '"bus", "bus"]\nsize', "each once"),
         ('folder = "street/train"', "", "needs folder and classes"),
