@@ -126,7 +126,7 @@ def lines(report: Report) -> list[str]:
         f"events       {report.events_made} made, {report.events_stored} stored, "
         f"{report.events_acked} acknowledged",
         f"counts       {report.counts_made} buckets made, {report.counts_acked} acknowledged",
-        f"sent         {report.bytes_per_camera_hour / 1e6:.2f} MB per camera and hour; 1 Mbit/s video would send "
+        f"sent         {report.bytes_per_camera_hour / 1e6:.2f} MB per camera and hour; 1 Mbit/s video sends "
         f"450 MB, {report.video_ratio:.0f} times as much",
         f"frame->store {latency}",
         *(f"TROUBLE      {line}" for line in report.trouble),
