@@ -213,9 +213,10 @@ class YoloV5:
         objectness = values[:, 4]
         present = np.flatnonzero(self._levels.at_least(objectness, conf))
         rows = self._levels.real(values[present])
-        scores = rows[:, self._columns] * rows[:, 4:5]
-        lost = _not_finite(objectness) + _not_finite(scores[np.isfinite(rows[:, 4])])
-        scores = _sound(scores)
+        rows = rows[np.isfinite(rows[:, 4])]
+        classes = rows[:, self._columns]
+        scores = _sound(classes) * rows[:, 4:5]
+        lost = _not_finite(objectness) + _not_finite(classes)
         which = scores.argmax(axis=1)
         best = scores[np.arange(len(which)), which]
         passing = best >= np.float32(conf)

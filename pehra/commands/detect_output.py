@@ -17,6 +17,7 @@ from device.models.detections import Detections
 from device.models.detector import StageTimes
 from device.models.labels import CLASSES
 from hardware.camera.frame import Pixels
+from hardware.camera.stills import SUFFIXES
 from pehra.commands.detect_looks import Look
 
 _COLOURS_BGR = ((80, 175, 76), (0, 193, 255), (176, 39, 156), (243, 150, 33), (54, 67, 244), (0, 87, 255))
@@ -94,7 +95,8 @@ class Drawings:
 
     def _name(self, look: Look) -> str:
         stem = Path(look.source).stem.replace(":", "-").replace("=", "-").replace(",", "-") or "camera"
-        name = f"{stem}-{look.number:06d}" if look.number else stem
+        is_photo = Path(look.source).suffix.lower() in SUFFIXES
+        name = stem if is_photo else f"{stem}-{look.number:06d}"
         self._names[name] += 1
         return name if self._names[name] == 1 else f"{name}.{self._names[name]}"
 
