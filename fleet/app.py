@@ -20,12 +20,18 @@ from fleet.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the web application: REST under `/api/v1`, the console everywhere else."""
-    app = FastAPI(title="Pehra fleet", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+def create_api(services: Services) -> FastAPI:
+    """Return the REST API under `/api/v1`; its description is at `/api/v1/openapi.json`."""
+    app = FastAPI(title="Pehra fleet", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     app.state.services = services
     install_problems(app)
     app.include_router(api)
+    return app
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the web application: REST under `/api/v1`, the console everywhere else. Once a process."""
+    app = create_api(services)
     mount_console(app, services)
     return app
 
@@ -47,11 +53,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
     writer.start()
     judge.start()
     services.link.start()
-    serve(create_app(services), socket, stop, ready=lambda: log.info("fleet ready url=%s", settings.url))
-    services.ingest.stop_taking()
-    drained.set()
-    writer.join()
-    judge.join()
-    services.link.stop()
-    services.engine.dispose()
-    log.info("fleet stopped")
+    try:
+        serve(create_app(services), socket, stop, ready=lambda: log.info("fleet ready url=%s", settings.url))
+    finally:
+        stop.set()
+        services.ingest.stop_taking()
+        drained.set()
+        writer.join()
+        judge.join()
+        services.link.stop()
+        services.engine.dispose()
+        log.info("fleet stopped")

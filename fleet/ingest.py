@@ -58,6 +58,11 @@ class Ingest:
         self._is_taking = True
         self._is_away = False
 
+    @property
+    def is_database_away(self) -> bool:
+        """Whether the writer waits for a database that does not take a batch."""
+        return self._is_away
+
     def on_message(self, topic: str, payload: bytes, is_retained: bool) -> None:
         """Read one message and queue it for the writer (paho's thread; never raises)."""
         if not self._is_taking:

@@ -38,6 +38,7 @@ class Link:
         self._hand_on = on_message
         self.up_since_s: float | None = None
         """Monotonic seconds since when we hear devices; None while we do not."""
+        self._is_failing = False
         self._client = self._make_client()
 
     @property
@@ -86,6 +87,7 @@ class Link:
         client.max_inflight_messages_set(1000)
         client.max_queued_messages_set(10_000)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -104,6 +106,16 @@ class Link:
             return
         client.subscribe([(Topic.filter(c), 0 if c in AT_MOST_ONCE else 1) for c in CHANNELS])
 
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        if not self._is_failing:
+            log.warning(
+                "broker not reachable host=%s port=%d: tried again every %d s at most",
+                self._settings.mqtt_host,
+                self._settings.mqtt_port,
+                RECONNECT_MAX_S,
+            )
+        self._is_failing = True
+
     def _on_subscribe(
         self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
     ) -> None:
@@ -115,6 +127,7 @@ class Link:
             )
             return
         self.up_since_s = time.monotonic()
+        self._is_failing = False
         log.info("link up host=%s port=%d", self._settings.mqtt_host, self._settings.mqtt_port)
 
     def _on_disconnect(

@@ -72,9 +72,8 @@ class Mosquitto:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Mosquitto:
-        self.process = subprocess.Popen(
-            [str(self.binary), "-c", str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with self.config.with_suffix(".log").open("ab") as log:
+            self.process = subprocess.Popen([str(self.binary), "-c", str(self.config)], stdout=log, stderr=log)
         wait_until(lambda: is_open(self.port), "mosquitto listens")
         return self
 

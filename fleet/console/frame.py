@@ -1,0 +1,84 @@
+"""What every page shares: the header with the fleet in one line, and the way back to each page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from nicegui import run, ui
+from sqlmodel import Session
+
+from fleet.queries.devices import FleetSummary, summarise_fleet
+from fleet.services import Services
+
+Result = TypeVar("Result")
+
+STYLE: Final = Path(__file__).parent / "style.css"
+FAVICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0f766e"/>'
+    '<path d="M4 16c4-7 20-7 24 0-4 7-20 7-24 0z" fill="none" stroke="#fff" stroke-width="2.4"/>'
+    '<circle cx="16" cy="16" r="3.6" fill="#fff"/></svg>'
+)
+PAGES: Final = (("Devices", "/"), ("Events", "/events"))
+SUMMARY_EVERY_S: Final = 2.0
+
+
+def now_ms() -> int:
+    """Return Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+async def ask(services: Services, question: Callable[[Session], Result]) -> Result:
+    """Run a question to the database in a thread; the event loop never waits for it."""
+
+    def answer() -> Result:
+        with services.session() as session:
+            return question(session)
+
+    return await run.io_bound(answer)
+
+
+@contextmanager
+def page_frame(services: Services, here: str) -> Iterator[None]:
+    """Draw the header and open the page's body.
+
+    Args:
+        here: path of the page in `PAGES` that is marked.
+    """
+    with ui.header(elevated=False).classes("pehra-head q-pa-none"), ui.element("div").classes("pehra-bar"):
+        ui.html('Pehra<span lang="ur">پہرہ</span>', sanitize=False, tag="a").classes("pehra-name").props('href="/"')
+        for name, path in PAGES:
+            ui.link(name, path).classes("pehra-nav" + (" here" if path == here else ""))
+        sums = ui.html("", sanitize=False).classes("pehra-sums").mark("summary")
+    _keep_summary(services, sums)
+    with ui.element("div").classes("page"):
+        yield
+
+
+def empty_state(title: str, what_to_do: str) -> None:
+    """Say that there is nothing yet, and what to do about it."""
+    with ui.element("div").classes("card empty"):
+        ui.html(f"<b>{title}</b>{what_to_do}", sanitize=False)
+
+
+def _keep_summary(services: Services, sums: ui.html) -> None:
+    async def refresh() -> None:
+        summary = await ask(services, summarise_fleet)
+        sums.set_content(summary_html(summary, is_link_up=services.link.is_up))
+
+    ui.timer(SUMMARY_EVERY_S, refresh)
+
+
+def summary_html(summary: FleetSummary, *, is_link_up: bool) -> str:
+    """Return the fleet in one line; numbers only, so nothing of a device's own words is in it."""
+    link = ("good", "Broker link up") if is_link_up else ("bad", "Broker link down: states may be old")
+    chips = [
+        ("good" if summary.online else "", f"<b>{summary.online}</b> online"),
+        ("bad" if summary.offline else "", f"<b>{summary.offline}</b> offline"),
+        ("warn" if summary.alarms else "", f"<b>{summary.alarms}</b> alarms"),
+        link,
+    ]
+    return "".join(f'<span class="pehra-sum"><i class="dot {colour}"></i><span>{text}</span></span>' for colour, text in chips)

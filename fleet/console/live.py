@@ -1,0 +1,86 @@
+"""The live view without pixels: boxes, tracks, zones and lines of one camera, while somebody looks."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import Any, Final
+
+import msgspec
+from nicegui import ui
+
+from fleet.console.counts_chart import COLOURS
+from fleet.console.device import Facts, head_html, read_facts
+from fleet.console.frame import ask, empty_state, now_ms, page_frame
+from fleet.console.words import url_of
+from fleet.errors import NotFound
+from fleet.services import Services
+
+LOOK_S: Final = 0.1
+HEAD_S: Final = 2.0
+
+
+class LiveView(ui.element, component="live_view.js"):
+    """The canvas (`live_view.js`); it moves boxes smoothly between frames."""
+
+    def __init__(self, camera: dict[str, Any]) -> None:
+        super().__init__()
+        self._props["camera"] = camera
+        self._props["colours"] = COLOURS
+
+    def show(self, frame: dict[str, Any]) -> None:
+        """Draw one more frame (struct `LiveFrame`)."""
+        self.run_method("show", frame)
+
+
+def add_page(services: Services) -> None:
+    """Register `/devices/{device}/live/{cam}`."""
+
+    @ui.page("/devices/{device}/live/{cam}")
+    async def live_page(device: str, cam: str) -> None:
+        ui.page_title(f"{device} {cam} · Pehra")
+        with page_frame(services, "/"):
+            try:
+                facts = await ask(services, lambda session: read_facts(session, device))
+            except NotFound as error:
+                empty_state("No such device.", escape(str(error)))
+                return
+            camera = find_camera(facts, cam)
+            if camera is None:
+                empty_state(f"{escape(device)} has no camera {escape(cam)}.", "Go back to the device for those it has.")
+                return
+            _draw(services, facts, camera)
+
+
+def find_camera(facts: Facts, cam: str) -> dict[str, Any] | None:
+    """Return a camera of the birth certificate (struct `CameraInfo`)."""
+    cameras: list[dict[str, Any]] = (facts.device.info or {}).get("cameras", [])
+    return next((camera for camera in cameras if camera["id"] == cam), None)
+
+
+def _draw(services: Services, facts: Facts, camera: dict[str, Any]) -> None:
+    device, cam = facts.device.id, str(camera["id"])
+    with ui.element("div").classes("row-line"):
+        ui.link(device, url_of(f"/devices/{device}")).classes("title link")
+        ui.label(cam).classes("title")
+        head = ui.html(head_html(facts.device, now_ms()), sanitize=False).classes("grow quiet")
+        ui.label("Boxes only: no picture leaves the camera").classes("quiet small")
+    view = LiveView(camera)
+    shown = ""
+
+    def look() -> None:
+        nonlocal shown
+        if not ui.context.client.has_socket_connection:
+            return
+        services.live.look(device, cam, services.link.publish, now_s=time.monotonic(), utc_s=time.time())
+        frame = services.live.newest(device, cam)
+        if frame is not None and frame.id != shown:
+            shown = frame.id
+            view.show(msgspec.to_builtins(frame))
+
+    async def refresh() -> None:
+        now = await ask(services, lambda session: read_facts(session, device))
+        head.set_content(head_html(now.device, now_ms()))
+
+    ui.timer(LOOK_S, look)
+    ui.timer(HEAD_S, refresh)
