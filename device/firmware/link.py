@@ -45,6 +45,7 @@ _log = logging.getLogger(__name__)
 WINDOW: Final = 200
 """Durable messages that may be under way unacknowledged; more would only wait in the broker."""
 PUMP_S: Final = 0.25
+GOODBYE_S: Final = 3.0
 REPLAYED_AFTER_S: Final = 10.0
 REMEMBERED_COMMANDS: Final = 200
 
@@ -156,13 +157,23 @@ class Link:
 
     def stop(self) -> None:
         """Say `stopped`, disconnect in order (so that no will is published) and end the threads."""
-        self.say_status("stopped")
+        self._say_goodbye()
         self._stop.set()
         self._outbox.written.set()
         if self._pump.is_alive():
             self._pump.join(timeout=5.0)
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _say_goodbye(self) -> None:
+        if not self.is_connected:
+            return
+        topic = Topic(self._device, Channel.STATUS)
+        goodbye = self._client.publish(str(topic), encode(self._status("stopped")), qos=topic.qos, retain=True)
+        try:
+            goodbye.wait_for_publish(GOODBYE_S)
+        except (RuntimeError, ValueError) as error:
+            _log.warning("link: the goodbye was not sent reason=%r", str(error))
 
     def _make_client(self) -> mqtt.Client:
         client = mqtt.Client(

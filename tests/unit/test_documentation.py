@@ -1,0 +1,66 @@
+"""What a user can set or meet is written down, and nothing of this machine is."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from device.firmware import config as device_config
+from device.firmware.config import load_config
+from ota.messages import Channel
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_the_example_configuration_is_good():
+    assert load_config(ROOT / "device.example.toml").device.id == "gulberg-01"
+
+
+@pytest.mark.parametrize(
+    "section",
+    ["Config", "DeviceSection", "MqttSection", "ModelSection", "CameraSection", "MotionSection", "RuleSection"],
+)
+def test_every_key_of_the_configuration_is_in_the_example_and_in_the_manual(section):
+    example = (ROOT / "device.example.toml").read_text()
+    manual = (ROOT / "docs" / "device.md").read_text()
+    for key in getattr(device_config, section).__struct_fields__:
+        assert re.search(rf"^(# )?(\[+(camera\.)?{key}\]+|{key} =)", example, re.MULTILINE), key
+        assert f"`{key}`" in manual or f"[{key}]" in manual or f"{key}]" in manual, key
+
+
+def test_every_channel_is_in_the_published_document():
+    document = (ROOT / "docs" / "asyncapi.yaml").read_text()
+    for channel in Channel:
+        assert f"\n  {channel.value}:\n" in document
+
+
+def _tracked_files():
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listing.splitlines() if (ROOT / name).is_file()]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_no_file_names_a_package_registry_or_a_path_of_one_machine():
+    hosts = [r"py" + r"pi\.org", r"files\.python" + "hosted", r"registry\.npm" + "js", r"deb\.deb" + r"ian\.org"]
+    machine = ["/wo" + r"rk/(main|shared)", "/ro" + r"ot/"]
+    pattern = re.compile("|".join(hosts + machine))
+    found = []
+    for file in _tracked_files():
+        if file.suffix in {".png", ".tflite", ".webp", ".mp4"}:
+            continue
+        if pattern.search(file.read_text("utf-8", errors="replace")):
+            found.append(str(file.relative_to(ROOT)))
+    assert not found
+
+
+def test_every_requirement_of_a_lock_has_its_hash():
+    for lock in (ROOT / "requirements").glob("*.lock"):
+        for block in re.split(r"\n(?=[a-z0-9])", lock.read_text()):
+            assert "--hash=sha256:" in block, f"{lock.name}: {block[:60]}"
+
+
+def test_the_extras_of_the_wheel_are_the_ones_that_the_design_names():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras) == {"device", "tflite", "pi", "fleet", "train", "dev"}
