@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 from hardware.camera.frame import Frame
+from hardware.camera.rate import Rate
 from hardware.camera.video import Video, fitted, to_i420
 from hardware.errors import CameraUnavailable
 
@@ -23,8 +24,8 @@ _WHAT_TO_DO = "check that the camera has power and network, and try the address 
 
 
 def masked(address: str) -> str:
-    """An address without user, password and query, for logs and messages."""
-    without_login = re.sub(r"(?<=://)[^/@?]*@", "***@", address)
+    """An address without user, password and query, for logs; rather too much hidden than less."""
+    without_login = re.sub(r"(?<=://).*@", "***@", address)
     return re.sub(r"\?.*$", "?***", without_login)
 
 
@@ -66,15 +67,13 @@ class StreamCamera:
         Raises:
             CameraUnavailable: If the stream ends, breaks, or brings nothing in time.
         """
-        seq, due_s = 0, time.monotonic()
-        spacing_s = 1 / self._fps if self._fps > 0 else 0.0
+        seq, rate = 0, Rate(self._fps)
         for decoded in self._video.decode():
             if stop.is_set():
                 return
             now_s = time.monotonic()
-            if now_s < due_s:
+            if not rate.lets_through(now_s):
                 continue
-            due_s = max(due_s + spacing_s, now_s)
             size = fitted(decoded.picture.width, decoded.picture.height, self._size)
             pixels = to_i420(decoded.picture, size)
             yield Frame(pixels, "i420", *size, mono_s=now_s, utc_s=time.time(), seq=seq)

@@ -40,8 +40,8 @@ class Actor:
     Attributes:
         id: The same for the whole of one pass through the street, never used again in this street.
         name: One of `NAMES`; a motorcycle includes its rider, who is not listed as a person.
-        box: left, top, right, bottom in 0..1 of the frame: round the whole figure, hidden parts
-            included, tight, clipped to the frame.
+        box: left, top, right, bottom in 0..1 of the frame: tight round all of the actor
+            that is in the frame, parts hidden by others included.
         visible: Share of the actor's outline that is in the frame and not hidden by others, 0..1.
     """
 
@@ -150,8 +150,15 @@ class Street:
 
     def _box(self, placed: Placed) -> tuple[float, float, float, float] | None:
         size = np.array((self.width, self.height), np.float64)
-        low = np.clip(placed.pixels.min(axis=0), 0, size)
-        high = np.clip(placed.pixels.max(axis=0), 0, size)
+        low, high = placed.pixels.min(axis=0), placed.pixels.max(axis=0)
+        if (low < 0).any() or (high > size).any():
+            frame = np.array(
+                ((0, 0), (self.width, 0), (self.width, self.height), (0, self.height)), np.float32
+            )
+            area, inside = cv2.intersectConvexConvex(placed.hull(), frame)
+            if area <= 0 or inside is None:
+                return None
+            low, high = inside.min(axis=(0, 1)).clip(0, size), inside.max(axis=(0, 1)).clip(0, size)
         if (high - low).min() < MIN_SIDE_PX:
             return None
         (left, top), (right, bottom) = low / size, high / size

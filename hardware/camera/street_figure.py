@@ -128,7 +128,8 @@ class Placed:
     def draw(self, picture: Pixels) -> None:
         """Paint the faces, in order, into (H, W, 3) uint8 RGB."""
         figure = self.figure
-        corners = np.rint(self.pixels * _ONE).astype(np.int32)
+        # OpenCV counts from the middle of the first pixel, the projection from its edge.
+        corners = np.rint((self.pixels - 0.5) * _ONE).astype(np.int32)
         colours = (figure.colours * self.light).tolist()
         for index in self.order:
             face = figure.faces[index]

@@ -11,6 +11,7 @@ from typing import Protocol
 import cv2
 
 from hardware.camera.frame import Frame, Pixels
+from hardware.camera.rate import Rate
 from hardware.errors import CameraUnavailable
 
 _WHAT_TO_DO = "look at the cable, run `ls /dev/video*`, and see that no other program uses it"
@@ -84,17 +85,14 @@ class WebcamCamera:
         Raises:
             CameraUnavailable: If the device gives no frame; OpenCV waits 10 s for one.
         """
-        seq, due_s = 0, 0.0
-        spacing_s = 1 / self._fps if self._fps > 0 else 0.0
+        seq, rate = 0, Rate(self._fps)
         while not stop.is_set():
             is_read, bgr = self._device.read()
             mono_s, utc_s = time.monotonic(), time.time()
             if not is_read or bgr is None:
                 raise CameraUnavailable(self.name, "it gives no more frames", _WHAT_TO_DO)
-            # A device that was refused its rate sends more: let a frame pass that is nearly due.
-            if mono_s < due_s - spacing_s / 4:
+            if not rate.lets_through(mono_s):
                 continue
-            due_s = max(due_s + spacing_s, mono_s)
             rgb: Pixels = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
             yield Frame(rgb, "rgb", rgb.shape[1], rgb.shape[0], mono_s=mono_s, utc_s=utc_s, seq=seq)
             seq += 1
