@@ -15,8 +15,8 @@ STREETS = {seed: Street(seed, 320, 240) for seed in (1, 3, 5)}
 SECONDS = np.arange(0, EPISODE_S, 0.5)
 
 
-@given(seed=st.sampled_from(sorted(STREETS)), t_s=st.floats(0, 1_800))
-@settings(max_examples=80, deadline=None)
+@given(seed=st.sampled_from(sorted(STREETS)), t_s=st.floats(0, 900))
+@settings(max_examples=50, deadline=None)
 def test_truth_boxes_lie_in_the_frame_and_are_not_empty(seed, t_s):
     for actor in STREETS[seed].truth(t_s):
         left, top, right, bottom = actor.box
@@ -50,7 +50,7 @@ def test_size_changes_the_pixels_but_not_who_is_where():
 
 def test_an_id_is_one_actor_of_one_kind_that_moves_without_jumps():
     seen: dict[int, tuple[str, float, tuple[float, float]]] = {}
-    for t_s in np.arange(0, 120, 0.1):
+    for t_s in np.arange(0, 60, 0.1):
         for actor in STREETS[5].truth(t_s):
             foot = ((actor.box[0] + actor.box[2]) / 2, actor.box[3])
             name, last_s, last = seen.get(actor.id, (actor.name, t_s, foot))
@@ -62,7 +62,7 @@ def test_an_id_is_one_actor_of_one_kind_that_moves_without_jumps():
 
 
 def test_every_kind_of_actor_passes_within_an_hour_of_a_few_streets():
-    names = {a.name for street in STREETS.values() for t in range(0, 600, 2) for a in street.truth(t)}
+    names = {a.name for street in STREETS.values() for t in range(0, 400, 3) for a in street.truth(t)}
     assert names == set(NAMES)
 
 
@@ -98,7 +98,7 @@ def test_every_episode_ends_in_seconds_of_stillness(night):
 def test_a_box_is_as_large_as_what_is_drawn_of_its_actor():
     """Each actor painted alone fills its box to the pixel; one cut by the frame's edge never exceeds it."""
     street, names, cut = STREETS[5], set(), 0
-    for t_s in np.arange(0, 180, 0.7):
+    for t_s in np.arange(0, 150, 2.1):
         listed = {actor.id: actor for actor in street.truth(t_s)}
         for seen in street._seen(t_s):
             actor = listed.get(seen.actor.id)
