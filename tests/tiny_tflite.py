@@ -35,13 +35,14 @@ def tiny_tflite(
     outputs: list[Constant],
     *,
     size: int = 32,
+    channels: int = 3,
     dtype: str = "uint8",
     scale: float = 1 / 255,
     zero_point: int = 0,
     states: list[Constant] | None = None,
 ) -> bytes:
     """A model with one NHWC picture input, further inputs like `states`, and these outputs."""
-    picture = Constant("image", np.zeros((1, size, size, 3), dtype), scale, zero_point)
+    picture = Constant("image", np.zeros((1, size, size, channels), dtype), scale, zero_point)
     inputs = [picture, *(states or [])]
     model = schema.ModelT()
     model.version = 3

@@ -5,6 +5,7 @@ The only thing the firmware needs of this room. Never keeps a frame and never lo
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 
@@ -62,7 +63,10 @@ class Detector:
         self.iou = bundle.card.thresholds.iou if iou is None else iou
         self.times = StageTimes()
         self.dropped_not_finite = 0
-        self._interpreter = Interpreter(bundle.path, read_model(bundle.path), threads=threads)
+        content = read_model(bundle.path)
+        if hashlib.sha256(content).hexdigest() != bundle.sha256:
+            raise ModelUnavailable(bundle.path, "it was exchanged since it was checked", "load it again")
+        self._interpreter = Interpreter(bundle.path, content, threads=threads)
         _check_input(bundle, self._interpreter)
         postprocess = self._interpreter.postprocess
         self._decoder = make_decoder(

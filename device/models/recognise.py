@@ -109,18 +109,23 @@ def _is_ssd(shapes: Sequence[tuple[int, ...]]) -> bool:
 
 def _yolo(sides: tuple[int, ...], height: int, width: int) -> tuple[str, int] | None:
     """Tell v8 from v5 by the number of rows, which the input's size fixes; else by the usual forms."""
-    cells = {
-        sum(math.ceil(height / stride) * math.ceil(width / stride) for stride in strides)
+    found = [
+        (decoder, columns - before)
         for strides in _STRIDE_SETS
-    }
-    for rows, columns in (sides[::-1], sides):
-        if rows in cells and columns > 4:
-            return "yolov8", columns - 4
-        if rows in {_ANCHORS_A_CELL * count for count in cells} and columns > 5:
-            return "yolov5", columns - 5
+        for rows, columns in (sides[::-1], sides)
+        for decoder, anchors, before in (("yolov8", 1, 4), ("yolov5", _ANCHORS_A_CELL, 5))
+        if columns > before and rows == anchors * _cells(height, width, strides)
+    ]
+    if found:
+        # A tiny input may fit two ways; 80 classes are hardly a coincidence.
+        return next((layout for layout in found if layout[1] == len(COCO_80)), found[0])
     if min(sides) == 4 + len(COCO_80) or (sides[0] < sides[1] and sides[0] > 4):
         return "yolov8", min(sides) - 4
     return ("yolov5", sides[1] - 5) if sides[1] > 5 else None
+
+
+def _cells(height: int, width: int, strides: tuple[int, ...]) -> int:
+    return sum(math.ceil(height / stride) * math.ceil(width / stride) for stride in strides)
 
 
 def _pehra(shapes: Sequence[tuple[int, ...]], height: int, width: int) -> tuple[str, int] | None:
