@@ -41,7 +41,8 @@ def machine() -> str:
     )
     return (
         f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, litert {version('ai-edge-litert')}, commit {revision.stdout.strip() or 'unknown'}"
+        f"Python {platform.python_version()}, litert {version('ai-edge-litert')}, "
+        f"commit {revision.stdout.strip() or 'unknown'}"
     )
 
 

@@ -98,7 +98,7 @@ def test_events_kept_while_the_fleet_was_away_are_marked_as_history(house):
     fleet.start()
     wait_until(lambda: first in fleet.event_seqs(device.device), "the old event is stored", 60)
     with closing(sqlite3.connect(fleet.file)) as db:
-        (hist,) = db.execute("SELECT hist FROM event WHERE seq = ?", (first,)).fetchone()
+        (hist,) = db.execute("SELECT is_hist FROM event WHERE seq = ?", (first,)).fetchone()
     assert hist
 
 
