@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from fleet.api.problems import install_problems
 from fleet.api.routers import api
 from fleet.console import mount_console
-from fleet.serving import listen, serve
 from fleet.services import Services, build_services
+from fleet.serving import listen, serve
 from fleet.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 
 def create_api(services: Services) -> FastAPI:
     """Return the REST API under `/api/v1`; its description is at `/api/v1/openapi.json`."""
-    app = FastAPI(title="Pehra fleet", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Pehra fleet", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
+    )
     app.state.services = services
     install_problems(app)
     app.include_router(api)
@@ -45,7 +47,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """
     socket = listen(settings.http_host, settings.http_port)
     if not settings.is_local:
-        log.warning("no login yet: everybody who reaches %s:%d sees all", settings.http_host, settings.http_port)
+        log.warning(
+            "no login yet: everybody who reaches %s:%d sees all", settings.http_host, settings.http_port
+        )
     services = build_services(settings)
     drained = threading.Event()
     writer = threading.Thread(target=services.ingest.run, args=(services.link, drained), name="ingest")

@@ -117,7 +117,7 @@ class Ingest:
             stored, now_ms = self._write(batch, stop)
         except _AWAY:
             log.error("batch given up at stop messages=%d: the devices send it again", len(batch))
-        except Exception as error:  # what is wrong lies in a message, so find it by halving
+        except Exception as error:  # noqa: BLE001  # what is wrong lies in a message, so find it by halving
             if len(batch) == 1:
                 self._refuse("unstorable", f"topic={batch[0].topic} reason={error!s:.200}")
                 return

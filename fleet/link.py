@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -94,11 +94,11 @@ class Link:
         return client
 
     def _on_connect(
-        self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+        self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.is_failure:
             log.error(
-                "broker refuses us host=%s port=%d reason=%s: check PEHRA_MQTT_USERNAME and PEHRA_MQTT_PASSWORD",
+                "broker refuses us host=%s port=%d reason=%s: check PEHRA_MQTT_USERNAME and _PASSWORD",
                 self._settings.mqtt_host,
                 self._settings.mqtt_port,
                 reason,
@@ -106,7 +106,7 @@ class Link:
             return
         client.subscribe([(Topic.filter(c), 0 if c in AT_MOST_ONCE else 1) for c in CHANNELS])
 
-    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+    def _on_connect_fail(self, _client: paho.Client, _data: object) -> None:
         if not self._is_failing:
             log.warning(
                 "broker not reachable host=%s port=%d: tried again every %d s at most",
@@ -117,7 +117,7 @@ class Link:
         self._is_failing = True
 
     def _on_subscribe(
-        self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+        self, _client: paho.Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
         refused = [c for c, reason in zip(CHANNELS, reasons, strict=False) if reason.is_failure]
         if refused:
@@ -131,15 +131,15 @@ class Link:
         log.info("link up host=%s port=%d", self._settings.mqtt_host, self._settings.mqtt_port)
 
     def _on_disconnect(
-        self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+        self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if self.up_since_s is not None:
             log.warning("link down reason=%s", reason)
         self.up_since_s = None
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         try:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        self._hand_on(topic, message.payload, message.retain)
+        self._hand_on(topic, bytes(message.payload), message.retain)

@@ -33,6 +33,9 @@ class Live:
         """Say that somebody looks right now; asks the device when the lease is due.
 
         Args:
+            device: whose camera it is.
+            cam: the camera.
+            publish: sends a message, says whether it could.
             now_s: monotonic seconds.
             utc_s: Unix seconds, for the deadline in the command.
 

@@ -1,8 +1,8 @@
 """Notices devices that went silent.
 
 A pure part (`find_silent`) and one small thread, `Presence`, that marks them by its own monotonic
-clock; what devices say about themselves is read in `standing.py`. While our own link to the broker is down nobody is declared
-offline; after it is back every device gets a fresh grace period.
+clock; what devices say about themselves is read in `standing.py`. While our own link to the broker
+is down nobody is declared offline; after it is back every device gets a fresh grace period.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
 
 from fleet.link import Link
 from fleet.store.tables import Device
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 STALL_S: Final = 10.0
 """A tick this late means that we slept, not the devices: grace for all."""
+
+
 def find_silent(
     online: Iterable[str], heard_s: Mapping[str, float], *, now_s: float, grace_from_s: float, after_s: float
 ) -> list[str]:
@@ -83,7 +86,7 @@ class Presence:
             return []
         grace_from_s = max(self._grace_from_s, up_since_s)
         with self._engine.connect() as connection:
-            online = connection.scalars(select(Device.id).where(Device.is_online.is_(True))).all()  # type: ignore[attr-defined]
+            online = connection.scalars(select(col(Device.id)).where(col(Device.is_online))).all()
         silent = find_silent(
             online,
             self._last_heard.view(),
@@ -99,7 +102,7 @@ class Presence:
         now_ms = time.time_ns() // 1_000_000
         with self._engine.begin() as connection:
             connection.execute(
-                update(Device).where(Device.id.in_(silent)).values(is_online=False, offline_ms=now_ms)  # type: ignore[attr-defined]
+                update(Device).where(col(Device.id).in_(silent)).values(is_online=False, offline_ms=now_ms)
             )
         for name in silent:
             log.info("device offline device=%s reason=silent", name)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from fleet.errors import AddressInUse, FleetError
 
@@ -36,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Any, listener: socket.socket, stop: threading.Event, *, ready: Callable[[], None]) -> None:
+def serve(app: ASGIApp, listener: socket.socket, stop: threading.Event, *, ready: Callable[[], None]) -> None:
     """Serve until `stop`; call `ready` once requests are answered.
 
     Raises:

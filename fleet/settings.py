@@ -88,7 +88,7 @@ _PORTS: Final = ("mqtt_port", "http_port")
 _FILES: Final = ("mqtt_ca", "mqtt_cert", "mqtt_key")
 
 
-def load_settings(environment: Mapping[str, str], **arguments: Any) -> Settings:
+def load_settings(environment: Mapping[str, str], **arguments: object) -> Settings:
     """Return the settings; an argument that is not None wins over its variable.
 
     Raises:
@@ -120,13 +120,13 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
     return host, int(port)
 
 
-def _converted(name: str, value: Any) -> Any:
+def _converted(name: str, value: object) -> object:
     try:
         if name in _PORTS:
-            return int(value)
+            return int(str(value))
         if name in _FILES:
-            return Path(value)
-        return float(value) if name == "offline_after_s" else value
+            return Path(str(value))
+        return float(str(value)) if name == "offline_after_s" else value
     except ValueError as error:
         raise SettingsError(f"{_VARIABLES[name]} or its argument: {value!r} is not a number") from error
 

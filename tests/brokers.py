@@ -73,7 +73,9 @@ class Mosquitto:
 
     def start(self) -> Mosquitto:
         with self.config.with_suffix(".log").open("ab") as log:
-            self.process = subprocess.Popen([str(self.binary), "-c", str(self.config)], stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [str(self.binary), "-c", str(self.config)], stdout=log, stderr=log
+            )
         wait_until(lambda: is_open(self.port), "mosquitto listens")
         return self
 
@@ -113,7 +115,9 @@ class Client:
 
     def __init__(self, port: int, user: str = "", password: str = "", **options: Any) -> None:
         will = options.pop("will", None)
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=options.pop("client_id", user), **options)
+        self.client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=options.pop("client_id", user), **options
+        )
         if user:
             self.client.username_pw_set(user, password)
         if will:
@@ -155,7 +159,7 @@ class Client:
 
     def vanish(self) -> None:
         """Go without a word: the broker publishes the will."""
-        self.client._sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001
+        self.client._sock.shutdown(socket.SHUT_RDWR)
         self.client.loop_stop()
 
     def __enter__(self) -> Client:
@@ -172,4 +176,6 @@ def as_user(broker: Any, user: str, **options: Any) -> Client:
 def python_process(*arguments: str, env: dict[str, str] | None = None, log: Path) -> subprocess.Popen[bytes]:
     """A Python process of this environment whose output goes to a file."""
     with log.open("ab") as out:
-        return subprocess.Popen([sys.executable, *arguments], env=dict(os.environ) | (env or {}), stdout=out, stderr=out)
+        return subprocess.Popen(
+            [sys.executable, *arguments], env=dict(os.environ) | (env or {}), stdout=out, stderr=out
+        )

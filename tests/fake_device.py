@@ -67,7 +67,14 @@ def count(seq: int, from_s: float, *, cars: int = 3, **fields: Any) -> Count:
 
 
 def health(**fields: Any) -> Health:
-    values = {"uptime_s": 61.0, "cpu_pct": 31.0, "mem_pct": 42.0, "disk_pct": 12.0, "fps": 9.8, "skipped_pct": 55.0}
+    values = {
+        "uptime_s": 61.0,
+        "cpu_pct": 31.0,
+        "mem_pct": 42.0,
+        "disk_pct": 12.0,
+        "fps": 9.8,
+        "skipped_pct": 55.0,
+    }
     values |= {"infer_ms_p50": 21.0, "infer_ms_p95": 28.5, "temp_c": 51.5, "cameras": {"cam0": "ok"}}
     return Health(id=new_id(), ts=now(), **(values | fields))
 
@@ -139,6 +146,15 @@ class FakeDevice:
         else:
             self.leases.append(str(said.args["cam"]))
 
+    @staticmethod
+    def encoded(message: Message) -> bytes:
+        return encode(message)
+
+    def resubscribe_on_connect(self) -> None:
+        """Hear acks again after the broker was away."""
+        filters = [(Topic.filter(channel, self.device), 1) for channel in (Channel.ACK, Channel.COMMAND)]
+        self.client.client.on_connect = lambda client, *_: client.subscribe(filters)
+
     def say(self, message: Message) -> None:
         topic = topic_of(self.device, message)
         self.client.publish(topic, encode(message), qos=topic.qos, retain=topic.is_retained)
@@ -151,7 +167,9 @@ class FakeDevice:
 
     def raise_alarm(self, kind: Any, detail: str = "") -> None:
         topic = Topic(self.device, Channel.ALARM, "cam0", kind)
-        self.client.publish(topic, encode(Alarm(id=new_id(), ts=now(), kind=kind, detail=detail)), retain=True)
+        self.client.publish(
+            topic, encode(Alarm(id=new_id(), ts=now(), kind=kind, detail=detail)), retain=True
+        )
 
     def clear_alarm(self, kind: str) -> None:
         self.client.publish(Topic(self.device, Channel.ALARM, "cam0", kind), b"", retain=True)
@@ -192,7 +210,11 @@ def act(device: FakeDevice, seed: int, stop: threading.Event) -> None:
             seen = chance.choice(moving_objects(time.time() - began_s, seed))
             device.say(event(seq, kind=chance.choice(["line-cross", "zone-enter"]), object=seen, rule="gate"))
         if device.leases:
-            device.say(LiveFrame(id=new_id(), ts=now(), cam="cam0", objects=moving_objects(time.time() - began_s, seed)))
+            device.say(
+                LiveFrame(
+                    id=new_id(), ts=now(), cam="cam0", objects=moving_objects(time.time() - began_s, seed)
+                )
+            )
 
 
 def main() -> None:
@@ -200,7 +222,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--devices", type=int, default=4)
     given = parser.parse_args()
-    broker = argparse.Namespace(port=given.port, secrets={f"cam-{n:02d}": f"secret-{n:02d}" for n in range(1, 100)})
+    broker = argparse.Namespace(
+        port=given.port, secrets={f"cam-{n:02d}": f"secret-{n:02d}" for n in range(1, 100)}
+    )
     stop = threading.Event()
     devices = [FakeDevice(broker, f"cam-{n + 1:02d}").__enter__() for n in range(given.devices)]
     for seed, device in enumerate(devices):

@@ -169,7 +169,9 @@ class Link:
         if not self.is_connected:
             return
         topic = Topic(self._device, Channel.STATUS)
-        goodbye = self._client.publish(str(topic), encode(self._status("stopped")), qos=topic.qos, retain=True)
+        goodbye = self._client.publish(
+            str(topic), encode(self._status("stopped")), qos=topic.qos, retain=True
+        )
         try:
             goodbye.wait_for_publish(GOODBYE_S)
         except (RuntimeError, ValueError) as error:

@@ -20,7 +20,12 @@ Site = Annotated[str, Query(max_length=200, description="a site and all below it
 
 @router.get("/devices", summary="List devices by id")
 def read_devices(
-    session: SessionDep, q: Q = "", state: State = "", site: Site = "", limit: Limit = 100, cursor: Cursor = None
+    session: SessionDep,
+    q: Q = "",
+    state: State = "",
+    site: Site = "",
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> DevicePage:
     """Devices that have reported, by id; filtered and in pages."""
     page = list_devices(session, DeviceFilter(q=q, state=state, site=site), limit=limit, cursor=cursor)

@@ -17,7 +17,8 @@ router = APIRouter(tags=["events"])
 Word = Annotated[str, Query(max_length=60)]
 ClassWord = Annotated[str, Query(alias="class", max_length=60, examples=["person"])]
 Moment = Annotated[
-    datetime | None, Query(description="RFC 3339; without a zone it is UTC", examples=["2026-11-23T09:30:00Z"])
+    datetime | None,
+    Query(description="RFC 3339; without a zone it is UTC", examples=["2026-11-23T09:30:00Z"]),
 ]
 Bucket = Annotated[Literal[0, 60, 900], Query(description="60 or 900 seconds; 0 for both")]
 

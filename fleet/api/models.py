@@ -85,9 +85,9 @@ class EventOut(BaseModel):
     def of(cls, row: tables.Event) -> EventOut:
         """Return the answer for a row."""
         seen = None
-        if row.cls is not None:
+        if row.object_class is not None:
             box = [row.box_left or 0.0, row.box_top or 0.0, row.box_right or 0.0, row.box_bottom or 0.0]
-            seen = ObjectOut(track=row.track or 0, cls=row.cls, conf=row.conf or 0.0, box=box)
+            seen = ObjectOut(track=row.track or 0, cls=row.object_class, conf=row.conf or 0.0, box=box)
         same = ("device", "seq", "id", "cam", "kind", "rule", "sev", "direction", "duration_s", "is_hist")
         return cls(
             **{name: getattr(row, name) for name in same},
@@ -177,7 +177,9 @@ class StatsOut(BaseModel):
     acked: Annotated[int, Field(description="durable messages acknowledged since start, repeats too")]
     duplicates: Annotated[int, Field(description="durable messages that came again since start")]
     refused: Annotated[dict[str, int], Field(examples=[{"bad-message": 1}])]
-    latency_ms_p50: Annotated[float | None, Field(description="frame to commit, last live events since start")]
+    latency_ms_p50: Annotated[
+        float | None, Field(description="frame to commit, last live events since start")
+    ]
     latency_ms_p95: float | None
     link_up: Annotated[bool, Field(description="whether we hear the broker")]
 

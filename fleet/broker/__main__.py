@@ -49,7 +49,9 @@ def read_secrets(file: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise SettingsError(f"--secrets {file}: {error}") from error
     if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
-        raise SettingsError(f'--secrets {file}: write a JSON object of user -> password, like {{"fleet": "..."}}')
+        raise SettingsError(
+            f'--secrets {file}: write a JSON object of user -> password, like {{"fleet": "..."}}'
+        )
     return secrets
 
 

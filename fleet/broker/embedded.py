@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from amqtt.broker import Broker
 from amqtt.contexts import Action
@@ -28,6 +28,13 @@ START_S: Final = 10.0
 _ASK: Final = {Action.PUBLISH: may_write, Action.SUBSCRIBE: may_subscribe, Action.RECEIVE: may_hear}
 
 
+class _Session(Protocol):
+    username: str | None
+    password: str | None
+    will_flag: bool
+    will_topic: str | None
+
+
 class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is untyped here
     """Lets in who knows their secret; nobody else, and no will on somebody else's topic."""
 
@@ -37,11 +44,13 @@ class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is untyped 
 
         secrets: dict[str, str] = field(default_factory=dict)
 
-    async def authenticate(self, *, session: Any) -> bool:
+    async def authenticate(self, *, session: _Session) -> bool:
         """Whether the client of a session may connect."""
         user = session.username or ""
         wanted = self.config.secrets.get(user)
-        is_known = wanted is not None and hmac.compare_digest(wanted.encode(), (session.password or "").encode())
+        is_known = wanted is not None and hmac.compare_digest(
+            wanted.encode(), (session.password or "").encode()
+        )
         is_will_own = not session.will_flag or may_write(user, session.will_topic or "")
         if not (is_known and is_will_own):
             log.warning("client refused user=%r known=%s will_own=%s", user[:60], is_known, is_will_own)
@@ -56,7 +65,7 @@ class TopicPlugin(BaseTopicPlugin):  # type: ignore[misc]  # amqtt is untyped he
         """Nothing to set."""
 
     async def topic_filtering(
-        self, *, session: Any = None, topic: str | None = None, action: Action | None = None
+        self, *, session: _Session | None = None, topic: str | None = None, action: Action | None = None
     ) -> bool:
         """Whether the client of a session may do this with a topic."""
         if session is None or not topic or action is None:
@@ -66,7 +75,7 @@ class TopicPlugin(BaseTopicPlugin):  # type: ignore[misc]  # amqtt is untyped he
 
 class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
     async def _publish_retained_messages_for_subscription(
-        self, subscription: tuple[str, int], session: Any
+        self, subscription: tuple[str, int], session: _Session
     ) -> None:
         subscribers = self._subscriptions.get(subscription[0], [])
         if any(subscriber is session for subscriber, _ in subscribers):
@@ -93,8 +102,10 @@ def run_broker(
     """Run a broker in this thread until `stop`.
 
     Args:
+        host: address to listen on.
         port: where it listens.
         secrets: user (a device id, or `fleet`) -> password; nobody else is let in.
+        stop: ends it.
         ready: set once clients can connect.
 
     Raises:

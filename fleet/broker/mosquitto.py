@@ -35,6 +35,8 @@ def write_mosquitto_config(
 
     Args:
         folder: must exist; also holds the broker's persistent state.
+        port: where it listens.
+        host: address to listen on.
         secrets: user (a device id, or `fleet`) -> password.
         message_max_bytes: larger ones are dropped by the broker.
         run_as: user that Mosquitto changes to when started by root; empty leaves its default.

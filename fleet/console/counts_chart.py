@@ -59,7 +59,9 @@ def chart_options(counts: list[Count]) -> dict[str, Any]:
 class CountsChart:
     """The chart of one open page."""
 
-    def __init__(self, services: Services, device: str, *, bucket_s: int, on_bucket: Callable[[], None]) -> None:
+    def __init__(
+        self, services: Services, device: str, *, bucket_s: int, on_bucket: Callable[[], None]
+    ) -> None:
         self._services = services
         self._device = device
         self.bucket_s = bucket_s if bucket_s in SPANS_MS else 60

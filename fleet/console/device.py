@@ -73,15 +73,18 @@ class DeviceView:
         with ui.element("div").classes("row-line"):
             ui.label(self._id).classes("title")
             self._head = ui.html("", sanitize=False).classes("grow quiet")
-        with ui.tabs(value=self._tab, on_change=self._on_tab).props("align=left dense no-caps") as tabs:
+        with ui.tabs(on_change=self._on_tab).props("align=left dense no-caps") as tabs:
             for name, label in TABS.items():
                 ui.tab(name, label)
+        tabs.set_value(self._tab)
         with ui.tab_panels(tabs, value=self._tab, animated=False).style("width: 100%"):
             with ui.tab_panel("now"):
                 self._now = ui.html("", sanitize=False).style("width: 100%")
             with ui.tab_panel("events"):
                 self._events.draw(leave_out=frozenset({"device"}))
-                ui.link("All events of this device", url_of("/events", device=self._id)).classes("link small q-mt-sm")
+                ui.link("All events of this device", url_of("/events", device=self._id)).classes(
+                    "link small q-mt-sm"
+                )
             with ui.tab_panel("counts"):
                 await self._chart.draw()
             with ui.tab_panel("about"):
@@ -98,7 +101,9 @@ class DeviceView:
     def _show(self) -> None:
         device, moment_ms = self._facts.device, now_ms()
         self._head.set_content(head_html(device, moment_ms))
-        self._now.set_content(tiles_html(device.health or {}) + alarms_html(self._facts.alarms) + cameras_html(device))
+        self._now.set_content(
+            tiles_html(device.health or {}) + alarms_html(self._facts.alarms) + cameras_html(device)
+        )
         self._about.set_content(about_html(device))
 
     async def _on_tab(self, event: events.ValueChangeEventArguments[Any]) -> None:
@@ -115,7 +120,11 @@ def head_html(device: Device, moment_ms: int) -> str:
     """Return state, site and last sign of life."""
     state = shown_state(device)
     parts = [f'<span class="state"><i class="dot {DOTS.get(state, "")}"></i>{escape(state)}</span>']
-    parts += [escape(part) for part in (device.reason, device.site, f"seen {ago(device.last_seen_ms, moment_ms)}") if part]
+    parts += [
+        escape(part)
+        for part in (device.reason, device.site, f"seen {ago(device.last_seen_ms, moment_ms)}")
+        if part
+    ]
     return " &nbsp;·&nbsp; ".join(parts)
 
 
@@ -133,7 +142,9 @@ def tiles_html(health: dict[str, Any]) -> str:
         ("Waiting to send", number(health.get("outbox", 0) if health else None)),
         ("Running for", duration(health.get("uptime_s"))),
     ]
-    cells = "".join(f'<div class="tile"><div class="k">{k}</div><div class="v">{v}</div></div>' for k, v in tiles)
+    cells = "".join(
+        f'<div class="tile"><div class="k">{k}</div><div class="v">{v}</div></div>' for k, v in tiles
+    )
     return f'<div class="tiles">{cells}</div>'
 
 
@@ -144,27 +155,37 @@ def alarms_html(alarms: list[Alarm]) -> str:
         f"{' · ' + escape(a.detail) if a.detail else ''} · since {clock_time(a.raised_ms)}</span>"
         for a in alarms
     )
-    return f'<div class="card pad" style="margin-bottom:16px"><div class="facts">{rows}</div></div>' if rows else ""
+    return (
+        f'<div class="card pad" style="margin-bottom:16px"><div class="facts">{rows}</div></div>'
+        if rows
+        else ""
+    )
 
 
 def cameras_html(device: Device) -> str:
     """Return the cameras with the way to their live view."""
     cameras = (device.info or {}).get("cameras", [])
     states = (device.health or {}).get("cameras", {})
-    rows = "".join(_camera_html(device.id, camera, str(states.get(camera["id"], NOTHING))) for camera in cameras)
+    rows = "".join(
+        _camera_html(device.id, camera, str(states.get(camera["id"], NOTHING))) for camera in cameras
+    )
     if not rows:
-        return '<div class="card empty"><b>Cameras are not known yet.</b>The device says them when it connects.</div>'
-    return f'<div class="card pad"><div class="facts" style="grid-template-columns:max-content 1fr max-content">{rows}</div></div>'
+        return (
+            '<div class="card empty"><b>Its cameras are not known yet.</b>'
+            "The device says them each time it connects.</div>"
+        )
+    return f'<div class="card pad"><div class="facts three">{rows}</div></div>'
 
 
 def _camera_html(device: str, camera: dict[str, Any], state: str) -> str:
     dot = {"ok": "good", "lost": "bad"}.get(state, "")
     rules = ", ".join(f"{rule['kind']} {rule['name']}" for rule in camera.get("rules", [])) or "no rules"
+    live = url_of(f"/devices/{device}/live/{camera['id']}")
     says = f"{camera['driver']} · {camera['width']}×{camera['height']} · {rules}"
     return (
         f'<span class="state"><i class="dot {dot}"></i>{escape(camera["id"])}</span>'
         f'<span class="v quiet">{escape(says)}</span>'
-        f'<a class="link" href="{escape(url_of(f"/devices/{device}/live/{camera["id"]}"))}">Live view</a>'
+        f'<a class="link" href="{escape(live)}">Live view</a>'
     )
 
 

@@ -17,7 +17,13 @@ from fleet.store.tables import Alarm
 SHOWN_MAX: Final = 500
 ROWS_PER_PAGE: Final = 25
 REFRESH_S: Final = 2.0
-STATES: Final = {"": "All states", "online": "Online", "offline": "Offline", "degraded": "Degraded", "safe": "Safe mode"}
+STATES: Final = {
+    "": "All states",
+    "online": "Online",
+    "offline": "Offline",
+    "degraded": "Degraded",
+    "safe": "Safe mode",
+}
 
 COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "state", "label": "State", "field": "state", "align": "left", "sortable": True},
@@ -30,17 +36,24 @@ COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "events", "label": "Events", "field": "events", "align": "right", "sortable": True},
 ]
 STATE_CELL: Final = """
-<q-td :props="props"><span class="state">
-  <i class="dot" :class="{online:'good', starting:'good', degraded:'warn', safe:'warn', offline:'bad', lost:'bad'}[props.value] || ''"></i>
-  {{ props.value }}</span></q-td>"""
+<q-td :props="props"><span class="state"><i class="dot" :class="{
+  online: 'good', starting: 'good', degraded: 'warn', safe: 'warn', offline: 'bad', lost: 'bad'
+}[props.value] || ''"></i>{{ props.value }}</span></q-td>"""
 SEEN_CELL: Final = '<q-td :props="props">{{ props.row.seen }}</q-td>'
 FPS_CELL: Final = "<q-td :props=\"props\">{{ props.value == null ? '–' : props.value.toFixed(1) }}</q-td>"
 TEMP_CELL: Final = """
-<q-td :props="props"><span :style="props.value >= 80 ? 'color: var(--bad)' : props.value >= 70 ? 'color: var(--warn)' : ''">
+<q-td :props="props"><span :class="props.value >= 80 ? 'is-bad' : props.value >= 70 ? 'is-warn' : ''">
   {{ props.value == null ? '–' : props.value.toFixed(0) + ' °C' }}</span></q-td>"""
 ALARMS_CELL: Final = """
-<q-td :props="props"><span v-if="props.value" class="pill warn">{{ props.value }}</span><span v-else class="quiet">–</span></q-td>"""
-CELLS: Final = {"state": STATE_CELL, "seen": SEEN_CELL, "fps": FPS_CELL, "temp_c": TEMP_CELL, "alarms": ALARMS_CELL}
+<q-td :props="props">
+  <span :class="props.value ? 'pill warn' : 'quiet'">{{ props.value || '–' }}</span></q-td>"""
+CELLS: Final = {
+    "state": STATE_CELL,
+    "seen": SEEN_CELL,
+    "fps": FPS_CELL,
+    "temp_c": TEMP_CELL,
+    "alarms": ALARMS_CELL,
+}
 
 
 def add_page(services: Services) -> None:
@@ -76,7 +89,9 @@ class DevicesView:
             ui.label("Devices").classes("title grow")
             search = ui.input(placeholder="Search id or site", value=self._q, on_change=self._on_search)
             search.props("dense outlined clearable debounce=250").style("width: 260px")
-            ui.select(STATES, value=self._state, on_change=self._on_state).props("dense outlined").style("width: 150px")
+            ui.select(STATES, value=self._state, on_change=self._on_state).props("dense outlined").style(
+                "width: 150px"
+            )
         self._empty = ui.element("div").style("width: 100%")
         self._table = self._make_table()
         self._more = ui.label("").classes("quiet small q-mt-sm")
@@ -114,8 +129,8 @@ class DevicesView:
             else:
                 empty_state(
                     "No camera has reported yet.",
-                    f"Point a device's broker at {settings.mqtt_host}:{settings.mqtt_port} and start it with "
-                    "<span class='mono'>pehra device run</span>, or try <span class='mono'>pehra demo</span>.",
+                    f"Point a device at the broker {settings.mqtt_host}:{settings.mqtt_port} and start it with "
+                    "<b class='mono'>pehra device run</b>, or see it all with <b class='mono'>pehra demo</b>.",
                 )
 
     async def _on_search(self, event: events.ValueChangeEventArguments[Any]) -> None:

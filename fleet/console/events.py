@@ -17,7 +17,7 @@ from fleet.store.tables import Event
 
 PAGE_ROWS: Final = 50
 REFRESH_S: Final = 0.5
-FIELDS: Final = {"device": "Device", "cam": "Camera", "kind": "Kind", "rule": "Rule", "cls": "Class"}
+FIELDS: Final = {"device": "Device", "cam": "Camera", "kind": "Kind", "rule": "Rule", "object_class": "Class"}
 
 COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "at", "label": "When (UTC)", "field": "at", "align": "left"},
@@ -30,9 +30,11 @@ COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "detail", "label": "Detail", "field": "detail", "align": "left"},
 ]
 DEVICE_CELL: Final = """
-<q-td :props="props"><a class="link" :href="'/devices/' + encodeURIComponent(props.value)">{{ props.value }}</a></q-td>"""
+<q-td :props="props">
+  <a class="link" :href="'/devices/' + encodeURIComponent(props.value)">{{ props.value }}</a></q-td>"""
 KIND_CELL: Final = """
-<q-td :props="props"><span class="pill" :class="{high:'bad', medium:'warn'}[props.row.sev] || ''">{{ props.value }}</span>
+<q-td :props="props">
+  <span class="pill" :class="{high:'bad', medium:'warn'}[props.row.sev] || ''">{{ props.value }}</span>
   <span v-if="props.row.late" class="quiet small"> late</span></q-td>"""
 
 
@@ -41,9 +43,14 @@ def add_page(services: Services) -> None:
 
     @ui.page("/events", title="Events · Pehra")
     async def events_page(
-        device: str = "", cam: str = "", kind: str = "", rule: str = "", cls: str = "", cursor: str = ""
+        device: str = "",
+        cam: str = "",
+        kind: str = "",
+        rule: str = "",
+        object_class: str = "",
+        cursor: str = "",
     ) -> None:
-        wanted = EventFilter(device=device, cam=cam, kind=kind, rule=rule, cls=cls)
+        wanted = EventFilter(device=device, cam=cam, kind=kind, rule=rule, object_class=object_class)
         with page_frame(services, "/events"):
             await EventsView(services, wanted, cursor=cursor).draw()
 
@@ -139,7 +146,7 @@ class EventsView:
         self._older.props["href"] = self._url(page.next_cursor or "")
 
     async def _on_filter(self, name: str, value: str) -> None:
-        self._table.wanted = replace(self._table.wanted, **{name: value.strip()})
+        self._table.wanted = _with_word(self._table.wanted, name, value.strip())
         if self._cursor:
             ui.navigate.to(self._url(""))
             return
@@ -149,3 +156,8 @@ class EventsView:
     def _url(self, cursor: str) -> str:
         state = {name: value for name, value in asdict(self._table.wanted).items() if name in FIELDS}
         return url_of("/events", **state, cursor=cursor)
+
+
+def _with_word(wanted: EventFilter, name: str, word: str) -> EventFilter:
+    changed: dict[str, Any] = {name: word}
+    return replace(wanted, **changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,21 @@ Result = TypeVar("Result")
 
 STYLE: Final = Path(__file__).parent / "style.css"
 FAVICON: Final = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0f766e"/>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<rect width="32" height="32" rx="7" fill="#0f766e"/>'
     '<path d="M4 16c4-7 20-7 24 0-4 7-20 7-24 0z" fill="none" stroke="#fff" stroke-width="2.4"/>'
     '<circle cx="16" cy="16" r="3.6" fill="#fff"/></svg>'
 )
+URDU_CHECK: Final = """<script>
+(() => {  // a machine without a font for the Urdu name must not show empty boxes
+  const drawn = (text) => {
+    const canvas = document.createElement("canvas"); canvas.width = canvas.height = 40;
+    const pen = canvas.getContext("2d"); pen.font = "24px sans-serif"; pen.fillText(text, 4, 28);
+    return canvas.toDataURL();
+  };
+  if (drawn("\\u06C1") === drawn("\\u{10FFFE}")) document.documentElement.classList.add("no-urdu");
+})();
+</script>"""
 PAGES: Final = (("Devices", "/"), ("Events", "/events"))
 SUMMARY_EVERY_S: Final = 2.0
 
@@ -38,7 +50,10 @@ async def ask(services: Services, question: Callable[[Session], Result]) -> Resu
         with services.session() as session:
             return question(session)
 
-    return await run.io_bound(answer)
+    result = await run.io_bound(answer)
+    if result is None:  # NiceGUI 3's way to say that the program stops; 4 raises this itself
+        raise asyncio.CancelledError
+    return result
 
 
 @contextmanager
@@ -46,10 +61,13 @@ def page_frame(services: Services, here: str) -> Iterator[None]:
     """Draw the header and open the page's body.
 
     Args:
+        services: of this fleet.
         here: path of the page in `PAGES` that is marked.
     """
-    with ui.header(elevated=False).classes("pehra-head q-pa-none"), ui.element("div").classes("pehra-bar"):
-        ui.html('Pehra<span lang="ur">پہرہ</span>', sanitize=False, tag="a").classes("pehra-name").props('href="/"')
+    with ui.header(elevated=False).classes("pehra-head"), ui.element("div").classes("pehra-bar"):
+        ui.html('Pehra<span lang="ur">پہرہ</span>', sanitize=False, tag="a").classes("pehra-name").props(
+            'href="/"'
+        )
         for name, path in PAGES:
             ui.link(name, path).classes("pehra-nav" + (" here" if path == here else ""))
         sums = ui.html("", sanitize=False).classes("pehra-sums").mark("summary")
@@ -81,4 +99,7 @@ def summary_html(summary: FleetSummary, *, is_link_up: bool) -> str:
         ("warn" if summary.alarms else "", f"<b>{summary.alarms}</b> alarms"),
         link,
     ]
-    return "".join(f'<span class="pehra-sum"><i class="dot {colour}"></i><span>{text}</span></span>' for colour, text in chips)
+    return "".join(
+        f'<span class="pehra-sum"><i class="dot {colour}"></i><span>{text}</span></span>'
+        for colour, text in chips
+    )

@@ -47,7 +47,10 @@ def add_page(services: Services) -> None:
                 return
             camera = find_camera(facts, cam)
             if camera is None:
-                empty_state(f"{escape(device)} has no camera {escape(cam)}.", "Go back to the device for those it has.")
+                empty_state(
+                    f"{escape(device)} has no camera {escape(cam)}.",
+                    "Go back to the device for those it has.",
+                )
                 return
             _draw(services, facts, camera)
 

@@ -8,7 +8,7 @@ const WAIT_MS = 4000;
 export default {
   template: `
     <div style="width: 100%">
-      <div class="live-view" :data-frames="frames" :data-objects="objects" :data-tracks="tracks.join(' ')">
+      <div class="live-view" :style="{maxWidth: widest}" :data-frames="frames" :data-objects="objects" :data-tracks="tracks.join(' ')">
         <canvas ref="canvas"></canvas>
         <div v-if="waiting" class="live-wait"><div>Waiting for the camera…<br>It sends boxes while this page is open.</div></div>
       </div>
@@ -19,6 +19,11 @@ export default {
     </div>`,
   props: { camera: Object, colours: Object },
   data: () => ({ frames: 0, objects: 0, tracks: [], legend: [], waiting: true }),
+  computed: {
+    widest() {
+      return "calc(70vh * " + this.camera.width / this.camera.height + ")"; // all of it fits on the screen
+    },
+  },
   mounted() {
     this.paths = new Map(); // track -> { cls, conf, points: [{at, box}] }
     this.lastAt = 0;

@@ -74,7 +74,7 @@ def device_line(device: Device, alarms: int, now_ms: int) -> dict[str, Any]:
 
 def event_line(event: Event) -> dict[str, Any]:
     """Return an event as a row of an events table."""
-    what = f"{event.cls} #{event.track}" if event.cls else NOTHING
+    what = f"{event.object_class} #{event.track}" if event.object_class else NOTHING
     return {
         "key": f"{event.device}/{event.seq}",
         "at": clock_time(event.at_ms),

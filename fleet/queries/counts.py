@@ -41,7 +41,7 @@ def list_counts(session: Session, wanted: CountFilter, *, limit: int, cursor: st
     order = (Count.from_ms, Count.device, Count.cam, Count.rule, Count.bucket_s)
     if cursor:
         position = unpack_cursor(cursor, (int, str, str, str, int))
-        where.append(_after(list(zip((col(column) for column in order), position, strict=True))))
+        where.append(_after(list(zip(map(col, order), position, strict=True))))
     newest_first = [col(column).desc() for column in order]
     found = list(session.exec(select(Count).where(*where).order_by(*newest_first).limit(limit + 1)))
     if len(found) <= limit:

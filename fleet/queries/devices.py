@@ -67,7 +67,9 @@ def get_device(session: Session, device: str) -> Device:
     """
     found = session.get(Device, device)
     if found is None:
-        raise NotFound(f"no device {device!r} has reported to this fleet: see /api/v1/devices for those that have")
+        raise NotFound(
+            f"no device {device!r} has reported to this fleet: see /api/v1/devices for those that have"
+        )
     return found
 
 

@@ -24,7 +24,7 @@ class EventFilter:
     cam: str = ""
     kind: str = ""
     rule: str = ""
-    cls: str = ""
+    object_class: str = ""
     since_ms: int | None = None
     until_ms: int | None = None
 

@@ -7,8 +7,9 @@ SQLite runs in WAL with `synchronous=FULL`: with NORMAL the last commits can van
 from __future__ import annotations
 
 import logging
+import sqlite3
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -57,7 +58,7 @@ def _create_engine(url: str) -> Engine:
     return engine
 
 
-def _set_sqlite_pragmas(connection: Any, _record: Any) -> None:
+def _set_sqlite_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
         cursor.execute(f"PRAGMA {pragma}")

@@ -72,7 +72,7 @@ class Event(SQLModel, table=True):
     rule: str = Field(max_length=40)
     sev: str = Field(max_length=10)
     track: int | None = Field(default=None, sa_type=BigInteger)
-    cls: str | None = Field(default=None, max_length=40)
+    object_class: str | None = Field(default=None, max_length=40)
     conf: float | None = None
     box_left: float | None = None
     box_top: float | None = None

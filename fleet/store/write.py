@@ -52,6 +52,7 @@ def write_batch(connection: Connection, batch: Sequence[Received], now_ms: int) 
     """Write a batch inside the caller's transaction.
 
     Args:
+        connection: in a transaction.
         batch: in the order the broker gave them.
         now_ms: Unix milliseconds that become `stored_ms`.
     """
@@ -116,9 +117,7 @@ def _known_ids(connection: Connection, keys: Iterable[Key]) -> dict[Key, str]:
 
 
 def _write_counts(connection: Connection, batch: Sequence[Received], now_ms: int, stored: Stored) -> None:
-    rows = [
-        _count_row(item, item.message, now_ms) for item in batch if isinstance(item.message, Count)
-    ]
+    rows = [_count_row(item, item.message, now_ms) for item in batch if isinstance(item.message, Count)]
     if not rows:
         return
     seen = _seen_buckets(connection, rows)
@@ -230,10 +229,11 @@ def _new_device(name: str, received_ms: int) -> Row:
     return tables.Device(id=name, first_seen_ms=received_ms).model_dump()
 
 
-def _insert(connection: Connection, table: Table) -> Any:
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an `insert` that knows `on conflict`: each database has its own."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
 
 
 def _event_row(item: Received, event: Event, now_ms: int) -> Row:
@@ -248,7 +248,7 @@ def _event_row(item: Received, event: Event, now_ms: int) -> Row:
         "rule": event.rule,
         "sev": event.sev,
         "track": seen.track if seen else None,
-        "cls": seen.cls if seen else None,
+        "object_class": seen.cls if seen else None,
         "conf": seen.conf if seen else None,
         "box_left": left,
         "box_top": top,
@@ -299,7 +299,13 @@ _FOLDED = tuple(column.name for column in DEVICE.columns)
 _UPDATE_DEVICE = (
     update(DEVICE)
     .where(DEVICE.c.id == bindparam("p_id"))
-    .values({name: bindparam(f"p_{name}", type_=DEVICE.c[name].type) for name in _FOLDED if name not in ("id", "first_seen_ms")})
+    .values(
+        {
+            name: bindparam(f"p_{name}", type_=DEVICE.c[name].type)
+            for name in _FOLDED
+            if name not in ("id", "first_seen_ms")
+        }
+    )
 )
 
 

@@ -20,11 +20,22 @@ def _fleet() -> None:
 
 @fleet_app.command("run")
 def run_fleet(
-    db: Annotated[str | None, typer.Option(help="Database URL; else PEHRA_DB. sqlite:///FILE or postgresql+psycopg://...")] = None,
-    mqtt: Annotated[str | None, typer.Option(help="Broker as HOST:PORT; else PEHRA_MQTT_HOST, PEHRA_MQTT_PORT.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; else PEHRA_HTTP_HOST, else 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; else PEHRA_HTTP_PORT, else 8000.")] = None,
-    offline_after_s: Annotated[float | None, typer.Option(help="Silence after which a device is offline, seconds.")] = None,
+    db: Annotated[
+        str | None,
+        typer.Option(help="Database URL; else PEHRA_DB. sqlite:///FILE or postgresql+psycopg://..."),
+    ] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(help="Broker as HOST:PORT; else PEHRA_MQTT_HOST, PEHRA_MQTT_PORT.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; else PEHRA_HTTP_HOST, else 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; else PEHRA_HTTP_PORT, else 8000.")
+    ] = None,
+    offline_after_s: Annotated[
+        float | None, typer.Option(help="Silence after which a device is offline, seconds.")
+    ] = None,
 ) -> None:
     """Run ingest, API and console until SIGTERM or Ctrl-C.
 
@@ -58,5 +69,5 @@ def run_fleet(
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("alembic", "uvicorn.access", "httpx"):
+    for noisy in ("alembic", "uvicorn", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

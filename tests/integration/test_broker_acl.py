@@ -78,7 +78,11 @@ def test_a_device_cannot_write_for_another_nor_on_the_fleets_channels(broker: An
 
 
 def test_a_device_hears_only_what_the_fleet_says_to_it(broker: Any) -> None:
-    with as_user(broker, "cam-03") as device, as_user(broker, "fleet") as fleet, as_user(broker, "cam-04") as other:
+    with (
+        as_user(broker, "cam-03") as device,
+        as_user(broker, "fleet") as fleet,
+        as_user(broker, "cam-04") as other,
+    ):
         assert device.subscribe(f"{ROOT}/cam-03/ack", f"{ROOT}/cam-03/desired", f"{ROOT}/cam-03/command/+")
         device.subscribe(f"{ROOT}/#")
         device.subscribe(f"{ROOT}/+/ack")
@@ -114,7 +118,9 @@ def test_the_fleet_cannot_speak_for_a_device(broker: Any) -> None:
         assert f"{ROOT}/cam-07/status" not in {topic for topic, _ in sender.heard}
 
 
-@pytest.mark.parametrize(("user", "password"), [("", ""), ("cam-01", "wrong"), ("cam-01", ""), ("nobody", "x")])
+@pytest.mark.parametrize(
+    ("user", "password"), [("", ""), ("cam-01", "wrong"), ("cam-01", ""), ("nobody", "x")]
+)
 def test_who_does_not_know_a_secret_is_not_let_in(broker: Any, user: str, password: str) -> None:
     client = Client(broker.port, user, password, client_id="stranger")
     client.start()
@@ -153,7 +159,9 @@ def test_the_broker_process_ends_with_0_on_sigterm_and_2_when_its_port_is_taken(
     process = python_process(*arguments, log=tmp_path / "broker.log")
     try:
         wait_until(lambda: is_open(port), "the broker listens")
-        second = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False)
+        second = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False
+        )
         assert second.returncode == 2
         assert f"cannot listen on 127.0.0.1:{port}" in second.stderr
     finally:

@@ -59,13 +59,17 @@ def rows(services: Services, query: str) -> list[Any]:
 
 def device_row(services: Services, device: str = "cam-01") -> dict[str, Any]:
     with services.engine.connect() as connection:
-        found = connection.execute(text("select * from device where id = :id"), {"id": device}).mappings().first()
+        found = (
+            connection.execute(text("select * from device where id = :id"), {"id": device}).mappings().first()
+        )
     return dict(found) if found else {}
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with running_mosquitto(tmp_path_factory.mktemp("mosquitto"), message_max_bytes=64 * 1024 * 1024) as running:
+    with running_mosquitto(
+        tmp_path_factory.mktemp("mosquitto"), message_max_bytes=64 * 1024 * 1024
+    ) as running:
         yield running
 
 
@@ -128,7 +132,9 @@ def test_a_count_is_replaced_only_by_a_higher_seq(fleet: Services, device: FakeD
     device.say(count(7, from_s, cars=7))
     device.say(count(6, from_s, cars=6))
     wait_until(lambda: device.acked == {5, 6, 7}, "all are acknowledged")
-    assert rows(fleet, "select seq, counts from count") == [(7, '{"car": {"in": 7, "out": 1}, "person": {"in": 2}}')]
+    assert rows(fleet, "select seq, counts from count") == [
+        (7, '{"car": {"in": 7, "out": 1}, "person": {"in": 2}}')
+    ]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +265,7 @@ def silence(fleet: Services) -> list[str]:
 
 
 def reconnect(fleet: Services) -> None:
-    fleet.link._client._sock.shutdown(2)  # noqa: SLF001
+    fleet.link._client._sock.shutdown(2)
     wait_until(lambda: not fleet.link.is_up, "the link is down")
     wait_until(lambda: fleet.link.is_up, "the link is up")
 

@@ -67,7 +67,9 @@ def test_sigkill_of_the_fleet_loses_no_event_and_stores_none_twice(house):
         fleet.kill()
         made = made_beyond(device, made + 2)
         fleet.start()
-        wait_until(lambda made=made: len(fleet.event_seqs(device.device)) >= made, "the fleet takes up again", 60)
+        wait_until(
+            lambda made=made: len(fleet.event_seqs(device.device)) >= made, "the fleet takes up again", 60
+        )
     assert device.stop() == 0
     assert_all_stored_once(fleet, device)
 

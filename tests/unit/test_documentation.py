@@ -20,7 +20,15 @@ def test_the_example_configuration_is_good():
 
 @pytest.mark.parametrize(
     "section",
-    ["Config", "DeviceSection", "MqttSection", "ModelSection", "CameraSection", "MotionSection", "RuleSection"],
+    [
+        "Config",
+        "DeviceSection",
+        "MqttSection",
+        "ModelSection",
+        "CameraSection",
+        "MotionSection",
+        "RuleSection",
+    ],
 )
 def test_every_key_of_the_configuration_is_in_the_example_and_in_the_manual(section):
     example = (ROOT / "device.example.toml").read_text()
@@ -43,7 +51,12 @@ def _tracked_files():
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_no_file_names_a_package_registry_or_a_path_of_one_machine():
-    hosts = [r"py" + r"pi\.org", r"files\.python" + "hosted", r"registry\.npm" + "js", r"deb\.deb" + r"ian\.org"]
+    hosts = [
+        r"py" + r"pi\.org",
+        r"files\.python" + "hosted",
+        r"registry\.npm" + "js",
+        r"deb\.deb" + r"ian\.org",
+    ]
     machine = ["/wo" + r"rk/(main|shared)", "/ro" + r"ot/"]
     pattern = re.compile("|".join(hosts + machine))
     found = []

@@ -14,7 +14,7 @@ from device.models.training.pictures import Picture
 
 # Index into the labels, score 0..1, box (4,) left, top, right, bottom in 0..1 of the picture.
 Answer = tuple[int, float, np.ndarray]
-LEAST_SCORE = 0.005
+LEAST_SCORE = 0.001
 _MOST_DETECTIONS = 100
 
 

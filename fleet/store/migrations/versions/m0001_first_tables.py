@@ -60,7 +60,7 @@ def _create_event() -> None:
         sa.Column("rule", sa.String(40), nullable=False),
         sa.Column("sev", sa.String(10), nullable=False),
         sa.Column("track", sa.BigInteger(), nullable=True),
-        sa.Column("cls", sa.String(40), nullable=True),
+        sa.Column("object_class", sa.String(40), nullable=True),
         sa.Column("conf", sa.Float(), nullable=True),
         sa.Column("box_left", sa.Float(), nullable=True),
         sa.Column("box_top", sa.Float(), nullable=True),
