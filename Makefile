@@ -40,6 +40,7 @@ lock: ## Write the locks anew (needs uv)
 	$(LOCK) --extra device --extra fleet --extra dev -o requirements/dev.lock
 	$(LOCK) --extra device --extra fleet -c requirements/dev.lock -o requirements/run.lock
 	$(LOCK) --extra device -c requirements/dev.lock -o requirements/device.lock
+	$(LOCK) --extra tflite -o requirements/tflite.lock
 	$(LOCK) --extra fleet -c requirements/dev.lock -o requirements/fleet.lock
 
 clean: ## Remove the environment and what was built
