@@ -1,0 +1,246 @@
+"""The tables on both databases, and what a commit survives."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, text
+from sqlmodel import Session, SQLModel
+
+from fleet.errors import DatabaseUnusable
+from fleet.queries.counts import CountFilter, list_counts
+from fleet.queries.devices import DeviceFilter, list_devices
+from fleet.queries.events import EventFilter, list_events
+from fleet.reading import Received, read_message
+from fleet.store.database import open_database
+from fleet.store.write import Stored, write_batch
+from ota.messages import Alarm, Channel, Message, Topic, encode, new_id
+from tests.brokers import free_port, wait_until
+from tests.conftest import missing
+from tests.fake_device import count, event, health, info, now, topic_of
+
+NOW_MS = 1_800_000_000_000
+
+
+def postgres_folder() -> Path:
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not folders:
+        missing("PostgreSQL is not installed (Debian package: postgresql)")
+    return folders[-1].parent
+
+
+def as_non_root(folder: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam("nobody")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o001)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="module")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    binaries = postgres_folder()
+    folder = tmp_path_factory.mktemp("postgres")
+    options = as_non_root(folder) | {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    data, port = folder / "data", free_port()
+    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "pehra", "-A", "trust", "--no-sync", "-E", "UTF8"]
+    subprocess.run(initdb, check=True, timeout=60, **options)
+    command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1", "-F"]
+    process = subprocess.Popen(command, **options)
+    try:
+        wait_until(lambda: ready(binaries, port), "PostgreSQL answers", 30)
+        yield f"postgresql+psycopg://pehra@127.0.0.1:{port}/postgres"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def ready(binaries: Path, port: int) -> bool:
+    command = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path}/fleet.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        admin = create_engine(url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text("drop schema public cascade"))
+            connection.execute(text("create schema public"))
+        admin.dispose()
+    opened = open_database(url)
+    yield opened
+    opened.dispose()
+
+
+def received(device: str, message: Message, *, retained: bool = False) -> Received:
+    return read_message(str(topic_of(device, message)), encode(message), is_retained=retained, received_ms=NOW_MS)
+
+
+def write(engine: Engine, *batch: Received) -> Stored:
+    with engine.begin() as connection:
+        return write_batch(connection, batch, NOW_MS)
+
+
+def rows(engine: Engine, query: str) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_models(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_opening_twice_changes_nothing(engine: Engine) -> None:
+    write(engine, received("cam-01", event(1)))
+    again = open_database(engine.url.render_as_string(hide_password=False))
+    assert rows(again, "select count(*) from event") == [(1,)]
+    again.dispose()
+
+
+def test_a_batch_is_stored_once_and_its_repeat_is_acknowledged(engine: Engine) -> None:
+    batch = [received(f"cam-{n % 3:02d}", event(n // 3 + 1)) for n in range(30)]
+    first, second = write(engine, *batch), write(engine, *batch)
+    assert (first.fresh, first.duplicates) == (30, 0)
+    assert (second.fresh, second.duplicates, second.events) == (0, 30, [])
+    assert first.acks == second.acks == {f"cam-{n:02d}": list(range(1, 11)) for n in range(3)}
+    assert rows(engine, "select id, events_stored from device order by id") == [
+        (f"cam-{n:02d}", 10) for n in range(3)
+    ]
+
+
+def test_a_repeat_and_a_clash_inside_one_batch_are_told_apart(engine: Engine) -> None:
+    said = event(1)
+    stored = write(engine, received("cam-01", said), received("cam-01", said), received("cam-01", event(1)))
+    assert (stored.fresh, stored.duplicates, stored.clashes) == (1, 1, [("cam-01", 1)])
+    assert stored.acks == {"cam-01": [1]}
+
+
+def test_a_batch_that_is_rolled_back_leaves_nothing(engine: Engine) -> None:
+    with pytest.raises(RuntimeError), engine.begin() as connection:
+        write_batch(connection, [received("cam-01", event(1)), received("cam-01", count(2, 1e9))], NOW_MS)
+        raise RuntimeError
+    assert rows(engine, "select (select count(*) from event) + (select count(*) from device)") == [(0,)]
+
+
+def test_only_a_higher_seq_replaces_a_bucket(engine: Engine) -> None:
+    five, seven, six = (count(seq, 1e9, cars=seq) for seq in (5, 7, 6))
+    write(engine, received("cam-01", five))
+    stored = write(engine, received("cam-01", seven), received("cam-01", six))
+    assert (stored.fresh, stored.duplicates, sorted(stored.acks["cam-01"])) == (1, 1, [6, 7])
+    write(engine, received("cam-01", five))
+    assert rows(engine, "select seq from count") == [(7,)]
+    clash = write(engine, received("cam-01", count(7, 1e9)))
+    assert (clash.clashes, clash.acks) == ([("cam-01", 7)], {})
+
+
+def test_an_alarm_is_raised_again_and_cleared(engine: Engine) -> None:
+    topic = str(Topic("cam-01", Channel.ALARM, "cam0", "dark"))
+    for detail in ("first", "second"):
+        payload = encode(Alarm(id=new_id(), ts=now(), kind="dark", detail=detail))
+        write(engine, read_message(topic, payload, is_retained=True, received_ms=NOW_MS))
+    assert rows(engine, "select detail from alarm") == [("second",)]
+    write(engine, read_message(topic, b"", is_retained=False, received_ms=NOW_MS))
+    assert rows(engine, "select * from alarm") == []
+
+
+def test_cursors_give_every_row_once_in_order(engine: Engine) -> None:
+    same_ts = "2026-11-23T09:30:00.125Z"
+    batch = [received(f"cam-{n % 3:02d}", event(n + 1, ts=same_ts)) for n in range(25)]
+    batch += [received("cam-00", count(100 + n, 1e9 + 60 * (n // 2), rule=f"gate-{n % 2}")) for n in range(9)]
+    write(engine, *batch)
+    with Session(engine) as session:
+        seqs, buckets, names = [], [], []
+        page = list_events(session, EventFilter(), limit=4, cursor=None)
+        seqs += [row.seq for row in page.items]
+        while page.next_cursor:
+            page = list_events(session, EventFilter(), limit=4, cursor=page.next_cursor)
+            seqs += [row.seq for row in page.items]
+        counts = list_counts(session, CountFilter(), limit=2, cursor=None)
+        buckets += [row.seq for row in counts.items]
+        while counts.next_cursor:
+            counts = list_counts(session, CountFilter(), limit=2, cursor=counts.next_cursor)
+            buckets += [row.seq for row in counts.items]
+        devices = list_devices(session, DeviceFilter(), limit=2, cursor=None)
+        names += [row.id for row in devices.items]
+        names += [r.id for r in list_devices(session, DeviceFilter(), limit=2, cursor=devices.next_cursor).items]
+    assert sorted(seqs) == list(range(1, 26))
+    assert sorted(buckets) == list(range(100, 109))
+    assert names == ["cam-00", "cam-01", "cam-02"]
+
+
+def test_search_does_not_read_wildcards(engine: Engine) -> None:
+    write(engine, received("cam-01", info("lahore/100%_wide")), received("cam-02", health()))
+    with Session(engine) as session:
+        found = {
+            q: [row.id for row in list_devices(session, DeviceFilter(q=q), limit=9, cursor=None).items]
+            for q in ("%", "_w", "CAM-0", "lahore", "'; drop table device; --")
+        }
+    assert found == {
+        "%": ["cam-01"],
+        "_w": ["cam-01"],
+        "CAM-0": ["cam-01", "cam-02"],
+        "lahore": ["cam-01"],
+        "'; drop table device; --": [],
+    }
+
+
+def test_sqlite_runs_so_that_an_acknowledged_commit_survives_a_power_cut(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path}/fleet.db")
+    assert rows(engine, "pragma journal_mode") == [("wal",)]
+    assert rows(engine, "pragma synchronous") == [(2,)]
+    engine.dispose()
+
+
+def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnusable, match="folder must exist"):
+        open_database(f"sqlite:///{tmp_path}/nowhere/fleet.db")
+    (tmp_path / "garbage.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(DatabaseUnusable, match="not a database"):
+        open_database(f"sqlite:///{tmp_path}/garbage.db")
+    with pytest.raises(DatabaseUnusable):
+        open_database(f"postgresql+psycopg://x@127.0.0.1:{free_port()}/x?connect_timeout=2")
+
+
+def test_a_full_disk_is_waited_out(tmp_path: Path) -> None:
+    """`max_page_count` makes SQLite answer as it does on a full disk."""
+    engine = open_database(f"sqlite:///{tmp_path}/fleet.db")
+    from sqlalchemy.exc import OperationalError
+
+    with engine.connect() as connection:
+        pages = connection.execute(text("pragma page_count")).scalar_one()
+        connection.execute(text(f"pragma max_page_count = {pages}"))
+        batch = [received("cam-01", event(n)) for n in range(1, 500)]
+        with pytest.raises(OperationalError, match="full"), connection.begin_nested():
+            write_batch(connection, batch, NOW_MS)
+        connection.rollback()
+        connection.execute(text("pragma max_page_count = 1000000"))
+        assert write_batch(connection, batch, NOW_MS).fresh == 499
+        connection.commit()
+    engine.dispose()
+
+
+def test_mosquitto_and_postgresql_are_named_when_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_options: None)
+    monkeypatch.setenv("CI", "true")
+    from tests.brokers import Mosquitto
+
+    with pytest.raises(pytest.fail.Exception, match="mosquitto"):
+        Mosquitto(Path("unused"))

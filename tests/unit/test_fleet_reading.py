@@ -1,0 +1,57 @@
+"""Reading is total: bytes become a message of ours or a counted reason, never anything else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.errors import Refused
+from fleet.ingest import as_ranges
+from fleet.reading import REASONS, believed_ms, read_message
+from fleet.tally import percentile
+from ota.messages import encode
+from tests.fake_device import count, event
+
+TOPIC = "pehra/v1/cam-01/cam0/event/line-cross"
+
+
+@given(st.text(), st.binary(max_size=300))
+def test_whatever_comes_is_read_or_refused_by_a_known_reason(topic: str, payload: bytes) -> None:
+    for one in (topic, f"pehra/v1/{topic}", f"pehra/v1/cam-01/{topic}", TOPIC):
+        try:
+            read_message(one, payload, is_retained=False, received_ms=0)
+        except Refused as refused:
+            assert refused.reason in REASONS
+
+
+def test_a_good_event_passes() -> None:
+    said = event(1, ts="2026-11-23T09:30:00.125Z")
+    item = read_message(TOPIC, encode(said), is_retained=False, received_ms=5)
+    assert (item.message, item.ts_ms, item.topic.device) == (said, 1795426200125, "cam-01")
+
+
+def test_a_count_that_ends_before_it_begins_is_refused() -> None:
+    said = count(1, 1_800_000_000, to_ts="2020-01-01T00:00:00.000Z")
+    with pytest.raises(Refused, match="bad-message"):
+        read_message("pehra/v1/cam-01/cam0/count/gate", encode(said), is_retained=False, received_ms=0)
+
+
+def test_a_stamp_in_the_future_is_not_believed_and_one_in_the_past_is() -> None:
+    assert believed_ms(10**15, 1_000_000) == 1_000_000
+    assert believed_ms(1_000_500, 1_000_000) == 1_000_500
+    assert believed_ms(-5, 1_000_000) == -5
+
+
+@given(st.lists(st.integers(1, 60)))
+def test_ranges_cover_exactly_the_given_numbers(seqs: list[int]) -> None:
+    ranges = as_ranges(seqs)
+    covered = [seq for first, last in ranges for seq in range(first, last + 1)]
+    assert covered == sorted(set(seqs))
+    assert all(after[0] > before[1] + 1 for before, after in zip(ranges, ranges[1:], strict=False))
+
+
+def test_a_percentile_of_nothing_is_nothing() -> None:
+    assert percentile([], 50) is None
+    assert percentile([1, 2, 3, 4], 50) == 3
+    assert percentile([7], 95) == 7
