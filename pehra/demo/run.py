@@ -28,6 +28,8 @@ from pehra.demo.report import Report, make_report
 START_S: Final = 60.0
 STOP_S: Final = 20.0
 POLL_S: Final = 0.1
+ENDED_WELL: Final = (0, -signal.SIGTERM)
+"""A child that was told to stop before it listens for that ends by the signal itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,26 +150,31 @@ def _watch(
 def _stop_all(house: _House, trouble: list[str]) -> Report:
     for camera in house.cameras:
         camera.ask_to_stop()
-    trouble = trouble or [
-        f"{camera.name} ended with code {code}:\n{camera.last_words()}"
-        for camera, code in [(camera, camera.wait(STOP_S)) for camera in house.cameras]
-        if code != 0
-    ]
+    codes = {camera.name: camera.wait(STOP_S) for camera in house.cameras}
+    devices, missing = _summaries(house, codes)
     stats = _safe_stats(house)
-    devices = []
+    for child in (house.fleet, house.broker):
+        if child is not None:
+            child.ask_to_stop()
+            codes[child.name] = child.wait(STOP_S)
+    failed = [
+        f"{child.name} ended with code {codes[child.name]}:\n{child.last_words()}"
+        for child in house.all()
+        if codes[child.name] not in ENDED_WELL
+    ]
+    return make_report(devices, stats, [*trouble, *([] if trouble else failed), *missing])
+
+
+def _summaries(house: _House, codes: dict[str, int]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read what each camera left; one that was stopped before it was up has nothing to say."""
+    devices, missing = [], []
     for camera in house.cameras:
         summary = house.folder / camera.name / SUMMARY_FILE
         if summary.is_file():
             devices.append(json.loads(summary.read_text("utf-8")))
-        else:
-            trouble.append(f"{camera.name} left no summary")
-    for child in (house.fleet, house.broker):
-        if child is not None:
-            child.ask_to_stop()
-            code = child.wait(STOP_S)
-            if code != 0:
-                trouble.append(f"{child.name} ended with code {code}:\n{child.last_words()}")
-    return make_report(devices, stats, trouble)
+        elif codes[camera.name] == 0:
+            missing.append(f"{camera.name} left no summary")
+    return devices, missing
 
 
 @contextmanager
