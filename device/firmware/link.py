@@ -122,6 +122,7 @@ class Link:
         self._session = new_id()
         self.bytes_sent = 0
         self.is_connected = False
+        self._is_unreachable = False
         self._client = self._make_client()
 
     def start(self) -> None:
@@ -227,13 +228,22 @@ class Link:
             self._under_way.clear()
             self._cursor = 0
             self.is_connected = True
+            self._is_unreachable = False
         _log.info("link up session=%s waiting=%d", self._session, self._outbox.depth)
         self._on_birth()
         self._outbox.written.set()
 
     def _not_connected(self, client: mqtt.Client, userdata: object) -> None:
         del client, userdata
-        _log.debug("link: broker not reachable host=%s port=%d", self._settings.host, self._settings.port)
+        self._note_unreachable()
+
+    def _note_unreachable(self) -> None:
+        if not self._is_unreachable and not self._stop.is_set():
+            address = f"{self._settings.host}:{self._settings.port}"
+            _log.warning(
+                "link: no connection broker=%s trying again; check network, address and TLS files", address
+            )
+        self._is_unreachable = True
 
     def _disconnected(
         self,
@@ -248,7 +258,9 @@ class Link:
         # A will left over from this connection must not speak for the next one.
         self._session = new_id()
         self._set_will(client)
-        if was_connected and not self._stop.is_set():
+        if not was_connected:
+            self._note_unreachable()
+        elif not self._stop.is_set():
             _log.warning("link down reason=%r durable messages wait in the outbox", str(reason))
 
     def _heard(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
