@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from hardware.camera.capture import Capture
-from hardware.camera.sources import open_camera
 
 from device.firmware.config import CameraSection, RuleSection
 from device.firmware.counts import Counts
@@ -22,6 +20,8 @@ from device.firmware.pipeline import Looker, Pipeline, counts_key
 from device.firmware.rules import LineRule, Rule, ZoneRule
 from device.firmware.tracker import Tracker
 from device.models.labels import CLASSES
+from hardware.camera.capture import Capture
+from hardware.camera.sources import open_camera
 from ota.messages import CameraInfo, LiveFrame, RuleInfo, Topic
 
 _log = logging.getLogger(__name__)

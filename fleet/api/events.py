@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from fleet.api.deps import Cursor, Limit, SessionDep
 from fleet.api.models import CountOut, CountPage, EventOut, EventPage
+from fleet.errors import BadQuery
 from fleet.queries.counts import CountFilter, list_counts
 from fleet.queries.events import EventFilter, list_events
 
@@ -20,7 +21,7 @@ Moment = Annotated[
     datetime | None,
     Query(description="RFC 3339; without a zone it is UTC", examples=["2026-11-23T09:30:00Z"]),
 ]
-Bucket = Annotated[Literal[0, 60, 900], Query(description="60 or 900 seconds; 0 for both")]
+Bucket = Annotated[int, Query(description="60 or 900 seconds; 0 for both", examples=[60])]
 
 
 def _event_filter(
@@ -43,6 +44,8 @@ def _count_filter(
     since: Moment = None,
     until: Moment = None,
 ) -> CountFilter:
+    if bucket_s not in (0, 60, 900):
+        raise BadQuery("bucket_s: devices count in buckets of 60 and of 900 seconds; 0 asks for both")
     return CountFilter(device, cam, rule, bucket_s, _as_ms(since), _as_ms(until))
 
 

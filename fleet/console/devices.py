@@ -129,8 +129,9 @@ class DevicesView:
             else:
                 empty_state(
                     "No camera has reported yet.",
-                    f"Point a device at the broker {settings.mqtt_host}:{settings.mqtt_port} and start it with "
-                    "<b class='mono'>pehra device run</b>, or see it all with <b class='mono'>pehra demo</b>.",
+                    f"Point a device at the broker {settings.mqtt_host}:{settings.mqtt_port} and run "
+                    "<b class='mono'>pehra device run</b> on it, or see it all with "
+                    "<b class='mono'>pehra demo</b>.",
                 )
 
     async def _on_search(self, event: events.ValueChangeEventArguments[Any]) -> None:

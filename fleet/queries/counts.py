@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import Session, col, select
@@ -38,11 +39,11 @@ def list_counts(session: Session, wanted: CountFilter, *, limit: int, cursor: st
         BadQuery: the cursor is not ours.
     """
     where = _conditions(wanted)
-    order = (Count.from_ms, Count.device, Count.cam, Count.rule, Count.bucket_s)
+    order: tuple[Any, ...] = (Count.from_ms, Count.device, Count.cam, Count.rule, Count.bucket_s)
     if cursor:
         position = unpack_cursor(cursor, (int, str, str, str, int))
-        where.append(_after(list(zip(map(col, order), position, strict=True))))
-    newest_first = [col(column).desc() for column in order]
+        where.append(_after(list(zip(order, position, strict=True))))
+    newest_first = [column.desc() for column in order]
     found = list(session.exec(select(Count).where(*where).order_by(*newest_first).limit(limit + 1)))
     if len(found) <= limit:
         return Page(found, None)

@@ -54,11 +54,37 @@ def as_non_root(folder: Path) -> dict[str, Any]:
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     binaries = postgres_folder()
     folder = tmp_path_factory.mktemp("postgres")
-    options = as_non_root(folder) | {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options = as_non_root(folder) | {
+        "cwd": folder,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+    }
     data, port = folder / "data", free_port()
-    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "pehra", "-A", "trust", "--no-sync", "-E", "UTF8"]
+    initdb = [
+        str(binaries / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "pehra",
+        "-A",
+        "trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+    ]
     subprocess.run(initdb, check=True, timeout=60, **options)
-    command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1", "-F"]
+    command = [
+        str(binaries / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-k",
+        str(folder),
+        "-h",
+        "127.0.0.1",
+        "-F",
+    ]
     process = subprocess.Popen(command, **options)
     try:
         wait_until(lambda: ready(binaries, port), "PostgreSQL answers", 30)
@@ -89,7 +115,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 
 
 def received(device: str, message: Message, *, retained: bool = False) -> Received:
-    return read_message(str(topic_of(device, message)), encode(message), is_retained=retained, received_ms=NOW_MS)
+    return read_message(
+        str(topic_of(device, message)), encode(message), is_retained=retained, received_ms=NOW_MS
+    )
 
 
 def write(engine: Engine, *batch: Received) -> Stored:
@@ -180,7 +208,9 @@ def test_cursors_give_every_row_once_in_order(engine: Engine) -> None:
             buckets += [row.seq for row in counts.items]
         devices = list_devices(session, DeviceFilter(), limit=2, cursor=None)
         names += [row.id for row in devices.items]
-        names += [r.id for r in list_devices(session, DeviceFilter(), limit=2, cursor=devices.next_cursor).items]
+        names += [
+            r.id for r in list_devices(session, DeviceFilter(), limit=2, cursor=devices.next_cursor).items
+        ]
     assert sorted(seqs) == list(range(1, 26))
     assert sorted(buckets) == list(range(100, 109))
     assert names == ["cam-00", "cam-01", "cam-02"]

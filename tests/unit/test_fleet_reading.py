@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +50,7 @@ def test_ranges_cover_exactly_the_given_numbers(seqs: list[int]) -> None:
     ranges = as_ranges(seqs)
     covered = [seq for first, last in ranges for seq in range(first, last + 1)]
     assert covered == sorted(set(seqs))
-    assert all(after[0] > before[1] + 1 for before, after in zip(ranges, ranges[1:], strict=False))
+    assert all(after[0] > before[1] + 1 for before, after in itertools.pairwise(ranges))
 
 
 def test_a_percentile_of_nothing_is_nothing() -> None:

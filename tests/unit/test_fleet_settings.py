@@ -11,7 +11,9 @@ from fleet.settings import Settings, load_settings, parse_address
 
 
 def test_an_argument_wins_over_its_variable() -> None:
-    settings = load_settings({"PEHRA_HTTP_PORT": "9000", "PEHRA_MQTT_HOST": "broker"}, http_port=9001, mqtt_host=None)
+    settings = load_settings(
+        {"PEHRA_HTTP_PORT": "9000", "PEHRA_MQTT_HOST": "broker"}, http_port=9001, mqtt_host=None
+    )
     assert (settings.http_port, settings.mqtt_host) == (9001, "broker")
 
 
@@ -44,7 +46,12 @@ def test_secrets_are_masked() -> None:
 
 @pytest.mark.parametrize(
     ("text", "address"),
-    [("broker", ("broker", 1883)), ("broker:99", ("broker", 99)), ("[::1]:99", ("::1", 99)), ("[::1]", ("::1", 1883))],
+    [
+        ("broker", ("broker", 1883)),
+        ("broker:99", ("broker", 99)),
+        ("[::1]:99", ("::1", 99)),
+        ("[::1]", ("::1", 1883)),
+    ],
 )
 def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text, 1883) == address

@@ -51,7 +51,9 @@ def test_live_health_after_a_will_proves_that_the_device_is_there() -> None:
 
 
 def test_the_will_of_an_earlier_session_is_not_the_death_of_this_one() -> None:
-    standing = fold((status("online", FIRST), 1000), (status("online", SECOND), 2000), (status("lost", FIRST), 900))
+    standing = fold(
+        (status("online", FIRST), 1000), (status("online", SECOND), 2000), (status("lost", FIRST), 900)
+    )
     assert (standing.is_online, standing.session) == (True, SECOND)
 
 
@@ -90,7 +92,9 @@ def test_an_unknown_device_that_speaks_is_online() -> None:
 
 def test_a_device_silent_for_longer_than_allowed_is_found() -> None:
     heard_s = {"cam-01": 100.0, "cam-02": 149.0}
-    found = find_silent(["cam-01", "cam-02", "cam-03"], heard_s, now_s=151.0, grace_from_s=100.5, after_s=50.0)
+    found = find_silent(
+        ["cam-01", "cam-02", "cam-03"], heard_s, now_s=151.0, grace_from_s=100.5, after_s=50.0
+    )
     assert found == ["cam-01", "cam-03"]
 
 
