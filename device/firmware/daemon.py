@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,6 +31,15 @@ _log = logging.getLogger(__name__)
 SUPERVISE_S = 0.5
 STATUS_REPEAT_S = 60.0
 DRAIN_S = 8.0
+
+
+@dataclass(slots=True)
+class _Due:
+    """When the supervisor speaks next, and of what it spoke last."""
+
+    health_s: float = 0.0
+    status_s: float = 0.0
+    said: object = None
 
 
 class Daemon:
@@ -102,26 +112,32 @@ class Daemon:
                     self._pace.note_inference(self._detector.last_invoke_ms)
                 if live is not None:
                     self._link.say(*live)
+                for news in eye.occupancy_news():
+                    self._link.say(Topic(self._id, Channel.OCCUPANCY, eye.section.id, news.rule), news)
             if all(eye.capture.state == "ended" for eye in self._eyes):
                 stop.wait(SUPERVISE_S)
 
     def _supervise(self, stop: threading.Event) -> None:
         """Say how the device is: at intervals, and when a camera or the disk changes its state."""
-        next_health_s = next_status_s = time.monotonic() + STATUS_REPEAT_S
-        said: object = None
-        next_health_s = 0.0
+        due = _Due()
         while not stop.wait(SUPERVISE_S):
-            for eye in self._eyes:
-                self._watch_over(eye)
-            now_s = time.monotonic()
-            state = ([eye.capture.state for eye in self._eyes], bool(self._outbox.fault))
-            if now_s >= next_health_s or state != said:
-                next_health_s = now_s + self._config.health_s
-                self._say_health()
-            if now_s >= next_status_s or state != said:
-                next_status_s = now_s + STATUS_REPEAT_S
-                self._say_status()
-            said = state
+            try:
+                self._supervise_once(due)
+            except Exception:  # noqa: BLE001 (whatever failed, the next round must still be told)
+                _log.exception("supervisor: one round failed")
+
+    def _supervise_once(self, due: _Due) -> None:
+        for eye in self._eyes:
+            self._watch_over(eye)
+        now_s = time.monotonic()
+        state = (tuple(eye.capture.state for eye in self._eyes), bool(self._outbox.fault))
+        has_changed, due.said = state != due.said, state
+        if has_changed or now_s >= due.health_s:
+            due.health_s = now_s + self._config.health_s
+            self._say_health()
+        if has_changed or now_s >= due.status_s:
+            due.status_s = now_s + STATUS_REPEAT_S
+            self._say_status()
 
     def _watch_over(self, eye: Eye) -> None:
         """Raise or clear the alarm of a lost camera; both leave a durable trace."""

@@ -6,9 +6,8 @@ others.
 
 from __future__ import annotations
 
-import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,11 +21,10 @@ from device.firmware.tracker import Tracker
 from device.models.labels import CLASSES
 from hardware.camera.capture import Capture
 from hardware.camera.sources import open_camera
-from ota.messages import CameraInfo, LiveFrame, RuleInfo, Topic
-
-_log = logging.getLogger(__name__)
+from ota.messages import CameraInfo, LiveFrame, Occupancy, RuleInfo, Topic, format_ts, new_id
 
 LIVE_INTERVAL_S = 0.2
+OCCUPANCY_INTERVAL_S = 1.0
 MAX_LEASE_S = 30.0
 
 
@@ -40,6 +38,7 @@ class Eye:
         pipeline: its road.
         lease_end_s: monotonic time until which somebody looks at the live view.
         is_alarmed: whether the `lost` alarm stands.
+        zones: those of its rules that know how many are inside.
     """
 
     section: CameraSection
@@ -47,7 +46,10 @@ class Eye:
     pipeline: Pipeline
     lease_end_s: float = 0.0
     is_alarmed: bool = False
+    zones: tuple[ZoneRule, ...] = ()
     _live_due_s: float = 0.0
+    _occupied: dict[str, dict[str, int]] = field(default_factory=dict)
+    _occupancy_due_s: float = 0.0
 
     def look(self, timeout_s: float) -> tuple[Topic, LiveFrame] | None:
         """Take the newest frame down the road, if one comes in time.
@@ -65,6 +67,23 @@ class Eye:
         self._live_due_s = now_s + LIVE_INTERVAL_S
         return self.pipeline.live(tracks, frame.utc_s)
 
+    def occupancy_news(self) -> list[Occupancy]:
+        """Return how many are in each zone whose number has changed, at most once a second.
+
+        Called by the thread that looks, because it reads what the rules keep.
+        """
+        now_s = time.monotonic()
+        if now_s < self._occupancy_due_s:
+            return []
+        self._occupancy_due_s = now_s + OCCUPANCY_INTERVAL_S
+        news = []
+        for zone in self.zones:
+            counts = {CLASSES[cls]: number for cls, number in zone.occupancy().items()}
+            if counts != self._occupied.get(zone.name):
+                self._occupied[zone.name] = counts
+                news.append(Occupancy(id=new_id(), ts=format_ts(time.time()), rule=zone.name, counts=counts))
+        return news
+
     def lease(self, lease_s: float) -> None:
         """Send the live view for this long from now, at most `MAX_LEASE_S`."""
         self.lease_end_s = time.monotonic() + min(max(0.0, lease_s), MAX_LEASE_S)
@@ -79,13 +98,14 @@ class Eye:
 def make_eye(device: str, section: CameraSection, detector: Looker, outbox: Outbox) -> Eye:
     """Build one camera's parts; nothing is opened until `capture.start`."""
     motion = section.motion
+    rules = [make_rule(rule) for rule in section.rule]
     pipeline = Pipeline(
         device,
         section.id,
         gate=MotionGate(MotionSettings(motion.enabled, hold_s=motion.hold_s, max_skip_s=motion.max_skip_s)),
         detector=detector,
         tracker=Tracker(),
-        rules=[make_rule(rule) for rule in section.rule],
+        rules=rules,
         counts=Counts(tuple(rule.name for rule in section.rule), outbox.load(counts_key(section.id))),
         outbox=outbox,
     )
@@ -100,7 +120,8 @@ def make_eye(device: str, section: CameraSection, detector: Looker, outbox: Outb
         ),
         every_frame=section.every_frame,
     )
-    return Eye(section, capture, pipeline)
+    zones = tuple(rule for rule in rules if isinstance(rule, ZoneRule))
+    return Eye(section, capture, pipeline, zones=zones)
 
 
 def make_rule(section: RuleSection) -> Rule:

@@ -229,3 +229,15 @@ def test_a_device_that_cannot_start_says_why_and_exits_with_2(tmp_path):
     assert device.process.wait(60) == 2
     assert "street-99" in device.log.read_text()
     assert "Traceback" not in device.log.read_text()
+
+
+def test_how_many_are_in_a_zone_is_said_when_it_changes_and_kept_by_the_broker(air):
+    listener, _, broker = air
+    said = wait_until(
+        lambda: [o for o in listener.said(Channel.OCCUPANCY) if o.counts], "somebody in the zone", 60
+    )
+    assert {occupancy.rule for occupancy in said} == {"street"}
+    late = as_user(broker, "fleet", client_id="late").start()
+    assert late.subscribe(Topic.filter(Channel.OCCUPANCY))
+    wait_until(lambda: late.heard, "the retained occupancy")
+    late.stop()
