@@ -6,6 +6,7 @@ Pure: no broker, no database, no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from fleet.errors import Refused
@@ -43,6 +44,10 @@ FUTURE_TOLERANCE_MS: Final = 60_000
 """A device's clock may be this far ahead before its stamps are no longer used for ordering."""
 
 
+_parse_topic: Final = lru_cache(maxsize=4096)(Topic.parse)
+"""A fleet says the same few topics all day; those that are refused are not kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """One message that passed.
@@ -70,7 +75,7 @@ def read_message(topic_text: str, payload: bytes, *, is_retained: bool, received
     if len(payload) > MAX_MESSAGE_BYTES:
         raise Refused("too-large", f"{len(payload)} bytes on {topic_text[:120]!r}")
     try:
-        topic = Topic.parse(topic_text)
+        topic = _parse_topic(topic_text)
     except BadTopic as error:
         raise Refused("bad-topic", str(error)) from error
     if topic.channel in FROM_FLEET:

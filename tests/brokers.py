@@ -68,7 +68,10 @@ class Mosquitto:
         self.secrets = dict(SECRETS if secrets is None else secrets)
         folder.mkdir(parents=True, exist_ok=True)
         run_as = "root" if os.geteuid() == 0 else ""
+        is_open = options.pop("is_open", False)
         self.config = write_mosquitto_config(folder, self.port, self.secrets, run_as=run_as, **options)
+        if is_open:  # a load test speaks for many devices over one connection
+            (folder / "acl").write_text("pattern readwrite #\n")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Mosquitto:

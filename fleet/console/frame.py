@@ -96,7 +96,10 @@ def summary_html(summary: FleetSummary, *, is_link_up: bool) -> str:
     chips = [
         ("good" if summary.online else "", f"<b>{summary.online}</b> online"),
         ("bad" if summary.offline else "", f"<b>{summary.offline}</b> offline"),
-        ("warn" if summary.alarms else "", f"<b>{summary.alarms}</b> alarms"),
+        (
+            "warn" if summary.alarms else "",
+            f"<b>{summary.alarms}</b> {'alarm' if summary.alarms == 1 else 'alarms'}",
+        ),
         link,
     ]
     return "".join(

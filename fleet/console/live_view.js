@@ -12,7 +12,7 @@ export default {
         <canvas ref="canvas"></canvas>
         <div v-if="waiting" class="live-wait"><div>Waiting for the camera…<br>It sends boxes while this page is open.</div></div>
       </div>
-      <div class="legend">
+      <div class="legend" :style="{maxWidth: widest}">
         <span v-for="one in legend" :key="one.cls"><i :style="{background: one.colour}"></i>{{ one.cls }} {{ one.count }}</span>
         <span v-if="!waiting && !legend.length">Nothing is moving.</span>
       </div>
@@ -115,9 +115,9 @@ export default {
       pen.setLineDash([6, 5]);
       pen.stroke();
       pen.setLineDash([]);
-      const top = rule.points.reduce((a, b) => (b[1] < a[1] ? b : a));
-      const [x, y] = this.place(top);
-      this.write(pen, rule.name, x + 6, y + 16, "rgba(94,226,208,.9)");
+      const middle = [0, 1].map((axis) => rule.points.reduce((sum, point) => sum + point[axis], 0) / rule.points.length);
+      const [x, y] = this.place(middle);
+      this.write(pen, rule.name, x - pen.measureText(rule.name).width / 2, y, "rgba(94,226,208,.9)");
     },
     drawLine(pen, rule) {
       const [a, b] = rule.points.map((point) => this.place(point));

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
@@ -180,49 +180,60 @@ def _drop_alarm(connection: Connection, device: str, cam: str, kind: str, until_
 
 
 def _write_devices(connection: Connection, batch: Sequence[Received], new_events: Counter[str]) -> None:
-    names = {item.topic.device for item in batch}
-    before = _load_devices(connection, names)
-    missing = [_new_device(name, batch[0].received_ms) for name in names if name not in before]
-    if missing:
-        connection.execute(_insert(connection, DEVICE).on_conflict_do_nothing(), missing)
     by_device: dict[str, list[Received]] = defaultdict(list)
     for item in batch:
         by_device[item.topic.device].append(item)
-    rows = [
-        _device_row(name, before.get(name) or _new_device(name, 0), items, new_events[name])
-        for name, items in by_device.items()
+    before = _load_devices(connection, by_device.keys())
+    missing = [
+        _new_device(name, items[0].received_ms) for name, items in by_device.items() if name not in before
     ]
-    connection.execute(_UPDATE_DEVICE, rows)
+    if missing:
+        connection.execute(_insert(connection, DEVICE).on_conflict_do_nothing(), missing)
+        before |= {row["id"]: row for row in missing}
+    rows = [_device_row(before[name], items, new_events[name]) for name, items in by_device.items()]
+    connection.execute(_UPDATE_STANDING, rows)
+    for item in batch:
+        _write_description(connection, item)
 
 
-def _load_devices(connection: Connection, names: set[str]) -> dict[str, Row]:
+def _load_devices(connection: Connection, names: Iterable[str]) -> dict[str, Row]:
     found = connection.execute(select(*(DEVICE.c[n] for n in _FOLDED)).where(DEVICE.c.id.in_(names)))
     return {row["id"]: dict(row) for row in found.mappings()}
 
 
-def _device_row(name: str, before: Row, items: list[Received], new_events: int) -> Row:
-    row = dict(before)
+def _device_row(before: Row, items: list[Received], new_events: int) -> Row:
     standing = Standing(**{key: before[key] for key in _STANDING})
+    last_seen_ms, offline_ms = before["last_seen_ms"], before["offline_ms"]
     for item in items:
         standing = after_message(standing, item.message, item.ts_ms, is_retained=item.is_retained)
         if not item.is_retained:
-            row["last_seen_ms"] = max(row["last_seen_ms"], item.received_ms)
-        _note_description(row, item)
-    if before["is_online"] and not standing.is_online:
-        row["offline_ms"] = items[-1].received_ms
-    elif standing.is_online:
-        row["offline_ms"] = None
-    row["events_stored"] += new_events
-    row |= asdict(standing)
-    return {f"p_{key}": value for key, value in row.items()} | {"p_id": name}
+            last_seen_ms = max(last_seen_ms, item.received_ms)
+    if standing.is_online:
+        offline_ms = None
+    elif before["is_online"]:
+        offline_ms = items[-1].received_ms
+    row = {key: getattr(standing, key) for key in _STANDING} | {
+        "id": before["id"],
+        "last_seen_ms": last_seen_ms,
+        "offline_ms": offline_ms,
+        "events_stored": before["events_stored"] + new_events,
+    }
+    return {f"p_{key}": value for key, value in row.items()}
 
 
-def _note_description(row: Row, item: Received) -> None:
+def _write_description(connection: Connection, item: Received) -> None:
+    """Keep the newest birth certificate and health; a remembered one only if it is not older."""
     message = item.message
-    if isinstance(message, Info) and (not item.is_retained or item.ts_ms >= row["info_ms"]):
-        row |= {"info": msgspec.to_builtins(message), "info_ms": item.ts_ms, "site": message.site}
-    elif isinstance(message, Health) and (not item.is_retained or item.ts_ms >= row["health_ms"]):
-        row |= {"health": msgspec.to_builtins(message), "health_ms": item.ts_ms}
+    if isinstance(message, Info):
+        stamp, values = "info_ms", {"info": msgspec.to_builtins(message), "site": message.site}
+    elif isinstance(message, Health):
+        stamp, values = "health_ms", {"health": msgspec.to_builtins(message)}
+    else:
+        return
+    where = [DEVICE.c.id == item.topic.device]
+    if item.is_retained:
+        where.append(DEVICE.c[stamp] <= item.ts_ms)
+    connection.execute(update(DEVICE).where(*where).values(values | {stamp: item.ts_ms}))
 
 
 def _new_device(name: str, received_ms: int) -> Row:
@@ -295,17 +306,12 @@ def _alarm_row(item: Received, alarm: Alarm, now_ms: int) -> Row:
 
 _BUCKET = ("device", "cam", "rule", "bucket_s", "from_ms")
 _STANDING = tuple(Standing.__dataclass_fields__)
-_FOLDED = tuple(column.name for column in DEVICE.columns)
-_UPDATE_DEVICE = (
+_SEEN = ("last_seen_ms", "offline_ms", "events_stored")
+_FOLDED = ("id", *_STANDING, *_SEEN)
+_UPDATE_STANDING = (
     update(DEVICE)
     .where(DEVICE.c.id == bindparam("p_id"))
-    .values(
-        {
-            name: bindparam(f"p_{name}", type_=DEVICE.c[name].type)
-            for name in _FOLDED
-            if name not in ("id", "first_seen_ms")
-        }
-    )
+    .values({name: bindparam(f"p_{name}", type_=DEVICE.c[name].type) for name in (*_STANDING, *_SEEN)})
 )
 
 

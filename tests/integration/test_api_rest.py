@@ -1,0 +1,207 @@
+"""The REST API over a real HTTP server: filters, pages, problem documents, description."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from fleet.app import create_api
+from fleet.reading import read_message
+from fleet.services import Services, build_services
+from fleet.serving import listen, serve
+from fleet.settings import Settings
+from fleet.store.write import write_batch
+from ota.messages import Alarm, Channel, Message, Topic, encode, format_ts, new_id
+from tests.fake_device import count, event, health, info, now, topic_of
+
+T0_S = 1_795_426_200.0
+
+
+def store(services: Services, device: str, *messages: Message, received_s: float = T0_S + 1000) -> None:
+    batch = []
+    for message in messages:
+        if isinstance(message, Alarm):
+            topic = Topic(device, Channel.ALARM, "cam0", message.kind)
+        else:
+            topic = topic_of(device, message)
+        batch.append(
+            read_message(str(topic), encode(message), is_retained=False, received_ms=round(received_s * 1000))
+        )
+    with services.engine.begin() as connection:
+        write_batch(connection, batch, round(received_s * 1000))
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    built = build_services(Settings(database_url=f"sqlite:///{tmp_path_factory.mktemp('api')}/fleet.db"))
+    for number in range(1, 6):
+        device = f"cam-{number:02d}"
+        store(built, device, info(f"lahore/site-{number % 2}"), health(temp_c=50.0 + number))
+        store(built, device, *(event(n, ts=format_ts(T0_S + n + number / 10)) for n in range(1, 11)))
+    store(
+        built,
+        "cam-01",
+        event(11, kind="dwell", rule="parking", direction=None, duration_s=31.5, ts=format_ts(T0_S)),
+    )
+    store(built, "cam-01", *(count(20 + n, T0_S + 60 * n, cars=n) for n in range(5)))
+    store(built, "cam-02", Alarm(id=new_id(), ts=now(), kind="covered", detail="flat picture"))
+    yield built
+    built.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def api(services: Services) -> Iterator[httpx.Client]:
+    listener, stop, ready = listen("127.0.0.1", 0), threading.Event(), threading.Event()
+    port = listener.getsockname()[1]
+    arguments = (create_api(services), listener, stop)
+    thread = threading.Thread(target=serve, args=arguments, kwargs={"ready": ready.set})
+    thread.start()
+    assert ready.wait(20)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=20) as client:
+        yield client
+    stop.set()
+    thread.join(20)
+
+
+def get(api: httpx.Client, path: str, **query: Any) -> Any:
+    answer = api.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_devices_are_searched_and_filtered(api: httpx.Client) -> None:
+    def ids(**query: Any) -> list[str]:
+        return [item["id"] for item in get(api, "/devices", **query)["items"]]
+
+    assert ids() == [f"cam-{n:02d}" for n in range(1, 6)]
+    assert ids(q="M-03") == ["cam-03"]
+    assert ids(site="lahore/site-1") == ["cam-01", "cam-03", "cam-05"]
+    assert ids(site="lahore") == ids()
+    assert ids(site="lahore/site") == []
+    assert ids(state="online") == ids()
+    assert ids(state="offline") == []
+
+
+def test_devices_come_in_pages(api: httpx.Client) -> None:
+    first = get(api, "/devices", limit=3)
+    second = get(api, "/devices", limit=3, cursor=first["next_cursor"])
+    assert [len(first["items"]), len(second["items"]), second["next_cursor"]] == [3, 2, None]
+
+
+def test_one_device_has_its_health_and_birth_certificate(api: httpx.Client) -> None:
+    device = get(api, "/devices/cam-02")
+    assert (device["health"]["temp_c"], device["info"]["cameras"][0]["id"]) == (52.0, "cam0")
+    assert (device["is_online"], device["state"], device["events_stored"]) == (True, "online", 10)
+
+
+def test_events_come_newest_first_in_pages_without_gap_or_repeat(api: httpx.Client) -> None:
+    seen, cursor = [], None
+    while True:
+        page = get(api, "/events", limit=7, **({"cursor": cursor} if cursor else {}))
+        seen += [(item["ts"], item["device"], item["seq"]) for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 51
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_events_are_filtered(api: httpx.Client) -> None:
+    def total(**query: Any) -> int:
+        return len(get(api, "/events", limit=500, **query)["items"])
+
+    assert total(device="cam-03") == 10
+    assert total(kind="dwell") == 1
+    assert total(rule="parking") == 1
+    assert total(**{"class": "car"}) == 51
+    assert total(**{"class": "bus"}) == 0
+    assert total(cam="cam1") == 0
+    assert total(since=format_ts(T0_S + 9)) == 10
+    assert total(until=format_ts(T0_S + 1)) == 1
+    assert total(since=format_ts(T0_S + 2), until=format_ts(T0_S + 3)) == 5
+
+
+def test_an_event_says_what_was_seen_and_how_long_it_took(api: httpx.Client) -> None:
+    (dwell,) = get(api, "/events", kind="dwell")["items"]
+    assert dwell["object"] == {"track": 11, "class": "car", "conf": 0.87, "box": [0.41, 0.33, 0.52, 0.47]}
+    assert (dwell["duration_s"], dwell["latency_ms"], dwell["ts"]) == (31.5, 1_000_000, format_ts(T0_S))
+
+
+def test_counts_and_alarms_are_listed(api: httpx.Client) -> None:
+    counts = get(api, "/counts", device="cam-01", bucket_s=60)["items"]
+    assert [item["counts"]["car"]["in"] for item in counts] == [4, 3, 2, 1, 0]
+    assert counts[-1]["from"] == format_ts(T0_S)
+    (alarm,) = get(api, "/alarms")["items"]
+    assert (alarm["device"], alarm["kind"], alarm["detail"]) == ("cam-02", "covered", "flat picture")
+
+
+def test_stats_count_what_is_stored(api: httpx.Client) -> None:
+    stats = get(api, "/stats")
+    assert (stats["devices"], stats["events_stored"], stats["events_by_device"]["cam-01"]) == (5, 51, 11)
+    assert (stats["alarms"], stats["link_up"]) == (1, False)
+
+
+def test_healthz_answers(api: httpx.Client) -> None:
+    assert get(api, "/healthz") == {"status": "ok", "link_up": False}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/devices/nobody", 404),
+        ("/devices/..%2F..%2Fetc", 404),
+        ("/nothing", 404),
+        ("/events?limit=0", 422),
+        ("/events?limit=501", 422),
+        ("/events?cursor=rubbish", 422),
+        ("/events?cursor=WzEsMl0", 422),
+        ("/events?cursor=%F0%9F%98%80", 422),
+        ("/events?cursor=WzFlOTk5LCJhIiwxXQ", 422),
+        ("/events?since=yesterday", 422),
+        ("/counts?bucket_s=7", 422),
+        ("/devices?cursor=WzFd", 422),
+    ],
+)
+def test_every_error_is_a_problem_document(api: httpx.Client, path: str, status: int) -> None:
+    answer = api.get(path)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+
+
+def test_a_wrong_method_is_a_problem_document(api: httpx.Client) -> None:
+    answer = api.delete("/devices")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.status_code in (404, 405)
+
+
+def test_a_database_that_does_not_answer_is_said_as_503(services: Services, api: httpx.Client) -> None:
+    with services.engine.begin() as connection:
+        connection.execute(text("alter table alarm rename to alarm_away"))
+    try:
+        answer = api.get("/alarms")
+    finally:
+        with services.engine.begin() as connection:
+            connection.execute(text("alter table alarm_away rename to alarm"))
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+
+
+def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.Client) -> None:
+    description = get(api, "/openapi.json")
+    assert set(description["paths"]) == {
+        f"/api/v1/{tail}"
+        for tail in ("healthz", "stats", "devices", "devices/{device}", "alarms", "events", "counts")
+    }
+    for path in description["paths"].values():
+        operation = path["get"]
+        assert operation["summary"]
+        assert "$ref" in operation["responses"]["200"]["content"]["application/json"]["schema"]
+        assert "application/problem+json" in operation["responses"]["422"]["content"]
