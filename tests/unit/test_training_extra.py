@@ -51,4 +51,4 @@ def test_importing_the_trainer_imports_neither_torch_nor_tensorflow() -> None:
 def test_without_the_training_extra_both_roads_say_what_to_install() -> None:
     lines = python(_WITHOUT).splitlines()
     assert len(lines) == 2
-    assert all("torch cannot be imported" in line and "pip install 'pehra[train]'" in line for line in lines)
+    assert all("torch is not installed" in line and "pip install 'pehra[train]'" in line for line in lines)

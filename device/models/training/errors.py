@@ -19,10 +19,10 @@ class TrainingError(Exception):
 
 
 class TrainingExtraMissing(TrainingError):
-    """A library of the [train] extra cannot be imported."""
+    """A library of the [train] extra is not installed."""
 
-    def __init__(self, library: str, reason: str) -> None:
-        super().__init__(f"{library} cannot be imported ({reason}): pip install 'pehra[train]'")
+    def __init__(self, library: str) -> None:
+        super().__init__(f"{library} is not installed: training needs pip install 'pehra[train]'")
         self.library = library
 
 

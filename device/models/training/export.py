@@ -19,7 +19,7 @@ from device.models.bundle import CARD_FILE, MODEL_FILE, load_bundle
 from device.models.training.errors import DataMissing, ExportError
 from device.models.training.pictures import Picture, load_source
 from device.models.training.recipe import Recipe, load_recipe
-from device.models.training.train import require_extra
+from device.models.training.train import EXTRA, require_extra
 
 _log = logging.getLogger(__name__)
 _CALIBRATION_PICTURES = 200
@@ -48,7 +48,7 @@ def export(checkpoint: Path, *, recipe: Path, data: Path, out: Path, smoke: bool
         TrainingError: with what to do next; see `errors.py`.
     """
     chosen = load_recipe(recipe)
-    require_extra("torch", "tensorflow", "pycocotools")
+    require_extra(*EXTRA)
     if not data.is_dir():
         raise DataMissing(data, "is not a folder")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import logging
 import os
 from pathlib import Path
@@ -12,6 +12,9 @@ from device.models.training.pictures import Picture, load_source
 from device.models.training.recipe import Recipe, load_recipe
 
 _log = logging.getLogger(__name__)
+EXTRA = ("torch", "tensorflow", "pycocotools", "ai_edge_litert")
+"""What training and export import beyond the device extra; asked for before a long run, not after it."""
+
 _SMOKE_PICTURES = 24
 _SMOKE_MINUTES = 0.15
 
@@ -33,7 +36,7 @@ def train(recipe: Path, data: Path, out: Path, *, minutes: float | None, smoke: 
     chosen = load_recipe(recipe)
     # Threads that spin while they wait lose most of a machine that others use too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    require_extra("torch")
+    require_extra(*EXTRA)
     if not data.is_dir():
         raise DataMissing(data, "is not a folder")
     limit = _SMOKE_PICTURES if smoke else 0
@@ -49,16 +52,18 @@ def train(recipe: Path, data: Path, out: Path, *, minutes: float | None, smoke: 
 
 
 def require_extra(*libraries: str) -> None:
-    """See that the libraries of the [train] extra can be imported.
+    """See that the libraries of the [train] extra are there, without the seconds that importing them takes.
 
     Raises:
-        TrainingExtraMissing: naming the first that cannot.
+        TrainingExtraMissing: naming the first that is not.
     """
     for library in libraries:
         try:
-            importlib.import_module(library)
-        except ImportError as error:
-            raise TrainingExtraMissing(library, str(error)) from error
+            is_there = importlib.util.find_spec(library) is not None
+        except ImportError:
+            is_there = False
+        if not is_there:
+            raise TrainingExtraMissing(library)
 
 
 def load_all(recipe: Recipe, data: Path, *, limit: int) -> list[list[Picture]]:
