@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fleet.api.problems import install_problems
 from fleet.api.routers import api
 from fleet.console import mount_console
-from fleet.services import Services, build_services
+from fleet.services import Services, build_services, running
 from fleet.serving import listen, serve
 from fleet.settings import Settings
 
@@ -45,26 +45,11 @@ def run(settings: Settings, stop: threading.Event) -> None:
         AddressInUse: the port is taken.
         DatabaseUnusable: the database cannot be opened.
     """
-    socket = listen(settings.http_host, settings.http_port)
-    if not settings.is_local:
-        log.warning(
-            "no login yet: everybody who reaches %s:%d sees all", settings.http_host, settings.http_port
-        )
-    services = build_services(settings)
-    drained = threading.Event()
-    writer = threading.Thread(target=services.ingest.run, args=(services.link, drained), name="ingest")
-    judge = threading.Thread(target=services.presence.run, args=(stop,), name="presence")
-    writer.start()
-    judge.start()
-    services.link.start()
-    try:
-        serve(create_app(services), socket, stop, ready=lambda: log.info("fleet ready url=%s", settings.url))
-    finally:
-        stop.set()
-        services.ingest.stop_taking()
-        drained.set()
-        writer.join()
-        judge.join()
-        services.link.stop()
-        services.engine.dispose()
-        log.info("fleet stopped")
+    with listen(settings.http_host, settings.http_port) as listener:
+        if not settings.is_local:
+            log.warning("no login yet: everybody who reaches %s sees all", settings.url)
+        services = build_services(settings)
+        with running(services):
+            app = create_app(services)
+            serve(app, listener, stop, ready=lambda: log.info("fleet ready url=%s", settings.url))
+    log.info("fleet stopped")

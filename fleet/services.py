@@ -5,6 +5,9 @@ Made once in `app.py`; holds no request's state.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -51,3 +54,24 @@ def build_services(settings: Settings) -> Services:
     link = Link(settings, ingest.on_message)
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
     return Services(settings, engine, tally, feed, live, link, ingest, presence)
+
+
+@contextmanager
+def running(services: Services) -> Iterator[None]:
+    """Run writer, presence and link; at the end take no more, write what is queued, acknowledge it."""
+    stop, drained = threading.Event(), threading.Event()
+    writer = threading.Thread(target=services.ingest.run, args=(services.link, drained), name="ingest")
+    judge = threading.Thread(target=services.presence.run, args=(stop,), name="presence")
+    writer.start()
+    judge.start()
+    services.link.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        services.ingest.stop_taking()
+        drained.set()
+        writer.join()
+        judge.join()
+        services.link.stop()
+        services.engine.dispose()

@@ -11,7 +11,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from fleet.console import device, devices, events, live
-from fleet.console.frame import FAVICON, STYLE, URDU_CHECK
+from fleet.console.frame import FAVICON, STYLE
 from fleet.services import Services
 
 
@@ -19,7 +19,6 @@ def mount_console(app: FastAPI, services: Services) -> None:
     """Add the console's pages to the application; once a process."""
     nicegui_app.config.quasar_config["brand"] = {"primary": "#0f766e", "secondary": "#475569"}
     ui.add_css(STYLE.read_text(), shared=True)
-    ui.add_head_html(URDU_CHECK, shared=True)
     devices.add_page(services)
     device.add_page(services)
     events.add_page(services)

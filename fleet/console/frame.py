@@ -24,16 +24,16 @@ FAVICON: Final = (
     '<path d="M4 16c4-7 20-7 24 0-4 7-20 7-24 0z" fill="none" stroke="#fff" stroke-width="2.4"/>'
     '<circle cx="16" cy="16" r="3.6" fill="#fff"/></svg>'
 )
-URDU_CHECK: Final = """<script>
-(() => {  // a machine without a font for the Urdu name must not show empty boxes
-  const drawn = (text) => {
-    const canvas = document.createElement("canvas"); canvas.width = canvas.height = 40;
-    const pen = canvas.getContext("2d"); pen.font = "24px sans-serif"; pen.fillText(text, 4, 28);
-    return canvas.toDataURL();
-  };
-  if (drawn("\\u06C1") === drawn("\\u{10FFFE}")) document.documentElement.classList.add("no-urdu");
-})();
-</script>"""
+# The Urdu word as strokes, because many machines have no font for its letters.
+WORDMARK: Final = (
+    '<svg class="pehra-urdu" role="img" aria-label="پہرہ" viewBox="4 5 62 32" fill="none" '
+    'stroke="currentColor" stroke-width="3.4" stroke-linecap="round" stroke-linejoin="round">'
+    '<path d="M61 10v6.5q0 5-5 5H50q-2.5 0-3.5-2.6-.9-2.6-2.6-2.6-2 0-2.6 2.8-.6 2.4-3 2.4H36q-3.4 0-3.4'
+    "-3v-3 3.5q0 7.5-9 9.6M44.6 26q-2.6 1.6-.4 4.2M13.5 9.5q-2.2 2-4.8 4-3.6 2.8-2.6 5.6 1 2.6 5 2.6 5 0 6.2"
+    '-2.6 1.1-2.6-1.6-5.6-1.4-1.6-2.2-4z"/>'
+    '<g fill="currentColor" stroke="none"><circle cx="59.6" cy="28" r="2"/>'
+    '<circle cx="54" cy="28" r="2"/><circle cx="56.8" cy="32.6" r="2"/></g></svg>'
+)
 PAGES: Final = (("Devices", "/"), ("Events", "/events"))
 SUMMARY_EVERY_S: Final = 2.0
 
@@ -65,9 +65,7 @@ def page_frame(services: Services, here: str) -> Iterator[None]:
         here: path of the page in `PAGES` that is marked.
     """
     with ui.header(elevated=False).classes("pehra-head"), ui.element("div").classes("pehra-bar"):
-        ui.html('Pehra<span lang="ur">پہرہ</span>', sanitize=False, tag="a").classes("pehra-name").props(
-            'href="/"'
-        )
+        ui.html(f"Pehra {WORDMARK}", sanitize=False, tag="a").classes("pehra-name").props('href="/"')
         for name, path in PAGES:
             ui.link(name, path).classes("pehra-nav" + (" here" if path == here else ""))
         sums = ui.html("", sanitize=False).classes("pehra-sums").mark("summary")

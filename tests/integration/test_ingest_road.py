@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from fleet.services import Services, build_services
+from fleet.services import Services, build_services, running
 from fleet.settings import Settings
 from ota.messages import Channel, Status, Topic, encode, format_ts, new_id
 from tests.brokers import Mosquitto, running_mosquitto, wait_until
@@ -31,25 +31,9 @@ def running_fleet(broker: Any, database: Path | str, **options: Any) -> Iterator
         **options,
     )
     services = build_services(settings)
-    stop, drained = threading.Event(), threading.Event()
-    threads = [
-        threading.Thread(target=services.ingest.run, args=(services.link, drained)),
-        threading.Thread(target=services.presence.run, args=(stop,)),
-    ]
-    for thread in threads:
-        thread.start()
-    services.link.start()
-    try:
+    with running(services):
         wait_until(lambda: services.link.is_up, "the fleet hears the broker")
         yield services
-    finally:
-        stop.set()
-        services.ingest.stop_taking()
-        drained.set()
-        for thread in threads:
-            thread.join(20)
-        services.link.stop()
-        services.engine.dispose()
 
 
 def rows(services: Services, query: str) -> list[Any]:
@@ -317,7 +301,7 @@ def test_what_comes_while_the_database_is_locked_waits_and_nothing_is_acknowledg
         received = fleet.tally.view().received
         for seq in range(1, 11):
             device.say(event(seq))
-        wait_until(lambda: fleet.tally.view().received == received + 10, "all ten came in")
+        wait_until(lambda: fleet.tally.view().received >= received + 10, "all ten came in")
         wait_until(lambda: fleet.ingest.is_database_away, "the writer noticed")
         assert device.acked == set()
         lock.execute("rollback")

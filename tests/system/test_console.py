@@ -114,6 +114,7 @@ def test_an_empty_fleet_says_what_to_do(page: Any, fleet: FleetProcess) -> None:
         pytest.skip("another test came first")
     page.goto("/")
     expect(page.get_by_text("No camera has reported yet.")).to_be_visible()
+    expect(page.get_by_role("img", name="پہرہ")).to_be_visible()
     expect(page.get_by_text("pehra device run")).to_be_visible()
     page.goto("/events")
     expect(page.get_by_text("No event yet.")).to_be_visible()
