@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,12 +41,12 @@ def publish(broker: Any, messages: int, devices: int) -> None:
         last.wait_for_publish(DEADLINE_S)
 
 
-def rate(done: Any, messages: int) -> float:
+def rate(done: Callable[[], int], messages: int) -> float:
     """Return messages a second from the first to the last."""
     wait_until(lambda: done() > 0, "the first message", DEADLINE_S)
     first_s, already = time.monotonic(), done()
     wait_until(lambda: done() >= messages, f"all {messages} messages", DEADLINE_S)
-    return (messages - already) / (time.monotonic() - first_s)
+    return float(messages - already) / (time.monotonic() - first_s)
 
 
 def measure_counting(broker: Any, messages: int, devices: int) -> float:
@@ -94,7 +95,9 @@ def measure_ingest(broker: Any, messages: int, devices: int, database: Path) -> 
 
 def measure(messages: int, devices: int, rounds: int) -> dict[str, Any]:
     """Return both rates (medians over the rounds, readers taking turns) and their ratio."""
-    counts, ingests, last = [], [], {}
+    counts: list[float] = []
+    ingests: list[float] = []
+    last: dict[str, Any] = {}
     secrets = {"fleet": "fleet-secret", "load": "load-secret"}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
