@@ -40,15 +40,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(claim: Callable[[], Any], what: str, deadline_s: float = 20.0) -> Any:
-    """Return the claim's first true value; fail with `what` after the deadline."""
+def wait_until(claim: Callable[[], Any], what: str | Callable[[], str], deadline_s: float = 20.0) -> Any:
+    """Return the claim's first true value; fail with `what` after the deadline.
+
+    Evidence, such as a log, comes in a callable, which is asked at the failure and not before.
+    """
     until_s = time.monotonic() + deadline_s
     while time.monotonic() < until_s:
         value = claim()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"not within {deadline_s} s: {what}")
+    raise AssertionError(f"not within {deadline_s} s: {what if isinstance(what, str) else what()}")
 
 
 def is_open(port: int) -> bool:
@@ -75,11 +78,12 @@ class Mosquitto:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Mosquitto:
-        with self.config.with_suffix(".log").open("ab") as log:
+        words = self.config.with_suffix(".log")
+        with words.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(self.binary), "-c", str(self.config)], stdout=log, stderr=log
             )
-        wait_until(lambda: is_open(self.port), "mosquitto listens")
+        wait_until(lambda: is_open(self.port), lambda: f"mosquitto listens: {words.read_text()[-2000:]}")
         return self
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -158,12 +162,17 @@ class Client:
 
     def stop(self) -> None:
         self.client.disconnect()
-        self.client.loop_stop()
+        self._end()
 
     def vanish(self) -> None:
         """Go without a word: the broker publishes the will."""
         self.client._sock.shutdown(socket.SHUT_RDWR)
+        self._end()
+
+    def _end(self) -> None:
+        """Close what paho leaves to the garbage collector: its wake-up pair, and at times its connection."""
         self.client.loop_stop()
+        self.client._reset_sockets()
 
     def __enter__(self) -> Client:
         return self.start()

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def demo(
-    cameras: Annotated[int, typer.Option("--cameras", "-n", min=1, max=64, help="How many cameras.")] = 4,
+    cameras: Annotated[
+        int | None,
+        typer.Option(
+            "--cameras", "-n", min=1, max=64, help="How many cameras; without it 4, or 1 with a webcam."
+        ),
+    ] = None,
     duration: Annotated[
         float | None, typer.Option("--duration", min=1, help="Seconds; without it, until Ctrl-C.")
     ] = None,
@@ -58,7 +63,7 @@ def demo(
             webbrowser.open(url)
 
     try:
-        check(options)
+        check(options, stop)
         with said.status("Starting broker, fleet manager and cameras...") as status:
 
             def progress(now: Progress) -> None:

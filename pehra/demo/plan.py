@@ -5,6 +5,7 @@ Checks everything that a person can get wrong before anything is started.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,12 @@ from pehra.demo.processes import is_port_free
 
 SIZE: Final = (640, 480)
 STREET_FPS: Final = 8.0
+CAMERAS: Final = 4
+"""How many run unless asked otherwise."""
+
+START_S: Final = 60.0
+START_CAMERA_S: Final = 5.0
+POLL_S: Final = 0.1
 NIGHT_EVERY: Final = 4
 SITES: Final = (
     "gulberg/liberty-chowk",
@@ -65,26 +72,48 @@ class DemoOptions:
     """What the person asked for.
 
     Attributes:
-        cameras: how many, from 1.
+        cameras: how many, from 1; None for the usual number of this source.
         duration_s: end by itself after this; None runs until Ctrl-C.
         port: of the console.
         source: a camera source for all cameras instead of the simulated street, or empty.
         model: name or file of the detector.
     """
 
-    cameras: int
+    cameras: int | None
     duration_s: float | None
     port: int
     source: str
     model: str
 
+    @property
+    def is_one_device(self) -> bool:
+        """Whether the source is a thing on this machine that only one program can open."""
+        kind = self.source.partition(":")[0]
+        return kind in ("webcam", "picamera2") or self.source.startswith("/dev/video")
 
-def check(options: DemoOptions) -> None:
-    """Make sure that the demo can start.
+    @property
+    def camera_count(self) -> int:
+        """How many cameras run."""
+        return self.cameras or (1 if self.is_one_device else CAMERAS)
+
+    @property
+    def start_s(self) -> float:
+        """How long the parts may take to come up: every camera is a process of its own on one machine."""
+        return START_S + START_CAMERA_S * self.camera_count
+
+
+def check(options: DemoOptions, stop: threading.Event) -> None:
+    """Make sure that the demo can start; return early when `stop` is set.
 
     Raises:
-        CannotStart: the port is taken, the model cannot be used, or the source gives no picture.
+        CannotStart: the port is taken, the model cannot be used, or the source gives no picture, or gives it
+            to fewer cameras than were asked for.
     """
+    if options.is_one_device and options.camera_count > 1:
+        raise CannotStart(
+            f"source {options.source}: one camera cannot be opened {options.camera_count} times: "
+            "leave --cameras out, or set it to 1"
+        )
     if not is_port_free(options.port):
         raise CannotStart(
             f"port {options.port} is in use: end what listens there, or choose another with --port"
@@ -94,7 +123,7 @@ def check(options: DemoOptions) -> None:
     except (ModelUnavailable, ModelRefused) as error:
         raise CannotStart(str(error)) from error
     if options.source:
-        _check_source(options.source)
+        _check_source(options.source, stop)
 
 
 def camera_config(options: DemoOptions, number: int, folder: Path, broker_port: int, password: str) -> str:
@@ -136,17 +165,31 @@ def device_id(number: int) -> str:
     return f"demo-{number:02d}"
 
 
-def _check_source(source: str) -> None:
-    import threading
+def _check_source(source: str, stop: threading.Event) -> None:
+    """Take one picture in a thread of its own: an address that does not answer would hold back Ctrl-C."""
+    trouble: list[CannotStart] = []
 
-    stop = threading.Event()
+    def look() -> None:
+        try:
+            _take_picture(source, stop)
+        except CannotStart as error:
+            trouble.append(error)
+
+    looking = threading.Thread(target=look, name="check", daemon=True)
+    looking.start()
+    while looking.is_alive() and not stop.is_set():
+        looking.join(POLL_S)
+    if trouble and not stop.is_set():
+        raise trouble[0]
+
+
+def _take_picture(source: str, stop: threading.Event) -> None:
     try:
         camera = open_camera(source, width=SIZE[0], height=SIZE[1], fps=STREET_FPS)
         try:
             if next(iter(camera.frames(stop)), None) is None:
                 raise CannotStart(f"source {source}: it gives no picture")
         finally:
-            stop.set()
             camera.close()
     except CameraUnavailable as error:
         raise CannotStart(str(error)) from error

@@ -11,12 +11,17 @@ from typing import Any, Final
 VIDEO_BIT_PER_S: Final = 1_000_000
 """The peer for bytes sent: a modest 1 Mbit/s video stream (WIRE.md)."""
 
+SHORT: Final = 12
+"""Digits of a SHA-256 that are enough to tell models apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """The demo in numbers.
 
     Attributes:
+        model: name and version of the detector, as the cameras told the fleet; empty when none did.
+        model_sha256: the first 12 digits of its file's SHA-256.
         cameras: how many ran.
         duration_s: from the first camera's start to its stop.
         frames: that reached the pipeline.
@@ -38,6 +43,8 @@ class Report:
         trouble: what went wrong, in words; empty when nothing did.
     """
 
+    model: str
+    model_sha256: str
     cameras: int
     duration_s: float
     frames: int
@@ -68,12 +75,27 @@ class Report:
         return asdict(self)
 
 
-def make_report(devices: list[dict[str, Any]], stats: dict[str, Any], trouble: list[str]) -> Report:
+def model_of(known: list[dict[str, Any]]) -> tuple[str, str]:
+    """Return name with version, and short SHA-256, of the model that made the events.
+
+    Args:
+        known: devices as `/api/v1/devices` answered. What they run is in their birth certificates.
+    """
+    models = [device["info"]["model"] for device in known if device.get("info")]
+    names = dict.fromkeys(f"{model['name']} {model['version']}".strip() for model in models)
+    sums = dict.fromkeys(model["sha256"][:SHORT] for model in models)
+    return ", ".join(names), ", ".join(sums)
+
+
+def make_report(
+    devices: list[dict[str, Any]], stats: dict[str, Any], model: tuple[str, str], trouble: list[str]
+) -> Report:
     """Fold the devices' summaries and the fleet's stats into one report.
 
     Args:
         devices: the `summary.json` of each device.
         stats: what `/api/v1/stats` answered.
+        model: see `model_of`.
         trouble: what went wrong so far.
     """
 
@@ -88,6 +110,8 @@ def make_report(devices: list[dict[str, Any]], stats: dict[str, Any], trouble: l
     per_hour = total("bytes_sent") / hours if hours else 0.0
     medians = sorted(device["invoke_ms_p50"] for device in devices if device["invoke_ms_p50"] is not None)
     return Report(
+        model=model[0],
+        model_sha256=model[1],
         cameras=len(devices),
         duration_s=round(max((float(device["uptime_s"]) for device in devices), default=0.0), 1),
         frames=total("frames"),
@@ -120,6 +144,9 @@ def lines(report: Report) -> list[str]:
     )
     return [
         f"{report.cameras} camera(s) watched for {report.duration_s:.0f} s",
+        f"model        {report.model} (sha256 {report.model_sha256}...)"
+        if report.model
+        else "model        none",
         f"frames       {report.frames}, of which {report.inferences} were looked at and {report.skipped} "
         f"skipped by the motion gate ({share:.0f} %); {report.dropped} replaced by newer ones",
         f"tracks       {report.tracks}",

@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from device.firmware.summary import SUMMARY_FILE
-from pehra.demo.plan import CannotStart, DemoOptions, camera_config, device_id
+from pehra.demo.plan import POLL_S, CannotStart, DemoOptions, camera_config, device_id
 from pehra.demo.processes import Child, answers, free_port, start
-from pehra.demo.report import Report, make_report
+from pehra.demo.report import Report, make_report, model_of
 
-START_S: Final = 60.0
 STOP_S: Final = 20.0
-POLL_S: Final = 0.1
 ENDED_WELL: Final = (0, -signal.SIGTERM)
 """A child that was told to stop before it listens for that ends by the signal itself."""
 
@@ -62,11 +60,14 @@ class _House:
             if not child.is_running
         ]
 
-    def stats(self) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.port}/api/v1/stats"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            stats: dict[str, Any] = json.load(answer)
-            return stats
+    def ask(self, path: str) -> dict[str, Any]:
+        """Return what the fleet's API answers; nothing when it does not."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=5) as answer:
+                said: dict[str, Any] = json.load(answer)
+                return said
+        except (urllib.error.URLError, OSError, ValueError):
+            return {}
 
 
 def run_demo(
@@ -76,7 +77,7 @@ def run_demo(
     on_ready: Callable[[str], None],
     on_progress: Callable[[Progress], None],
 ) -> Report:
-    """Run until the duration is over or `stop` is set.
+    """Run until the duration is over or `stop` is set; what is not started by then does not start.
 
     Args:
         options: checked by `plan.check`.
@@ -92,23 +93,23 @@ def run_demo(
         _ending(_House(Path(name), options.port)) as house,
     ):
         _start_all(house, options, stop)
-        on_ready(f"http://127.0.0.1:{options.port}")
-        trouble = _watch(house, options, stop, on_progress)
+        trouble = []
+        if not stop.is_set():
+            on_ready(f"http://127.0.0.1:{options.port}")
+            trouble = _watch(house, options, stop, on_progress)
         return _stop_all(house, trouble)
 
 
 def _start_all(house: _House, options: DemoOptions, stop: threading.Event) -> None:
+    """Start part after part, each when the one before answers."""
+    if stop.is_set():
+        return
     broker_port = free_port()
-    names = ["fleet", *(device_id(number) for number in range(1, options.cameras + 1))]
-    passwords = {name: secrets.token_urlsafe(24) for name in names}
-    secret_file = house.folder / "secrets.json"
-    secret_file.touch(mode=0o600)
-    secret_file.write_text(json.dumps(passwords), "utf-8")
-
-    house.broker = start(
-        "broker", ["fleet.broker", "--port", str(broker_port), "--secrets", str(secret_file)], house.folder
-    )
-    _wait_until(lambda: answers(broker_port), house, "the broker", stop)
+    passwords = {name: secrets.token_urlsafe(24) for name in ["fleet", *_devices(options)]}
+    _start_broker(house, broker_port, passwords)
+    _wait_until(lambda: answers(broker_port), house, "the broker", options, stop)
+    if stop.is_set():
+        return
     house.fleet = start(
         "fleet",
         ["pehra", "fleet", "run", "--db", f"sqlite:///{house.folder / 'fleet.db'}",
@@ -116,32 +117,45 @@ def _start_all(house: _House, options: DemoOptions, stop: threading.Event) -> No
         house.folder,
         {"PEHRA_MQTT_USERNAME": "fleet", "PEHRA_MQTT_PASSWORD": passwords["fleet"]},
     )  # fmt: skip
-    _wait_until(lambda: _is_hearing(house), house, "the fleet manager", stop)
-    for number in range(1, options.cameras + 1):
-        device = device_id(number)
-        config = house.folder / f"{device}.toml"
-        config.touch(mode=0o600)
-        config.write_text(
-            camera_config(options, number, house.folder, broker_port, passwords[device]), "utf-8"
-        )
+    _wait_until(lambda: _is_hearing(house), house, "the fleet manager", options, stop)
+    for number, device in enumerate(_devices(options), 1):
+        if stop.is_set():
+            return
+        text = camera_config(options, number, house.folder, broker_port, passwords[device])
+        config = _private_file(house.folder / f"{device}.toml", text)
         house.cameras.append(start(device, ["pehra", "device", "run", "--config", str(config)], house.folder))
+
+
+def _devices(options: DemoOptions) -> list[str]:
+    return [device_id(number) for number in range(1, options.camera_count + 1)]
+
+
+def _start_broker(house: _House, port: int, passwords: dict[str, str]) -> None:
+    known = _private_file(house.folder / "secrets.json", json.dumps(passwords))
+    house.broker = start(
+        "broker", ["fleet.broker", "--port", str(port), "--secrets", str(known)], house.folder
+    )
+
+
+def _private_file(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text, "utf-8")
+    return path
 
 
 def _watch(
     house: _House, options: DemoOptions, stop: threading.Event, on_progress: Callable[[Progress], None]
 ) -> list[str]:
-    _wait_until(lambda: _safe_stats(house).get("online", 0) >= options.cameras, house, "every camera", stop)
+    cameras = options.camera_count
+    _wait_until(lambda: house.ask("stats").get("online", 0) >= cameras, house, "every camera", options, stop)
     started_s = time.monotonic()
     while not stop.wait(1.0):
         if house.fallen():
             return house.fallen()
         elapsed_s = time.monotonic() - started_s
-        stats = _safe_stats(house)
-        on_progress(
-            Progress(
-                elapsed_s, int(stats.get("online", 0)), options.cameras, int(stats.get("events_stored", 0))
-            )
-        )
+        stats = house.ask("stats")
+        online, stored = int(stats.get("online", 0)), int(stats.get("events_stored", 0))
+        on_progress(Progress(elapsed_s, online, cameras, stored))
         if options.duration_s is not None and elapsed_s >= options.duration_s:
             break
     return []
@@ -152,7 +166,7 @@ def _stop_all(house: _House, trouble: list[str]) -> Report:
         camera.ask_to_stop()
     codes = {camera.name: camera.wait(STOP_S) for camera in house.cameras}
     devices, missing = _summaries(house, codes)
-    stats = _safe_stats(house)
+    stats, known = house.ask("stats"), house.ask("devices?limit=100").get("items", [])
     for child in (house.fleet, house.broker):
         if child is not None:
             child.ask_to_stop()
@@ -162,7 +176,7 @@ def _stop_all(house: _House, trouble: list[str]) -> Report:
         for child in house.all()
         if codes[child.name] not in ENDED_WELL
     ]
-    return make_report(devices, stats, [*trouble, *([] if trouble else failed), *missing])
+    return make_report(devices, stats, model_of(known), [*trouble, *([] if trouble else failed), *missing])
 
 
 def _summaries(house: _House, codes: dict[str, int]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -188,23 +202,18 @@ def _ending(house: _House) -> Iterator[_House]:
                 child.process.wait()
 
 
-def _wait_until(is_done: Callable[[], bool], house: _House, what: str, stop: threading.Event) -> None:
-    deadline_s = time.monotonic() + START_S
+def _wait_until(
+    is_done: Callable[[], bool], house: _House, what: str, options: DemoOptions, stop: threading.Event
+) -> None:
+    deadline_s = time.monotonic() + options.start_s
     while not is_done() and not stop.is_set():
         if house.fallen():
             raise CannotStart(house.fallen()[0])
         if time.monotonic() > deadline_s:
             words = "\n".join(f"{child.name}: {child.last_words(3)}" for child in house.all())
-            raise CannotStart(f"{what} did not come up within {START_S:.0f} s\n{words}")
+            raise CannotStart(f"{what} did not come up within {options.start_s:.0f} s\n{words}")
         stop.wait(POLL_S)
 
 
 def _is_hearing(house: _House) -> bool:
-    return answers(house.port) and bool(_safe_stats(house).get("link_up"))
-
-
-def _safe_stats(house: _House) -> dict[str, Any]:
-    try:
-        return house.stats()
-    except (urllib.error.URLError, OSError, ValueError):
-        return {}
+    return answers(house.port) and bool(house.ask("stats").get("link_up"))

@@ -1,7 +1,7 @@
 """Ingest in messages a second, against a subscriber that only counts: same broker, same messages, same run.
 
-`python -m tests.bench.ingest [--messages 20000] [--devices 20] [--rounds 3]` prints one JSON object:
-`count_per_s`, `ingest_per_s`, `ratio` (ingest over count), and what was stored. All messages wait in
+By itself, `python -m tests.bench.ingest [--messages 20000] [--devices 20] [--rounds 3]` prints one JSON
+object: `count_per_s`, `ingest_per_s`, `ratio` (ingest over count), and what was stored. All messages wait in
 the broker before a reader connects, so that readers are compared and not the publisher.
 """
 
@@ -9,25 +9,90 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from fleet.services import build_services
 from fleet.settings import Settings
 from ota.messages import Channel, Topic, encode
-from tests.brokers import as_user, running_mosquitto, wait_until
+from tests.bench.table import Row
+from tests.brokers import Mosquitto, as_user, running_mosquitto, wait_until
 from tests.fake_device import event, topic_of
 
 DEADLINE_S = 60.0
+MESSAGES, DEVICES, ROUNDS = 20_000, 20, 3
+SECRETS = {"fleet": "fleet-secret", "load": "load-secret"}
 
 
-def publish(broker: Any, messages: int, devices: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Both readers' messages a second (medians over the rounds), and what ingest did in its last round."""
+
+    messages: int
+    devices: int
+    rounds: int
+    count_per_s: int
+    ingest_per_s: int
+    ratio: float
+    stored: int
+    acked: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ingested:
+    """One round of ingest."""
+
+    per_s: float
+    stored: int
+    acked: int
+    refused: int
+
+
+def measure(data: Path) -> list[Row]:
+    """Measure both readers on Mosquitto and SQLite."""
+    del data
+    what = f"ingest into SQLite, {DEVICES} devices"
+    if shutil.which("mosquitto", path="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin") is None:
+        return [Row(what, "not measured", "mosquitto is not installed")]
+    rates = compare(MESSAGES, DEVICES, ROUNDS)
+    return [
+        Row(
+            f"{what}, committed messages a second",
+            f"{rates.ingest_per_s}",
+            f"a paho subscriber that only counts: {rates.count_per_s}",
+            f"{rates.ratio:.2f}",
+        )
+    ]
+
+
+def compare(messages: int, devices: int, rounds: int) -> Rates:
+    """Let both readers take the same messages, in turns."""
+    counted: list[float] = []
+    ingested: list[_Ingested] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            with running_mosquitto(Path(folder) / str(number), secrets=SECRETS, is_open=True) as broker:
+                counted.append(_count(broker, messages, devices))
+            with running_mosquitto(Path(folder) / f"{number}i", secrets=SECRETS, is_open=True) as broker:
+                ingested.append(_ingest(broker, messages, devices, Path(folder) / f"{number}.db"))
+    count_per_s, ingest_per_s = median(counted), median(one.per_s for one in ingested)
+    last = ingested[-1]
+    return Rates(
+        messages, devices, rounds,
+        round(count_per_s), round(ingest_per_s), round(ingest_per_s / count_per_s, 3),
+        last.stored, last.acked, last.refused,
+    )  # fmt: skip
+
+
+def _publish(broker: Mosquitto, messages: int, devices: int) -> None:
     """Publish events of many devices (QoS 1); they wait for the reader whose session exists."""
     sender = as_user(broker, "load")
     sender.client.max_inflight_messages_set(1000)
@@ -36,24 +101,22 @@ def publish(broker: Any, messages: int, devices: int) -> None:
             said = event(number // devices + 1)
             topic = topic_of(f"load-{number % devices:03d}", said)
             last = sender.client.publish(str(topic), encode(said), qos=1)
-            if number % 1000 == 999:
+            if number % 1000 == 999 or number == messages - 1:
                 last.wait_for_publish(DEADLINE_S)
-        last.wait_for_publish(DEADLINE_S)
 
 
-def rate(done: Callable[[], int], messages: int) -> float:
+def _rate(done: Callable[[], int], messages: int) -> float:
     """Return messages a second from the first to the last."""
     wait_until(lambda: done() > 0, "the first message", DEADLINE_S)
     first_s, already = time.monotonic(), done()
-    wait_until(lambda: done() >= messages, f"all {messages} messages", DEADLINE_S)
+    wait_until(lambda: done() >= messages, lambda: f"{done()} of {messages} messages", DEADLINE_S)
     return float(messages - already) / (time.monotonic() - first_s)
 
 
-def measure_counting(broker: Any, messages: int, devices: int) -> float:
-    filters = [Topic.filter(Channel.EVENT)]
+def _count(broker: Mosquitto, messages: int, devices: int) -> float:
     with as_user(broker, "fleet", clean_session=False) as reader:
-        assert reader.subscribe(*filters)
-    publish(broker, messages, devices)
+        assert reader.subscribe(Topic.filter(Channel.EVENT))
+    _publish(broker, messages, devices)
     counted = [0]
 
     def count(*_: object) -> None:
@@ -62,67 +125,51 @@ def measure_counting(broker: Any, messages: int, devices: int) -> float:
     reader = as_user(broker, "fleet", clean_session=False)
     reader.client.on_message = count
     with reader:
-        return rate(lambda: counted[0], messages)
+        return _rate(lambda: counted[0], messages)
 
 
-def measure_ingest(broker: Any, messages: int, devices: int, database: Path) -> tuple[float, dict[str, Any]]:
+def _ingest(broker: Mosquitto, messages: int, devices: int, database: Path) -> _Ingested:
     settings = Settings(
         database_url=f"sqlite:///{database}",
         mqtt_port=broker.port,
         mqtt_username="fleet",
         mqtt_password=broker.secrets["fleet"],
     )
-    first = build_services(settings)
-    first.link.start()
-    wait_until(lambda: first.link.is_up, "the fleet hears the broker")
-    first.link.stop()
-    publish(broker, messages, devices)
+    _leave_a_session(settings)
+    _publish(broker, messages, devices)
     services = build_services(settings)
     drained = threading.Event()
     writer = threading.Thread(target=services.ingest.run, args=(services.link, drained))
     writer.start()
     services.link.start()
     try:
-        per_s = rate(lambda: services.tally.view().stored, messages)
+        per_s = _rate(lambda: services.tally.view().stored, messages)
     finally:
         drained.set()
         writer.join()
         services.link.stop()
         services.engine.dispose()
     view = services.tally.view()
-    return per_s, {"stored": view.stored, "acked": view.acked, "refused": view.refused}
+    return _Ingested(per_s, view.stored, view.acked, sum(view.refused.values()))
 
 
-def measure(messages: int, devices: int, rounds: int) -> dict[str, Any]:
-    """Return both rates (medians over the rounds, readers taking turns) and their ratio."""
-    counts: list[float] = []
-    ingests: list[float] = []
-    last: dict[str, Any] = {}
-    secrets = {"fleet": "fleet-secret", "load": "load-secret"}
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(rounds):
-            with running_mosquitto(Path(folder) / str(number), secrets=secrets, is_open=True) as broker:
-                counts.append(measure_counting(broker, messages, devices))
-            with running_mosquitto(Path(folder) / f"{number}i", secrets=secrets, is_open=True) as broker:
-                per_s, last = measure_ingest(broker, messages, devices, Path(folder) / f"{number}.db")
-                ingests.append(per_s)
-    ratio = median(ingests) / median(counts)
-    shown = {"messages": messages, "devices": devices, "rounds": rounds}
-    rates = {
-        "count_per_s": round(median(counts)),
-        "ingest_per_s": round(median(ingests)),
-        "ratio": round(ratio, 3),
-    }
-    return shown | rates | last
+def _leave_a_session(settings: Settings) -> None:
+    """Connect once, so that the broker keeps what comes while the fleet is away."""
+    services = build_services(settings)
+    services.link.start()
+    wait_until(lambda: services.link.is_up, "the fleet hears the broker")
+    services.link.stop()
+    services.engine.dispose()
 
 
 def main() -> None:
+    """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--messages", type=int, default=20_000)
-    parser.add_argument("--devices", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    parser.add_argument("--devices", type=int, default=DEVICES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
-    sys.stdout.write(json.dumps(measure(given.messages, given.devices, given.rounds)) + "\n")
+    sys.stdout.write(json.dumps(asdict(compare(given.messages, given.devices, given.rounds))) + "\n")
 
 
 if __name__ == "__main__":

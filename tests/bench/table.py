@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+
+HEADER: Final = "| what | measured | beside | ratio |\n|---|---|---|---|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,9 @@ class Row:
     ratio: str = ""
 
 
-def as_markdown(rows: list[Row]) -> str:
-    """Return the table."""
-    lines = ["| what | measured | beside | ratio |", "|---|---|---|---|"]
-    return "\n".join(lines + [f"| {row.what} | {row.value} | {row.beside} | {row.ratio} |" for row in rows])
+def as_line(row: Row) -> str:
+    """Return the row as a line of the table under `HEADER`."""
+    return f"| {row.what} | {row.value} | {row.beside} | {row.ratio} |"
 
 
 def times_ms(work: Callable[[], object], repeats: int) -> np.ndarray:

@@ -49,7 +49,7 @@ class FleetProcess:
 
     def start(self) -> FleetProcess:
         self.process = python_process(*self._arguments, env=self._environment, log=self.log)
-        wait_until(self.is_ready, f"the fleet answers: {self.log.read_text()[-2000:]}", 60)
+        wait_until(self.is_ready, lambda: f"the fleet answers: {self.log.read_text()[-2000:]}", 60)
         return self
 
     def is_ready(self) -> bool:

@@ -1,0 +1,39 @@
+"""The benchmark's parts fit together, so that `make bench` does not end half-way."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from tests.bench.__main__ import PARTS, main
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_part_takes_the_data_folder_and_returns_rows(name):
+    signature = inspect.signature(PARTS[name])
+    assert [str(one) for one in signature.parameters.values()] == ["data: 'Path'"]
+    assert signature.return_annotation == "list[Row]"
+
+
+def test_one_part_can_be_chosen_and_prints_its_rows_under_the_header(capsys):
+    main(["tracker_cost"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[2] == "| what | measured | beside | ratio |"
+    assert [line.split(",")[1].split()[0] for line in said[4:]] == ["10", "40", "100"]
+    assert all(line.count("|") == 5 for line in said[2:])
+
+
+def test_a_part_that_does_not_exist_is_said_with_those_that_do(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["tracker"])
+    assert ended.value.code == 2
+    assert "tracker_cost" in capsys.readouterr().err
+
+
+def test_without_the_peer_model_the_detector_is_measured_alone(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("tests.bench.detectors.FRAMES", 2)
+    (row,) = PARTS["detectors"](tmp_path)
+    assert "set PEHRA_DATA" in row.beside
+    assert row.ratio == ""
