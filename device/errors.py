@@ -9,8 +9,8 @@ catches, logs or retries anything.
     ├── ConfigError        the operator: a key of the configuration is wrong
     ├── ModelUnavailable   the operator: there is no such model, or this file is not one
     ├── ModelRefused       the operator: a sound model that this device will not run
-    └── DiskFull           the environment: no space is left for what must not be lost
-        └── OutboxFull     ... and the outbox has reached its own limit
+    ├── StateUnavailable   the environment: the state folder cannot be written, or another Pehra uses it
+    └── PartDied           us: a thread of the daemon ended; the service manager starts it again
 """
 
 from __future__ import annotations
@@ -71,19 +71,27 @@ class ModelRefused(_ModelError):
     """
 
 
-class DiskFull(PehraDeviceError):
-    """No space is left on the disk that holds the state.
+class StateUnavailable(PehraDeviceError):
+    """The folder that holds the state cannot be used.
 
     Args:
-        path: The file or folder that could not be written.
-        reason: What was being written.
+        path: The file or folder that could not be opened.
+        reason: What the system said, and what to do about it.
     """
 
     def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path}: {reason}; free some space on that disk")
+        super().__init__(f"{path}: {reason}")
 
 
-class OutboxFull(DiskFull):
-    """The outbox has reached its limit and cannot take more."""
+class PartDied(PehraDeviceError):
+    """A thread of the daemon ended though it should not; only a fresh start helps.
+
+    Args:
+        name: The part.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"the part {name!r} ended by itself; see the lines above")

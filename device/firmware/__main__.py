@@ -8,26 +8,32 @@ import sys
 import threading
 from pathlib import Path
 
-from device.errors import PehraDeviceError
+from device.errors import PartDied, PehraDeviceError
 from device.firmware.config import load_config
 from device.firmware.daemon import Daemon
 
 EXIT_OK = 0
+EXIT_PART_DIED = 1
 EXIT_CANNOT_START = 2
 
 
 def run_device(config_file: Path) -> int:
-    """Run until SIGTERM or SIGINT and return the exit code: 0, or 2 when it cannot start."""
+    """Run until SIGTERM or SIGINT; return 0, 1 when a part died, or 2 when it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    log = logging.getLogger(__name__)
     try:
         daemon = Daemon(load_config(config_file))
     except PehraDeviceError as error:
-        logging.getLogger(__name__).error("cannot start: %s", error)
+        log.error("cannot start: %s", error)
         return EXIT_CANNOT_START
-    daemon.run(stop)
+    try:
+        daemon.run(stop)
+    except PartDied as error:
+        log.error("stopped: %s", error)
+        return EXIT_PART_DIED
     return EXIT_OK
 
 

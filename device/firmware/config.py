@@ -7,6 +7,7 @@ socket or a model; whether a source exists is found out by whoever opens it.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -24,7 +25,11 @@ from ota.messages.fields import DeviceId, Name, Point
 from ota.messages.structs import Severity
 
 MAX_CONFIG_BYTES: Final = 256 * 1024
+HOST_PATTERN: Final = (
+    r"^([A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:]+)$"
+)
 _IN_WORDS: Final = (
+    ("[0-9A-Fa-f:]+", "a host is a name such as fleet.example.org, or an IP address"),
     ("{2,39}", "an id is 3 to 40 of a-z, 0-9 and '-', and does not start with '-'"),
     ("{0,39}", "a name is 1 to 40 of a-z, 0-9 and '-', and does not start with '-'"),
     ("(/[a-z0-9-]+)*", "a site is a path of a-z, 0-9 and '-', such as lahore/gulberg/liberty-chowk"),
@@ -57,7 +62,7 @@ class DeviceSection(_Section, frozen=True, kw_only=True):
 class MqttSection(_Section, frozen=True, kw_only=True):
     """Where the broker is (see `LinkSettings`)."""
 
-    host: Annotated[str, Meta(min_length=1)]
+    host: Annotated[str, Meta(pattern=HOST_PATTERN, max_length=253)]
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
     username: str = ""
     password: str = ""
@@ -175,7 +180,12 @@ def load_config(path: Path) -> Config:
         raise ConfigError(path, None, "", reason) from error
     except UnicodeDecodeError as error:
         raise ConfigError(path, None, "", "not UTF-8 text") from error
-    return parse_config(text, path)
+    config = parse_config(text, path)
+    for key, file in (("ca", config.mqtt.ca), ("cert", config.mqtt.cert), ("key", config.mqtt.key)):
+        if file and not os.access(file, os.R_OK):
+            where = f"mqtt.{key}"
+            raise ConfigError(path, line_of(text, where), where, f"{file} is not there or cannot be read")
+    return config
 
 
 def parse_config(text: str, path: Path) -> Config:

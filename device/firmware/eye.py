@@ -7,10 +7,12 @@ others.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from device.firmware.clock import clock_state
 from device.firmware.config import CameraSection, RuleSection
 from device.firmware.counts import Counts
 from device.firmware.motion import MotionGate, MotionSettings
@@ -39,6 +41,7 @@ class Eye:
         lease_end_s: monotonic time until which somebody looks at the live view.
         is_alarmed: whether the `lost` alarm stands.
         zones: those of its rules that know how many are inside.
+        size: width and height of the frames that came, pixels; what was asked for until then.
     """
 
     section: CameraSection
@@ -47,19 +50,22 @@ class Eye:
     lease_end_s: float = 0.0
     is_alarmed: bool = False
     zones: tuple[ZoneRule, ...] = ()
+    size: tuple[int, int] = (0, 0)
     _live_due_s: float = 0.0
     _occupied: dict[str, dict[str, int]] = field(default_factory=dict)
     _occupancy_due_s: float = 0.0
 
-    def look(self, timeout_s: float) -> tuple[Topic, LiveFrame] | None:
-        """Take the newest frame down the road, if one comes in time.
+    def look(self) -> tuple[Topic, LiveFrame] | None:
+        """Take the newest frame down the road, if there is one.
 
         Returns:
             A message of the live view when somebody looks and one is due.
         """
-        frame = self.capture.newest(timeout_s)
+        frame = self.capture.newest(0.0)
         if frame is None:
+            self.pipeline.idle(time.time())
             return None
+        self.size = (frame.width, frame.height)
         tracks = self.pipeline.step(frame)
         now_s = time.monotonic()
         if tracks is None or now_s >= self.lease_end_s or now_s < self._live_due_s:
@@ -70,18 +76,33 @@ class Eye:
     def occupancy_news(self) -> list[Occupancy]:
         """Return how many are in each zone whose number has changed, at most once a second.
 
-        Called by the thread that looks, because it reads what the rules keep.
+        Called by the thread that looks, because it reads what the rules keep. A camera that gives no
+        picture knows of nobody.
         """
         now_s = time.monotonic()
         if now_s < self._occupancy_due_s:
             return []
         self._occupancy_due_s = now_s + OCCUPANCY_INTERVAL_S
-        news = []
-        for zone in self.zones:
-            counts = {CLASSES[cls]: number for cls, number in zone.occupancy().items()}
-            if counts != self._occupied.get(zone.name):
-                self._occupied[zone.name] = counts
-                news.append(Occupancy(id=new_id(), ts=format_ts(time.time()), rule=zone.name, counts=counts))
+        is_watching = self.capture.state == "ok"
+        return self._news_of({zone.name: zone.occupancy() if is_watching else {} for zone in self.zones})
+
+    def vacated(self) -> list[Occupancy]:
+        """Return the news that nobody is known to be in any zone, for a device that stops."""
+        return self._news_of({zone.name: {} for zone in self.zones})
+
+    def forget_occupancy(self) -> None:
+        """Let the next news be of every zone, because the broker may have forgotten."""
+        self._occupied.clear()
+
+    def _news_of(self, occupied: dict[str, dict[int, int]]) -> list[Occupancy]:
+        news, now_s = [], time.time()
+        ts, clock = format_ts(now_s), clock_state(now_s)
+        for rule, by_class in occupied.items():
+            counts = {CLASSES[cls]: number for cls, number in by_class.items()}
+            if counts != self._occupied.get(rule):
+                self._occupied[rule] = counts
+                clock = clock_state(now_s)
+                news.append(Occupancy(id=new_id(), ts=ts, clock=clock, rule=rule, counts=counts))
         return news
 
     def lease(self, lease_s: float) -> None:
@@ -92,10 +113,12 @@ class Eye:
         """Return what the birth certificate says of this camera; never its address."""
         section = self.section
         rules = [RuleInfo(rule.name, rule.kind, rule.points) for rule in section.rule]
-        return CameraInfo(section.id, driver_name(section.source), section.width, section.height, rules)
+        return CameraInfo(section.id, driver_name(section.source), *self.size, rules)
 
 
-def make_eye(device: str, section: CameraSection, detector: Looker, outbox: Outbox) -> Eye:
+def make_eye(
+    device: str, section: CameraSection, detector: Looker, outbox: Outbox, *, on_news: Callable[[], None]
+) -> Eye:
     """Build one camera's parts; nothing is opened until `capture.start`."""
     motion = section.motion
     rules = [make_rule(rule) for rule in section.rule]
@@ -119,9 +142,10 @@ def make_eye(device: str, section: CameraSection, detector: Looker, outbox: Outb
             loop=section.loop,
         ),
         every_frame=section.every_frame,
+        on_news=on_news,
     )
     zones = tuple(rule for rule in rules if isinstance(rule, ZoneRule))
-    return Eye(section, capture, pipeline, zones=zones)
+    return Eye(section, capture, pipeline, zones=zones, size=(section.width, section.height))
 
 
 def make_rule(section: RuleSection) -> Rule:

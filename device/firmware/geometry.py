@@ -15,8 +15,10 @@ Points = npt.NDArray[np.float64]
 Boxes = npt.NDArray[np.float32]
 """Shape (N, 4): left, top, right, bottom in 0..1."""
 
-DEGENERATE = 1e-3
-"""A line shorter or a polygon smaller than this share of the picture cannot be meant."""
+SHORTEST_LINE = 1e-3
+"""A line shorter than this share of the picture cannot be meant."""
+SMALLEST_AREA = 1e-5
+"""A polygon smaller than this share of the picture (3 pixels of 640x480) cannot be meant."""
 
 
 def bottom_centres(boxes: Boxes) -> Points:
@@ -84,6 +86,8 @@ def polygon_fault(points: Sequence[tuple[float, float]]) -> str:
     """
     if len(points) < 3:
         return f"a zone needs at least 3 points, this one has {len(points)}"
+    if points[0] == points[-1]:
+        return "the last point repeats the first: leave it out, a zone closes by itself"
     corners = np.asarray(points, dtype=np.float64)
     x, y = corners[:, 0], corners[:, 1]
     area = abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2.0
@@ -94,7 +98,7 @@ def polygon_fault(points: Sequence[tuple[float, float]]) -> str:
                 continue
             if segments_cross(corners[i], corners[(i + 1) % count], corners[j], corners[(j + 1) % count]):
                 return f"edge {i + 1} crosses edge {j + 1}: give the corners in order around the zone"
-    if area < DEGENERATE:
+    if area < SMALLEST_AREA:
         return "the zone has no area"
     return ""
 
@@ -104,7 +108,7 @@ def line_fault(points: Sequence[tuple[float, float]]) -> str:
     if len(points) != 2:
         return f"a line needs exactly 2 points, this one has {len(points)}"
     (ax, ay), (bx, by) = points
-    if (bx - ax) ** 2 + (by - ay) ** 2 < DEGENERATE**2:
+    if (bx - ax) ** 2 + (by - ay) ** 2 < SHORTEST_LINE**2:
         return "both ends of the line are the same point"
     return ""
 

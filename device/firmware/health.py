@@ -11,17 +11,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from device.firmware.clock import clock_state
 from hardware.board import temperature_c
 from ota.messages import Health, format_ts, new_id
-from ota.messages.structs import CameraState, ClockState
-
-BUILT_UTC_S = 1_767_225_600
-"""2026-01-01: a clock before this was never set (most boards wake in 1970 or at their last power cut)."""
-
-
-def clock_state(utc_s: float) -> ClockState:
-    """Tell whether the wall clock can be believed."""
-    return "synced" if utc_s >= BUILT_UTC_S else "unsynced"
+from ota.messages.structs import CameraState
 
 
 class Pace:
@@ -62,6 +55,7 @@ def health_message(
     uptime_s: float,
     pace: Pace,
     outbox_depth: int,
+    outbox_dropped: int,
     frames_dropped: int,
     cameras: dict[str, CameraState],
 ) -> Health:
@@ -81,6 +75,7 @@ def health_message(
         infer_ms_p95=pace.invoke_ms(95),
         temp_c=None if temperature is None else round(temperature, 1),
         outbox=outbox_depth,
+        outbox_dropped=outbox_dropped,
         dropped=frames_dropped,
-        cameras=cameras,
+        cameras={camera: state for camera, state in cameras.items() if state != "ok"},
     )

@@ -8,7 +8,7 @@ durable waits in the outbox and the rest is not said.
 from __future__ import annotations
 
 import logging
-import random
+import sqlite3
 import ssl
 import threading
 import time
@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.firmware.outbox import Outbox, Waiting
+from device.errors import ConfigError
+from device.firmware.delivery import Delivery
+from device.firmware.outbox import Outbox
 from ota.errors import WireError
 from ota.messages import (
     Ack,
@@ -38,15 +39,12 @@ from ota.messages import (
     format_ts,
     new_id,
 )
-from ota.messages.structs import DeviceState, Durable
+from ota.messages.structs import DeviceState
 
 _log = logging.getLogger(__name__)
 
-WINDOW: Final = 200
-"""Durable messages that may be under way unacknowledged; more would only wait in the broker."""
 PUMP_S: Final = 0.25
 GOODBYE_S: Final = 3.0
-REPLAYED_AFTER_S: Final = 10.0
 REMEMBERED_COMMANDS: Final = 200
 
 
@@ -79,14 +77,6 @@ class LinkSettings:
     max_resend_s: float = 600.0
 
 
-@dataclass(slots=True)
-class _UnderWay:
-    """When a message was last published, and how often."""
-
-    sent_s: float
-    tries: int = 1
-
-
 class Link:
     """One device's connection. `start` makes the threads; `stop` says goodbye."""
 
@@ -113,9 +103,10 @@ class Link:
         self._outbox = outbox
         self._on_birth = on_birth
         self._on_command = on_command
-        self._lock = threading.Lock()
-        self._under_way: dict[int, _UnderWay] = {}
-        self._cursor = 0
+        self._delivery = Delivery(outbox, settings.resend_s, settings.max_resend_s, self._publish_durable)
+        self._birth_mid: int | None = None
+        self._refusal = ""
+        self._unreadable = ""
         self._done: dict[str, str] = {}
         self._stop = threading.Event()
         self._pump = threading.Thread(target=self._run, name="link", daemon=True)
@@ -124,6 +115,12 @@ class Link:
         self.is_connected = False
         self._is_unreachable = False
         self._client = self._make_client()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether both threads run; only meaningful between `start` and `stop`."""
+        network = f"paho-mqtt-client-{self._device}"
+        return self._pump.is_alive() and any(thread.name == network for thread in threading.enumerate())
 
     def start(self) -> None:
         """Begin to connect; a broker that is not there yet is tried again, up to once a minute."""
@@ -157,18 +154,23 @@ class Link:
         return self._outbox.depth == 0
 
     def stop(self) -> None:
-        """Say `stopped`, disconnect in order (so that no will is published) and end the threads."""
-        self._say_goodbye()
+        """Say `stopped`, disconnect in order (so that no will is published) and end the threads.
+
+        A goodbye that the broker did not take in time is made up for by the will: the connection is left
+        without a DISCONNECT.
+        """
+        is_said = self._say_goodbye()
         self._stop.set()
         self._outbox.written.set()
         if self._pump.is_alive():
             self._pump.join(timeout=5.0)
-        self._client.disconnect()
+        if is_said:
+            self._client.disconnect()
         self._client.loop_stop()
 
-    def _say_goodbye(self) -> None:
+    def _say_goodbye(self) -> bool:
         if not self.is_connected:
-            return
+            return True
         topic = Topic(self._device, Channel.STATUS)
         goodbye = self._client.publish(
             str(topic), encode(self._status("stopped")), qos=topic.qos, retain=True
@@ -177,6 +179,12 @@ class Link:
             goodbye.wait_for_publish(GOODBYE_S)
         except (RuntimeError, ValueError) as error:
             _log.warning("link: the goodbye was not sent reason=%r", str(error))
+            return False
+        if not goodbye.is_published():
+            _log.warning(
+                "link: the broker did not take the goodbye within %.0f s; it will say lost", GOODBYE_S
+            )
+        return goodbye.is_published()
 
     def _make_client(self) -> mqtt.Client:
         client = mqtt.Client(
@@ -185,19 +193,30 @@ class Link:
         if self._settings.username:
             client.username_pw_set(self._settings.username, self._settings.password)
         if self._settings.ca is not None:
-            client.tls_set(
-                ca_certs=str(self._settings.ca),
-                certfile=str(self._settings.cert) if self._settings.cert else None,
-                keyfile=str(self._settings.key) if self._settings.key else None,
-                tls_version=ssl.PROTOCOL_TLS_CLIENT,
-            )
+            self._set_tls(client, self._settings.ca)
+        client.max_inflight_messages_set(0)  # the window is ours; what paho still holds must not come late
         client.reconnect_delay_set(min_delay=1, max_delay=60)
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
+        client.on_subscribe = self._subscribed
         client.on_message = self._heard
         self._set_will(client)
         return client
+
+    def _set_tls(self, client: mqtt.Client, ca: Path) -> None:
+        cert, key = self._settings.cert, self._settings.key
+        try:
+            client.tls_set(
+                ca_certs=str(ca),
+                certfile=str(cert) if cert else None,
+                keyfile=str(key) if key else None,
+                tls_version=ssl.PROTOCOL_TLS_CLIENT,
+            )
+        except (OSError, ssl.SSLError, ValueError) as error:
+            files = ", ".join(str(file) for file in (ca, cert, key) if file)
+            reason = f"the TLS files cannot be used ({error}): {files}"
+            raise ConfigError(None, None, "mqtt.ca", reason) from error
 
     def _set_will(self, client: mqtt.Client) -> None:
         topic = Topic(self._device, Channel.STATUS)
@@ -218,27 +237,50 @@ class Link:
     ) -> None:
         del userdata, flags, properties
         if reason.is_failure:
-            _log.error(
-                "link refused by the broker reason=%r check username, password and certificate", str(reason)
-            )
+            self._note_refusal(str(reason))
             return
-        for channel in (Channel.ACK, Channel.DESIRED, Channel.COMMAND):
-            client.subscribe(Topic.filter(channel, self._device), qos=1)
-        with self._lock:
-            self._under_way.clear()
-            self._cursor = 0
-            self.is_connected = True
-            self._is_unreachable = False
+        # Birth waits for the broker's answer: paho first sends again what it still holds of an earlier
+        # connection, and an old retained alarm must not come after the new state.
+        channels = (Channel.ACK, Channel.DESIRED, Channel.COMMAND)
+        _, self._birth_mid = client.subscribe(
+            [(Topic.filter(channel, self._device), 1) for channel in channels]
+        )
+
+    def _subscribed(
+        self,
+        client: mqtt.Client,
+        userdata: object,
+        mid: int,
+        reasons: list[ReasonCode],
+        properties: Properties | None,
+    ) -> None:
+        del client, userdata, properties
+        if mid != self._birth_mid:
+            return
+        if any(reason.is_failure for reason in reasons):
+            _log.error("link: the broker denies ack, desired or command; check its access list")
+        self._delivery.begin_anew()
+        self.is_connected, self._is_unreachable, self._refusal = True, False, ""
         _log.info("link up session=%s waiting=%d", self._session, self._outbox.depth)
-        self._on_birth()
+        try:
+            self._on_birth()
+        except Exception:  # noqa: BLE001 (paho's thread must live; the supervisor repeats what is said)
+            _log.exception("link: the birth was not said in full")
         self._outbox.written.set()
 
     def _not_connected(self, client: mqtt.Client, userdata: object) -> None:
         del client, userdata
         self._note_unreachable()
 
+    def _note_refusal(self, reason: str) -> None:
+        if reason != self._refusal:
+            _log.error(
+                "link refused by the broker reason=%r check username, password and certificate", reason
+            )
+        self._refusal = reason
+
     def _note_unreachable(self) -> None:
-        if not self._is_unreachable and not self._stop.is_set():
+        if not self._is_unreachable and not self._refusal and not self._stop.is_set():
             address = f"{self._settings.host}:{self._settings.port}"
             _log.warning(
                 "link: no connection broker=%s trying again; check network, address and TLS files", address
@@ -268,21 +310,14 @@ class Link:
         try:
             topic = Topic.parse(message.topic)
             heard = decode(topic.channel, bytes(message.payload)) if message.payload else None
+            if isinstance(heard, Ack):
+                self._delivery.acknowledged(heard.ranges)
+            elif isinstance(heard, Command):
+                self._commanded(topic.name, heard)
         except WireError as error:
             _log.warning("link ignored a message error=%r", str(error))
-            return
-        if isinstance(heard, Ack):
-            self._acknowledged(heard)
-        elif isinstance(heard, Command):
-            self._commanded(topic.name, heard)
-
-    def _acknowledged(self, ack: Ack) -> None:
-        with self._lock:
-            for first, last in ack.ranges:
-                for seq in [seq for seq in self._under_way if first <= seq <= last]:
-                    del self._under_way[seq]
-        self._outbox.acknowledge(ack.ranges)
-        self._outbox.written.set()
+        except Exception:  # noqa: BLE001 (one odd message must not end paho's thread)
+            _log.exception("link: a message could not be handled topic=%r", message.topic[:120])
 
     def _commanded(self, name: str, command: Command) -> None:
         if command.deadline < format_ts(time.time()):
@@ -304,50 +339,22 @@ class Link:
         while not self._stop.is_set():
             self._outbox.written.wait(PUMP_S)
             self._outbox.written.clear()
-            if self.is_connected:
-                self._send_new()
-                self._send_again()
+            if not self.is_connected:
+                continue
+            try:
+                self._delivery.send_due()
+            except sqlite3.Error as error:
+                self._note_unreadable(str(error))
+            else:
+                self._note_unreadable("")
 
-    def _send_new(self) -> None:
-        with self._lock:
-            room, cursor = WINDOW - len(self._under_way), self._cursor
-        for waiting in self._outbox.after(cursor, max(0, room)):
-            with self._lock:
-                if not self.is_connected or self._cursor > waiting.seq:
-                    return
-                self._cursor = waiting.seq
-                self._under_way[waiting.seq] = _UnderWay(time.monotonic())
-            self._send(waiting)
+    def _note_unreadable(self, fault: str) -> None:
+        if fault and not self._unreadable:
+            _log.error("link: the outbox cannot be read error=%r; check the disk", fault)
+        self._unreadable = fault
 
-    def _send_again(self) -> None:
-        now_s = time.monotonic()
-        with self._lock:
-            due = [seq for seq, way in self._under_way.items() if now_s - way.sent_s >= self._patience_s(way)]
-        if not due:
-            return
-        waiting = self._outbox.these(due)
-        with self._lock:
-            for gone in set(due) - {entry.seq for entry in waiting}:
-                self._under_way.pop(gone, None)
-            for entry in waiting:
-                if entry.seq in self._under_way:
-                    way = self._under_way[entry.seq]
-                    way.sent_s, way.tries = now_s, way.tries + 1
-        for entry in waiting:
-            self._send(entry)
-
-    def _patience_s(self, way: _UnderWay) -> float:
-        doubled = self._settings.resend_s * 2.0 ** min(way.tries - 1, 10)
-        return min(doubled, self._settings.max_resend_s) * random.uniform(1.0, 1.1)  # noqa: S311 (spreads load)
-
-    def _send(self, waiting: Waiting) -> None:
-        topic = Topic.parse(waiting.topic)
-        payload = waiting.payload
-        if time.time() - waiting.made_s > REPLAYED_AFTER_S:
-            message = decode(topic.channel, payload)
-            assert isinstance(message, Durable)
-            payload = encode(msgspec.structs.replace(message, hist=True))
-        self._publish(waiting.topic, payload, qos=topic.qos, is_retained=False)
+    def _publish_durable(self, topic: str, payload: bytes) -> None:
+        self._publish(topic, payload, qos=1, is_retained=False)
 
     def _publish(self, topic: str, payload: bytes, *, qos: int, is_retained: bool) -> None:
         self._client.publish(topic, payload, qos=qos, retain=is_retained)

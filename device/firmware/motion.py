@@ -96,4 +96,4 @@ class MotionGate:
         rate = 1.0 - np.exp(-elapsed_s / self._settings.learn_s)
         self._background += np.float32(rate) * difference
         # 1.4826 x the median absolute deviation estimates the standard deviation (Hampel 1974).
-        self._noise += 0.05 * (1.4826 * float(np.median(size)) - self._noise)
+        self._noise += rate * (1.4826 * float(np.median(size)) - self._noise)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from device.errors import DiskFull
+from device.errors import StateUnavailable
 from ota.messages import Channel, Topic, encode
 from ota.messages.structs import Count, Durable, Event
 
@@ -82,18 +82,19 @@ class _Batch:
 
     messages: list[tuple[int, str, int, float, bytes]] = field(default_factory=list)
     acked: list[tuple[int, int]] = field(default_factory=list)
+    discarded: list[int] = field(default_factory=list)
     state: dict[str, bytes] = field(default_factory=dict)
     spilled: dict[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.messages or self.acked or self.state)
+        return bool(self.messages or self.acked or self.discarded or self.state or self.spilled)
 
 
 class Outbox:
     """Durable queue in one SQLite file. Any thread may call; one thread runs `run`.
 
     Raises:
-        DiskFull: when the file cannot be opened or made.
+        StateUnavailable: when the file cannot be opened or made.
     """
 
     def __init__(
@@ -106,10 +107,13 @@ class Outbox:
         self._disk = threading.Lock()
         self._wake = threading.Event()
         self._batch = _Batch()
+        self._writing = 0
         self._failing = ""
         self.written = threading.Event()
         self._db = _open(path)
         self._counters: dict[str, int] = dict(self._db.execute("SELECT name, value FROM counter"))
+        self._said_dropped = 0
+        self._dropped_before = self.dropped
         self._last_seq = self._counters.get("seq", int(now()) * SEQ_PER_SECOND)
         self._depth: int
         self._bytes: int
@@ -121,7 +125,13 @@ class Outbox:
     def depth(self) -> int:
         """Messages not acknowledged yet, in memory and on disk."""
         with self._lock:
-            return self._depth + len(self._batch.messages)
+            return self._depth + self._writing + len(self._batch.messages)
+
+    @property
+    def unwritten(self) -> int:
+        """Messages that are only in memory."""
+        with self._lock:
+            return self._writing + len(self._batch.messages)
 
     @property
     def fault(self) -> str:
@@ -131,6 +141,11 @@ class Outbox:
     def tally(self, channel: Channel) -> Tally:
         """Return how many messages of a channel were made (written), acknowledged and dropped."""
         return Tally(*(self._counters.get(f"{channel}.{word}", 0) for word in ("made", "acked", "dropped")))
+
+    @property
+    def dropped(self) -> int:
+        """Messages that had to go unacknowledged since the outbox was made: no room, or not readable."""
+        return sum(value for name, value in self._counters.items() if name.endswith(".dropped"))
 
     def add(self, topic: Topic, make: Callable[[int], Durable]) -> int:
         """Take a message in; it is durable after the next group write.
@@ -156,6 +171,11 @@ class Outbox:
         """The fleet has stored these inclusive ranges of `seq`; repeats and unknown numbers do no harm."""
         with self._lock:
             self._batch.acked.extend(ranges)
+
+    def discard(self, seq: int) -> None:
+        """Drop a message that cannot be read any more; it is counted as dropped."""
+        with self._lock:
+            self._batch.discarded.append(seq)
 
     def save(self, key: str, value: bytes) -> None:
         """Keep a small value with the next group write (open count buckets)."""
@@ -200,6 +220,7 @@ class Outbox:
         """
         with self._lock:
             batch, self._batch = self._batch, _Batch()
+            self._writing = len(batch.messages)
         if not batch:
             return True
         try:
@@ -233,16 +254,28 @@ class Outbox:
             for first, last in batch.acked:
                 gone, freed = self._delete("seq BETWEEN ? AND ?", (first, last), counters, "acked")
                 depth, size = depth - gone, size - freed
-            while size > self._settings.max_bytes:
-                oldest = "seq IN (SELECT seq FROM message ORDER BY rank, seq LIMIT 100)"
-                gone, freed = self._delete(oldest, (), counters, "dropped")
+            for seq in [*batch.discarded, *self._least_important(size - self._settings.max_bytes)]:
+                gone, freed = self._delete("seq = ?", (seq,), counters, "dropped")
                 depth, size = depth - gone, size - freed
             if batch.messages:
                 counters["seq"] = max(counters.get("seq", 0), batch.messages[-1][0])
             self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", batch.state.items())
             self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", counters.items())
         with self._lock:
-            self._counters, self._depth, self._bytes = counters, depth, size
+            self._counters, self._depth, self._bytes, self._writing = counters, depth, size, 0
+        self._note_drops()
+
+    def _least_important(self, excess: int) -> list[int]:
+        """Return the messages that must go to free `excess` bytes: least rank first, then oldest."""
+        chosen: list[int] = []
+        if excess > 0:
+            query = "SELECT seq, LENGTH(payload) + LENGTH(topic) FROM message ORDER BY rank, seq"
+            for seq, size in self._db.execute(query):
+                chosen.append(seq)
+                excess -= size
+                if excess <= 0:
+                    break
+        return chosen
 
     def _delete(
         self, where: str, values: tuple[int, ...], counters: dict[str, int], word: str
@@ -256,8 +289,10 @@ class Outbox:
     def _put_back(self, batch: _Batch) -> None:
         with self._lock:
             newer, self._batch = self._batch, batch
+            self._writing = 0
             batch.messages.extend(newer.messages)
             batch.acked.extend(newer.acked)
+            batch.discarded.extend(newer.discarded)
             batch.state.update(newer.state)
             _merge(batch.spilled, newer.spilled)
             self._spill()
@@ -268,6 +303,14 @@ class Outbox:
         while len(waiting) > self._settings.max_waiting:
             least = min(range(len(waiting)), key=lambda i: (waiting[i][2], i))
             _count(self._batch.spilled, waiting.pop(least)[1], "dropped")
+
+    def _note_drops(self) -> None:
+        """Say so at the first drop since the start, and at each doubling."""
+        if self.dropped > max(self._said_dropped * 2, self._dropped_before):
+            self._said_dropped = self.dropped
+            _log.warning(
+                "outbox dropped messages total=%d limit_bytes=%d", self.dropped, self._settings.max_bytes
+            )
 
     def _note_fault(self, fault: str) -> None:
         if fault and not self._failing:
@@ -300,9 +343,13 @@ def _open(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _connect(path)
     except sqlite3.OperationalError as error:
-        raise DiskFull(path, f"the outbox cannot be opened ({error})") from error
+        advice = (
+            "free some space" if "full" in str(error) else "check its owner and mode, and that it is a file"
+        )
+        raise StateUnavailable(path, f"the outbox cannot be opened ({error}); {advice}") from error
     except OSError as error:
-        raise DiskFull(path, f"the state folder cannot be made ({error.strerror})") from error
+        reason = f"the state folder cannot be made ({error.strerror}); check [device] state"
+        raise StateUnavailable(path, reason) from error
     except sqlite3.DatabaseError as error:
         aside = path.with_name(f"{path.name}.broken-{int(time.time())}")
         path.rename(aside)

@@ -6,11 +6,11 @@ frame -> motion gate -> detector -> tracker -> rules -> outbox; the frame itself
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from device.firmware.clock import clock_state
 from device.firmware.counts import Bucket, Counts
 from device.firmware.motion import MotionGate
 from device.firmware.rules import Happening, Rule
@@ -51,13 +51,11 @@ class Tallies:
         frames: that came from capture.
         inferences: frames the detector looked at.
         skipped: frames the motion gate skipped.
-        seconds: spent in `step`, detector included.
     """
 
     frames: int = 0
     inferences: int = 0
     skipped: int = 0
-    seconds: float = 0.0
 
 
 class Pipeline:
@@ -97,14 +95,12 @@ class Pipeline:
         Returns:
             What is in view, or None when the motion gate skipped the frame.
         """
-        started_s = time.perf_counter()
         self.tallies.frames += 1
-        self._close_buckets(frame.utc_s)
+        self._report_closed(self._counts.watch(frame.utc_s))
         tracks = self._look(frame)
         if tracks is not None:
             for happening in self._notice(tracks, frame.mono_s):
                 self._report(happening, frame.utc_s)
-        self.tallies.seconds += time.perf_counter() - started_s
         return tracks
 
     def live(self, tracks: Tracks, utc_s: float) -> tuple[Topic, LiveFrame]:
@@ -118,10 +114,14 @@ class Pipeline:
         message = LiveFrame(id=new_id(), ts=format_ts(utc_s), cam=self._camera, objects=objects[:300])
         return Topic(self._device, Channel.FRAME, self._camera), message
 
-    def finish(self, utc_s: float) -> None:
+    def idle(self, utc_s: float) -> None:
+        """Say that no frame came: buckets that are over are reported all the same."""
+        self._report_closed(self._counts.idle(utc_s))
+
+    def finish(self) -> None:
         """Report the open buckets as partial and keep them, so that nothing counted is lost."""
         for bucket in self._counts.partial():
-            self._report_bucket(bucket, utc_s, is_partial=True)
+            self._report_bucket(bucket, is_partial=True)
         self._outbox.save(self._counts_key, self._counts.saved())
 
     def _look(self, frame: Frame) -> Tracks | None:
@@ -149,6 +149,7 @@ class Pipeline:
             lambda seq: Event(
                 id=new_id(),
                 ts=format_ts(utc_s),
+                clock=clock_state(utc_s),
                 seq=seq,
                 cam=self._camera,
                 kind=happening.kind,
@@ -160,26 +161,26 @@ class Pipeline:
             ),
         )
 
-    def _close_buckets(self, utc_s: float) -> None:
-        closed = self._counts.watch(utc_s)
+    def _report_closed(self, closed: list[Bucket]) -> None:
         for bucket in closed:
-            self._report_bucket(bucket, bucket.to_s, is_partial=False)
+            self._report_bucket(bucket, is_partial=not bucket.is_whole)
         if closed:
             self._outbox.save(self._counts_key, self._counts.saved())
 
-    def _report_bucket(self, bucket: Bucket, to_s: float, *, is_partial: bool) -> None:
+    def _report_bucket(self, bucket: Bucket, *, is_partial: bool) -> None:
         topic = Topic(self._device, Channel.COUNT, self._camera, bucket.rule)
         self._outbox.add(
             topic,
             lambda seq: Count(
                 id=new_id(),
-                ts=format_ts(to_s),
+                ts=format_ts(bucket.to_s),
+                clock=clock_state(bucket.to_s),
                 seq=seq,
                 cam=self._camera,
                 rule=bucket.rule,
                 bucket_s=60 if bucket.bucket_s == 60 else 900,
                 from_ts=format_ts(bucket.from_s),
-                to_ts=format_ts(to_s),
+                to_ts=format_ts(bucket.to_s),
                 counts=bucket.counts,
                 partial=is_partial,
             ),

@@ -164,15 +164,19 @@ class ZoneRule:
 
 
 @dataclass(slots=True)
-class _Side:
-    """Where an object last stood clearly on one side of a line.
+class _Place:
+    """Where an object stands to a line.
 
-    After a crossing it must go `REARM_BANDS` away from the line before it can cross back: nearer than that
-    it trembles.
+    Attributes:
+        is_right: the side it last stood on, outside the band.
+        point: where that was, shape (2,).
+        counted_right: the side that its counted crossings have brought it to.
+        is_armed: false from a crossing until it is `REARM_BANDS` away: nearer than that it trembles.
     """
 
     is_right: bool
     point: Points
+    counted_right: bool
     is_armed: bool = True
 
 
@@ -201,7 +205,7 @@ class LineRule:
     sev: Severity = "low"
     band: float = 0.01
     is_event: bool = True
-    _sides: dict[int, _Side] = field(default_factory=dict)
+    _places: dict[int, _Place] = field(default_factory=dict)
     _counted: dict[int, set[Direction]] = field(default_factory=dict)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
@@ -214,8 +218,7 @@ class LineRule:
         for row, foot, distance in zip(chosen, feet, distances, strict=True):
             if abs(distance) < self.band:
                 continue
-            is_clear = abs(distance) >= REARM_BANDS * self.band
-            direction = self._direction(int(tracks.ids[row]), _Side(bool(distance > 0), foot, is_clear))
+            direction = self._crossed(int(tracks.ids[row]), foot, float(distance))
             if direction is not None:
                 seen = _sighting(tracks, row)
                 happenings.append(
@@ -224,27 +227,34 @@ class LineRule:
                     )
                 )
         for track in tracks.ended:
-            self._sides.pop(track, None)
+            self._places.pop(track, None)
             self._counted.pop(track, None)
         return happenings
 
-    def _direction(self, track: int, now: _Side) -> Direction | None:
-        before = self._sides.get(track)
-        self._sides[track] = now
-        if before is None:
-            now.is_armed = True
+    def _crossed(self, track: int, foot: Points, distance: float) -> Direction | None:
+        is_right, is_clear = distance > 0, abs(distance) >= REARM_BANDS * self.band
+        place = self._places.get(track)
+        if place is None:
+            self._places[track] = _Place(is_right, foot, counted_right=is_right)
             return None
-        was_armed = before.is_armed
-        now.is_armed |= was_armed
-        if before.is_right == now.is_right:
+        has_flipped, before = place.is_right != is_right, place.point
+        place.is_right, place.point = is_right, foot
+        if place.is_armed:
+            if has_flipped and segments_cross(before, foot, self.start, self.end):
+                place.is_armed, place.counted_right = is_clear, is_right
+                return self._once(track, "in" if is_right else "out")
             return None
-        if not was_armed or not segments_cross(before.point, now.point, self.start, self.end):
-            return None
-        direction: Direction = "in" if now.is_right else "out"
+        place.is_armed = is_clear
+        if is_clear and place.counted_right != is_right:
+            # It turned round close to the line: the way back counts when it is clearly back.
+            place.counted_right = is_right
+            return self._once(track, "in" if is_right else "out")
+        return None
+
+    def _once(self, track: int, direction: Direction) -> Direction | None:
         counted = self._counted.setdefault(track, set())
         if direction in counted:
             return None
-        now.is_armed = False
         counted.add(direction)
         return direction
 

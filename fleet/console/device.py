@@ -165,9 +165,10 @@ def alarms_html(alarms: list[Alarm]) -> str:
 def cameras_html(device: Device) -> str:
     """Return the cameras with the way to their live view."""
     cameras = (device.info or {}).get("cameras", [])
+    usual = "ok" if device.health else NOTHING
     states = (device.health or {}).get("cameras", {})
     rows = "".join(
-        _camera_html(device.id, camera, str(states.get(camera["id"], NOTHING))) for camera in cameras
+        _camera_html(device.id, camera, str(states.get(camera["id"], usual))) for camera in cameras
     )
     if not rows:
         return (

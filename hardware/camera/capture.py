@@ -47,6 +47,7 @@ class Capture:
         every_frame: Nothing is replaced: the camera waits until each frame is taken. For files.
         loop: A finite source that ends is opened again at once.
         back_off: Waits before a lost camera is opened again.
+        on_news: Called in the capture thread when a frame has come or the state has changed.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Capture:
         every_frame: bool = False,
         loop: bool = False,
         back_off: BackOff | None = None,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_camera = open_camera
         self._every_frame = every_frame
         self._loop = loop
         self._back_off = back_off or BackOff()
+        self._on_news = on_news
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._frame: Frame | None = None
@@ -96,13 +99,17 @@ class Capture:
             self._changed.notify_all()
             return frame
 
-    def stop(self) -> None:
-        """Close the camera and end the thread; waits for a driver that is inside a read."""
+    def ask_to_stop(self) -> None:
+        """Let the camera end as soon as it can, without waiting for it."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
+
+    def stop(self, timeout_s: float = _JOIN_S) -> None:
+        """Close the camera and end the thread; waits for a driver that is inside a read."""
+        self.ask_to_stop()
         if self._thread is not None:
-            self._thread.join(_JOIN_S)
+            self._thread.join(max(0.0, timeout_s))
             if self._thread.is_alive():
                 _log.warning("camera=%s stop=late reason=driver_still_reading", self.name)
 
@@ -162,6 +169,7 @@ class Capture:
                 self.reopened += 1
                 self._become("ok", f"reopened={self.reopened}")
             self._changed.notify_all()
+        self._on_news()
         return frame.seq + 1
 
     def _lose(self, error: CameraUnavailable) -> None:
@@ -174,6 +182,7 @@ class Capture:
                 return
             self._state = state
             self._changed.notify_all()
+        self._on_news()
         _log.log(
             logging.WARNING if state == "lost" else logging.INFO,
             "camera=%s state=%s %s",

@@ -31,6 +31,7 @@ CameraState = Literal["ok", "lost", "ended"]
 ClockState = Literal["synced", "unsynced"]
 MAX_OBJECTS = 300
 ArgName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
+ShortList = Annotated[list[ShortText], Meta(max_length=32)]
 ArgValue = Annotated[str, Meta(max_length=200)] | int | float | bool
 
 
@@ -106,7 +107,7 @@ class Count(Durable, frozen=True, kw_only=True, rename={"from_ts": "from", "to_t
         from_ts: `from` on the wire, start of the bucket.
         to_ts: `to` on the wire, end of what was counted; earlier than from + bucket_s while partial.
         counts: class -> direction (`in`, `out`, `enter`, `exit`) -> how many.
-        partial: true when the device stopped before the bucket closed.
+        partial: true when the camera watched only part of the bucket: it stopped, was lost, or came late.
     """
 
     rule: Name
@@ -185,9 +186,11 @@ class Health(Message, frozen=True, kw_only=True):
         fps: frames looked at (inferred or skipped by the motion gate) per second, all cameras together.
         skipped_pct: share of the frames that the motion gate skipped.
         infer_ms_p50: median of the interpreter's `invoke` over the last window.
+        throttled: whether the board has slowed itself down; absent where that is not known.
         outbox: durable messages not yet acknowledged.
+        outbox_dropped: durable messages that had to go unacknowledged since the outbox was made.
         dropped: frames that capture replaced by newer ones, since start.
-        cameras: camera -> state.
+        cameras: camera -> state, of those that are not `ok`.
     """
 
     uptime_s: Annotated[float, Meta(ge=0)]
@@ -199,8 +202,9 @@ class Health(Message, frozen=True, kw_only=True):
     infer_ms_p50: Annotated[float, Meta(ge=0)] | None = None
     infer_ms_p95: Annotated[float, Meta(ge=0)] | None = None
     temp_c: Annotated[float, Meta(ge=-60, le=200)] | None = None
-    throttled: bool = False
+    throttled: bool | None = None
     outbox: Annotated[int, Meta(ge=0)] = 0
+    outbox_dropped: Annotated[int, Meta(ge=0)] = 0
     dropped: Annotated[int, Meta(ge=0)] = 0
     cameras: Annotated[dict[Name, CameraState], Meta(max_length=8)] = {}
 
@@ -258,7 +262,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     path: ShortText
     length: Annotated[int, Meta(ge=1)]
     hashes: dict[Name, Annotated[str, Meta(max_length=128)]]
-    custom: dict[str, str | int | float | bool | list[str]] = {}
+    custom: Annotated[dict[ArgName, ArgValue | ShortList], Meta(max_length=32)] = {}
 
 
 class Desired(Message, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ def test_a_good_file_has_safe_defaults():
         ('"gulberg-01"', '"../etc"', 2, "device.id", "3 to 40"),
         ('"gulberg-01"', '"#"', 2, "device.id", "3 to 40"),
         ('"Asia/Karachi"', '"Asia/Lahor"', 4, "device.timezone", "Asia/Karachi"),
+        ('"fleet.example"', '"fleet..example"', 7, "mqtt.host", "IP address"),
         ("host =", "hots =", 7, "mqtt.hots", "unknown field"),
         ('host = "fleet.example"', 'host = "x"\nport = 99999', 8, "mqtt.port", "65535"),
         ('kind = "line"', 'kind = "lime"', 14, "camera[0].rule[0].kind", "lime"),
@@ -109,3 +110,11 @@ def test_the_digest_of_a_config_leaves_the_password_out():
 )
 def test_a_source_is_told_by_its_kind_and_never_by_its_address(source, driver):
     assert driver_name(source) == driver
+
+
+def test_a_tls_file_that_is_not_there_is_named_with_its_line(tmp_path):
+    file = tmp_path / "device.toml"
+    file.write_text(GOOD.replace('host = "fleet.example"', f'host = "x"\nca = "{tmp_path}/ca.pem"'))
+    with pytest.raises(ConfigError, match=r"ca\.pem is not there") as caught:
+        load_config(file)
+    assert (caught.value.line, caught.value.path) == (8, "mqtt.ca")

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from device.firmware import config as device_config
-from device.firmware.config import load_config
+from device.firmware.config import parse_config
 from ota.messages import Channel
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_the_example_configuration_is_good():
-    assert load_config(ROOT / "device.example.toml").device.id == "gulberg-01"
+    file = ROOT / "device.example.toml"
+    assert parse_config(file.read_text(), file).device.id == "gulberg-01"
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,9 @@ def test_every_requirement_of_a_lock_has_its_hash():
 def test_the_extras_of_the_wheel_are_the_ones_that_the_design_names():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(extras) == {"device", "tflite", "pi", "fleet", "train", "dev"}
+
+
+def test_every_relative_link_of_the_documents_leads_somewhere():
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

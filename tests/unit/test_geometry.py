@@ -68,7 +68,9 @@ def test_an_object_stands_at_the_bottom_centre_of_its_box():
 
 def test_faults_of_zones_and_lines_are_said_in_words():
     assert "crosses edge" in polygon_fault([(0, 0), (1, 1), (1, 0), (0, 1)])
-    assert "no area" in polygon_fault([(0, 0), (0.5, 0.0), (0.5, 0.001)])
+    assert "no area" in polygon_fault([(0, 0), (0.5, 0.0), (0.5, 1e-6)])
+    assert "leave it out" in polygon_fault([(0.1, 0.1), (0.9, 0.1), (0.5, 0.9), (0.1, 0.1)])
+    assert polygon_fault([(0.5, 0.5), (0.53, 0.5), (0.53, 0.53), (0.5, 0.53)]) == "", "a far door is a zone"
     assert "at least 3" in polygon_fault([(0, 0), (1, 1)])
     assert polygon_fault([(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)]) == ""
     assert "same point" in line_fault([(0.5, 0.5), (0.5, 0.5)])

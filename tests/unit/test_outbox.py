@@ -9,9 +9,10 @@ import threading
 
 import pytest
 
-from device.errors import DiskFull
+from device.errors import StateUnavailable
 from device.firmware.outbox import Outbox, OutboxSettings
 from ota.messages import Channel, Count, Event, Topic, decode, format_ts, new_id
+from tests.brokers import wait_until
 
 TOPIC = Topic("cam-1", Channel.EVENT, "cam0", "line-cross")
 COUNTS = Topic("cam-1", Channel.COUNT, "cam0", "gate")
@@ -149,7 +150,7 @@ def test_a_broken_outbox_file_is_moved_aside_and_a_new_one_begins(tmp_path):
 
 def test_a_state_folder_that_cannot_be_made_is_said_clearly(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DiskFull, match="state folder"):
+    with pytest.raises(StateUnavailable, match="state folder"):
         Outbox(tmp_path / "file" / "outbox.db")
 
 
@@ -211,3 +212,35 @@ def test_sigkill_at_any_moment_loses_nothing_that_was_written(tmp_path):
     assert set(said) <= set(kept)
     assert len(kept) == len(set(kept))
     outbox.close()
+
+
+def test_what_is_being_written_is_still_counted_as_waiting(tmp_path):
+    outbox = opened(tmp_path)
+    outbox.add(TOPIC, event())
+    with outbox._disk:
+        writer = threading.Thread(target=outbox.flush)
+        writer.start()
+        wait_until(lambda: not outbox._batch, "the writer took the batch")
+        assert outbox.depth == 1
+    writer.join(10)
+    assert outbox.depth == 1
+    outbox.close()
+
+
+def test_only_as_much_is_dropped_as_is_needed_even_of_high_severity(tmp_path, caplog):
+    outbox = opened(tmp_path, max_bytes=20_000)
+    made = 0
+    while outbox.dropped == 0:
+        outbox.add(TOPIC, event("high"))
+        outbox.flush()
+        made += 1
+        assert made < 1000
+    assert outbox.dropped == 1
+    assert "outbox dropped messages total=1" in caplog.text
+    outbox.close()
+
+
+def test_a_folder_in_the_place_of_the_outbox_is_said_without_blaming_the_disk(tmp_path):
+    (tmp_path / "outbox.db").mkdir()
+    with pytest.raises(StateUnavailable, match="that it is a file"):
+        opened(tmp_path)

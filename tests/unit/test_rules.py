@@ -111,10 +111,15 @@ def test_a_line_forgets_tracks_that_ended():
     gate = line()
     walk(gate, np.linspace(0.1, 0.9, 20))
     gate.apply(at(ended=(1,)), 5.0)
-    assert not gate._sides
+    assert not gate._places
     assert not gate._counted
 
 
 def test_a_person_who_crosses_and_comes_back_counts_once_each_way():
     there_and_back = [*np.linspace(0.2, 0.8, 20), *np.linspace(0.8, 0.2, 20)]
     assert [h.direction for h in walk(line(), there_and_back)] == ["out", "in"]
+
+
+def test_a_step_over_the_line_and_back_counts_both_ways():
+    found = walk(line(), [0.40, 0.47, 0.53, 0.47, 0.40, 0.30, 0.20])
+    assert [h.direction for h in found] == ["out", "in"]

@@ -1,0 +1,176 @@
+"""What the device says of itself: birth, status, health, alarms, occupancy. Events are the pipeline's.
+
+Everything here is replaceable by its next message; with the broker away it is not said, and all that is
+retained is said again at the next birth.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from device.firmware.clock import clock_state
+from device.firmware.config import Config
+from device.firmware.eye import Eye
+from device.firmware.health import Pace, health_message
+from device.firmware.link import Link
+from device.firmware.outbox import Outbox
+from hardware.board import board_name
+from ota.messages import Alarm, Channel, Event, Info, Message, ModelInfo, Occupancy, Topic, format_ts, new_id
+
+_log = logging.getLogger(__name__)
+
+SUPERVISE_S = 0.5
+STATUS_REPEAT_S = 60.0
+
+
+@dataclass(slots=True)
+class _Due:
+    """When the device speaks next, and of what it spoke last."""
+
+    health_s: float = 0.0
+    status_s: float = 0.0
+    said: object = None
+
+
+class Voice:
+    """Speaks for one device; `supervise` runs in a thread of its own, the rest is called by any."""
+
+    def __init__(self, config: Config, model: ModelInfo, eyes: list[Eye], outbox: Outbox, pace: Pace) -> None:
+        """Prepare; `link` is given before anything is said."""
+        self._config = config
+        self._id = config.device.id
+        self._model = model
+        self._eyes = eyes
+        self._outbox = outbox
+        self._pace = pace
+        self._started_s = time.monotonic()
+        self.link: Link | None = None
+
+    def supervise(self, stop: threading.Event, check_parts: Callable[[], None]) -> None:
+        """Speak at intervals, and when a camera or the disk changes its state; look after the parts."""
+        due = _Due()
+        while not stop.wait(SUPERVISE_S):
+            try:
+                check_parts()
+                self._speak(due)
+            except Exception:  # noqa: BLE001 (whatever failed, the next round must still be told)
+                _log.exception("supervisor: one round failed")
+
+    def say_birth(self) -> None:
+        """Everything that is retained, after each connection."""
+        self.say_info()
+        self._say_status()
+        self._say_health()
+        for eye in self._eyes:
+            self._say_alarm(eye)
+            eye.forget_occupancy()
+
+    def say_info(self) -> None:
+        """The birth certificate; again when a camera turns out to have another size."""
+        now_s = time.time()
+        info = Info(
+            id=new_id(),
+            ts=format_ts(now_s),
+            clock=clock_state(now_s),
+            firmware=version("pehra"),
+            board=board_name(),
+            model=self._model,
+            cameras=[eye.info() for eye in self._eyes],
+            site=self._config.device.site,
+            timezone=self._config.device.timezone,
+            config_sha256=self._config.sha256(),
+        )
+        self._say(Topic(self._id, Channel.INFO), info)
+
+    def say_occupancy(self, eye: Eye, news: list[Occupancy]) -> None:
+        """How many are in the zones of a camera."""
+        for occupancy in news:
+            self._say(Topic(self._id, Channel.OCCUPANCY, eye.section.id, occupancy.rule), occupancy)
+
+    def _speak(self, due: _Due) -> None:
+        for eye in self._eyes:
+            self._watch_over(eye)
+        now_s = time.monotonic()
+        state = (tuple(eye.capture.state for eye in self._eyes), bool(self._outbox.fault))
+        has_changed, due.said = state != due.said, state
+        if has_changed or now_s >= due.health_s:
+            due.health_s = now_s + self._config.health_s
+            self._say_health()
+        if has_changed or now_s >= due.status_s:
+            due.status_s = now_s + STATUS_REPEAT_S
+            self._say_status()
+
+    def _watch_over(self, eye: Eye) -> None:
+        """Raise or clear the alarm of a lost camera; both leave a durable trace."""
+        is_lost = eye.capture.state == "lost"
+        if is_lost == eye.is_alarmed:
+            return
+        eye.is_alarmed = is_lost
+        self._say_alarm(eye)
+        topic = Topic(self._id, Channel.EVENT, eye.section.id, "alarm-raised" if is_lost else "alarm-cleared")
+        now_s = time.time()
+        self._outbox.add(
+            topic,
+            lambda seq: Event(
+                id=new_id(),
+                ts=format_ts(now_s),
+                clock=clock_state(now_s),
+                seq=seq,
+                cam=topic.camera,
+                kind=topic.name,
+                rule="lost",
+                sev="high" if is_lost else "low",
+            ),
+        )
+
+    def _say_status(self) -> None:
+        lost = [eye.section.id for eye in self._eyes if eye.capture.state == "lost"]
+        reasons = [f"camera lost: {', '.join(lost)}"] if lost else []
+        if self._outbox.fault:
+            reasons.append(f"disk refuses the outbox: {self._outbox.fault}")
+        if self.link is not None:
+            self.link.say_status("degraded" if reasons else "online", "; ".join(reasons)[:200])
+
+    def _say_health(self) -> None:
+        now_s = time.monotonic()
+        self._pace.measure(total(self._eyes, "frames"), total(self._eyes, "skipped"), now_s)
+        message = health_message(
+            state=Path(self._config.device.state),
+            utc_s=time.time(),
+            uptime_s=now_s - self._started_s,
+            pace=self._pace,
+            outbox_depth=self._outbox.depth,
+            outbox_dropped=self._outbox.dropped,
+            frames_dropped=sum(eye.capture.frames_dropped for eye in self._eyes),
+            cameras={eye.section.id: eye.capture.state for eye in self._eyes},
+        )
+        self._say(Topic(self._id, Channel.HEALTH), message)
+
+    def _say_alarm(self, eye: Eye) -> None:
+        topic = Topic(self._id, Channel.ALARM, eye.section.id, "lost")
+        if not eye.is_alarmed:
+            if self.link is not None:
+                self.link.clear(topic)
+            return
+        error = eye.capture.last_error
+        detail = error.reason[:200] if error else ""  # the reason alone: a source may hold a password
+        now_s = time.time()
+        self._say(
+            topic,
+            Alarm(id=new_id(), ts=format_ts(now_s), clock=clock_state(now_s), kind="lost", detail=detail),
+        )
+
+    def _say(self, topic: Topic, message: Message) -> None:
+        if self.link is not None:
+            self.link.say(topic, message)
+
+
+def total(eyes: list[Eye], tally: str) -> int:
+    """Return a tally (`frames`, `inferences`, `skipped`) of all cameras together."""
+    return sum(int(getattr(eye.pipeline.tallies, tally)) for eye in eyes)

@@ -1,0 +1,209 @@
+"""The daemon as a whole without a broker: full disk, dying parts, many cameras, two programs on one state."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+
+import msgspec
+import numpy as np
+import pytest
+
+from device.errors import PartDied, StateUnavailable
+from device.firmware.config import parse_config
+from device.firmware.daemon import Daemon
+from ota.messages import Channel, encode
+from tests.brokers import free_port, wait_until
+from tests.system.programs import Device
+from tests.tiny_tflite import Constant, tiny_tflite
+
+CONFIG = """\
+[device]
+id = "cam-01"
+state = "{state}"
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+
+"""
+CAMERA = """\
+[[camera]]
+id = "{id}"
+source = "{source}"
+width = 320
+height = 240
+fps = 10
+motion = {{ enabled = false }}
+
+[[camera.rule]]
+name = "middle"
+kind = "line"
+points = [[0.5, 0.1], [0.5, 1.0]]
+
+"""
+
+
+def config(folder, *sources):
+    text = CONFIG.format(state=folder / "state", port=free_port())
+    text += "".join(CAMERA.format(id=f"cam{n}", source=source) for n, source in enumerate(sources))
+    return parse_config(text, folder / "device.toml")
+
+
+class Running:
+    """A daemon in a thread of the test."""
+
+    def __init__(self, daemon):
+        self.daemon, self.stop, self.result = daemon, threading.Event(), []
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self.result.append(self.daemon.run(self.stop))
+        except PartDied as error:
+            self.result.append(error)
+
+    def end(self):
+        self.stop.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        return self.result[0]
+
+
+@pytest.fixture
+def start():
+    """Starts daemons, and ends them whatever becomes of the test."""
+    started = []
+
+    def run(daemon):
+        started.append(Running(daemon))
+        return started[-1]
+
+    yield run
+    for running in started:
+        running.stop.set()
+        running.thread.join(60)
+
+
+def test_a_disk_that_is_full_to_the_end_is_told_and_the_daemon_stops_in_order(
+    start, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
+    daemon = Daemon(config(tmp_path, "street:seed=5"))
+    pages = daemon._outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    daemon._outbox._db.execute(f"PRAGMA max_page_count={pages}")
+    running = start(daemon)
+    wait_until(lambda: "full" in daemon._outbox.fault, "the disk is full", 90)
+    summary = running.end()
+    assert summary.outbox_left > 0
+    assert "outbox not writable" in caplog.text
+    (lost,) = re.findall(r"lost_in_memory=(\d+)", caplog.text)
+    assert 0 < int(lost) <= summary.outbox_left
+
+
+def test_a_part_that_ends_by_itself_ends_the_daemon_so_that_it_is_started_again(start, tmp_path, monkeypatch):
+    monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
+    daemon = Daemon(config(tmp_path, "street:seed=5"))
+    running = start(daemon)
+    wait_until(daemon._writer.is_alive, "the writer runs")
+    daemon._writer_stop.set()
+    running.thread.join(60)
+    (error,) = running.result
+    assert isinstance(error, PartDied)
+    assert error.name == "outbox"
+
+
+def test_a_second_program_on_the_same_state_folder_is_refused(tmp_path):
+    first = Daemon(config(tmp_path, "street"))
+    with pytest.raises(StateUnavailable, match="another Pehra"):
+        Daemon(config(tmp_path, "street"))
+    first._end()
+    Daemon(config(tmp_path, "street"))._end()
+
+
+def test_eight_cameras_of_which_seven_are_lost_do_not_slow_the_eighth(start, tmp_path, monkeypatch):
+    monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
+    sources = ["street:seed=5", *(str(tmp_path / f"none-{n}.mp4") for n in range(7))]
+    daemon = Daemon(config(tmp_path, *sources))
+    running = start(daemon)
+    good, *bad = daemon._eyes
+    wait_until(lambda: all(eye.capture.state == "lost" for eye in bad), "seven are lost", 30)
+    wait_until(lambda: good.pipeline.tallies.frames > 40, "the eighth is watched", 60)
+    looked, dropped = good.pipeline.tallies.frames, good.capture.frames_dropped
+    running.end()
+    assert dropped <= 0.3 * (looked + dropped)
+
+
+def test_the_birth_and_health_of_eight_cameras_fit_the_wire(tmp_path):
+    daemon = Daemon(config(tmp_path, *["street"] * 8))
+    said = {}
+
+    class Ear:
+        def say(self, topic, message):
+            said[topic.channel] = encode(message)
+
+        def say_status(self, state, reason=""):
+            said[Channel.STATUS] = reason
+
+        def clear(self, topic):
+            """Nothing stands."""
+
+    daemon._voice.link = Ear()
+    daemon._voice.say_birth()
+    daemon._end()
+    assert len(said[Channel.HEALTH]) <= 400
+    assert len(json.loads(said[Channel.INFO])["cameras"]) == 8
+
+
+def test_a_file_that_ends_leaves_the_device_running_and_says_so(start, tmp_path, monkeypatch, data_dir):
+    monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
+    wide = config(tmp_path, str(data_dir / "videos" / "otc_cars_cyclist.mp4"))
+    square = msgspec.structs.replace(wide.camera[0], height=320)
+    daemon = Daemon(msgspec.structs.replace(wide, camera=[square]))
+    running = start(daemon)
+    (eye,) = daemon._eyes
+    wait_until(lambda: eye.capture.state == "ended", "the file ends", 60)
+    frames = eye.pipeline.tallies.frames
+    assert running.thread.is_alive()
+    assert (eye.info().width, eye.info().height) == (320, 240)
+    assert running.end().frames == frames > 10
+
+
+def test_sigterm_during_the_start_and_a_second_one_end_the_device_cleanly(tmp_path):
+    device = Device(free_port(), tmp_path)
+    device.start()
+    wait_until(lambda: device.log.exists() and "link starting" in device.log.read_text(), "it starts", 60)
+    device.process.send_signal(signal.SIGTERM)
+    device.process.send_signal(signal.SIGTERM)
+    assert device.process.wait(60) == 0, device.log.read_text()
+    assert "Traceback" not in device.log.read_text()
+
+
+def test_a_float_model_is_refused_by_the_device_with_exit_code_2(tmp_path):
+    model = tmp_path / "float.tflite"
+    real = np.zeros((1, 84, 84), np.float32)
+    model.write_bytes(tiny_tflite([Constant("out", real)], size=64, dtype="float32", scale=0.0))
+    device = Device(free_port(), tmp_path)
+    file = tmp_path / "cam-01.toml"
+    file.write_text(file.read_text().replace("[mqtt]", f'[model]\nname = "{model}"\n\n[mqtt]'))
+    device.start()
+    assert device.process.wait(60) == 2
+    assert "float" in device.log.read_text()
+
+
+def test_the_birth_certificate_of_a_coco_model_can_be_read_by_the_fleet(tmp_path, data_dir):
+    from ota.messages import decode
+
+    text = CONFIG.format(state=tmp_path / "state", port=free_port())
+    text += f'[model]\nname = "{data_dir}/models/yolov8n_full_integer_quant_416.tflite"\n\n'
+    text += CAMERA.format(id="cam0", source="street")
+    daemon = Daemon(parse_config(text, tmp_path / "device.toml"))
+    heard = []
+    daemon._voice.link = type("Ear", (), {"say": lambda self, topic, message: heard.append(message)})()
+    daemon._voice.say_info()
+    daemon._end()
+    info = decode(Channel.INFO, encode(heard[0]))
+    assert set(info.model.labels) == {"person", "bicycle", "motorcycle", "car", "bus", "truck"}
