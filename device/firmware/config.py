@@ -149,14 +149,14 @@ class Config(_Section, frozen=True, kw_only=True):
         mqtt: to whom.
         model: with what.
         camera: through which eyes.
-        health_s: seconds between health messages.
+        health_s: seconds between health messages; the fleet declares a device offline after 50 s of silence.
     """
 
     device: DeviceSection
     mqtt: MqttSection
     camera: Annotated[list[CameraSection], Meta(min_length=1, max_length=8)]
     model: ModelSection = ModelSection()
-    health_s: Annotated[float, Meta(ge=1, le=3600)] = 20.0
+    health_s: Annotated[float, Meta(ge=1, le=20)] = 20.0
 
     def sha256(self) -> str:
         """Return the digest of what the configuration says, secrets and order of keys aside."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from ota.messages.fields import (
+    MAX_SEQ,
     Box,
     DeviceId,
     MessageId,
@@ -30,6 +31,7 @@ DeviceState = Literal["starting", "online", "degraded", "safe", "stopped", "lost
 CameraState = Literal["ok", "lost", "ended"]
 ClockState = Literal["synced", "unsynced"]
 MAX_OBJECTS = 300
+Number = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 ArgName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
 ShortList = Annotated[list[ShortText], Meta(max_length=32)]
 ArgValue = Annotated[str, Meta(max_length=200)] | int | float | bool
@@ -73,7 +75,7 @@ class BoxedObject(msgspec.Struct, frozen=True, omit_defaults=True, rename={"cls"
         box: left, top, right, bottom in 0..1, four decimals; the position is its bottom centre.
     """
 
-    track: Annotated[int, Meta(ge=0)]
+    track: Number
     cls: Name
     conf: Unit
     box: Box
@@ -114,7 +116,7 @@ class Count(Durable, frozen=True, kw_only=True, rename={"from_ts": "from", "to_t
     bucket_s: Literal[60, 900]
     from_ts: Timestamp
     to_ts: Timestamp
-    counts: dict[Name, dict[Name, Annotated[int, Meta(ge=0)]]]
+    counts: dict[Name, dict[Name, Number]]
     partial: bool = False
 
 
@@ -161,8 +163,8 @@ class CameraInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: Name
     driver: Name
-    width: Annotated[int, Meta(ge=1)]
-    height: Annotated[int, Meta(ge=1)]
+    width: Annotated[int, Meta(ge=1, le=100_000)]
+    height: Annotated[int, Meta(ge=1, le=100_000)]
     rules: Annotated[list[RuleInfo], Meta(max_length=64)] = []
 
 
@@ -176,7 +178,7 @@ class Info(Message, frozen=True, kw_only=True):
     site: ShortText = ""
     timezone: ShortText = "UTC"
     config_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
-    schema: Annotated[int, Meta(ge=1)] = 1
+    schema: Annotated[int, Meta(ge=1, le=100_000)] = 1
 
 
 class Health(Message, frozen=True, kw_only=True):
@@ -203,9 +205,9 @@ class Health(Message, frozen=True, kw_only=True):
     infer_ms_p95: Annotated[float, Meta(ge=0)] | None = None
     temp_c: Annotated[float, Meta(ge=-60, le=200)] | None = None
     throttled: bool | None = None
-    outbox: Annotated[int, Meta(ge=0)] = 0
-    outbox_dropped: Annotated[int, Meta(ge=0)] = 0
-    dropped: Annotated[int, Meta(ge=0)] = 0
+    outbox: Number = 0
+    outbox_dropped: Number = 0
+    dropped: Number = 0
     cameras: Annotated[dict[Name, CameraState], Meta(max_length=8)] = {}
 
 
@@ -220,7 +222,7 @@ class Occupancy(Message, frozen=True, kw_only=True):
     """How many are in a zone now: class -> count."""
 
     rule: Name
-    counts: dict[Name, Annotated[int, Meta(ge=0)]]
+    counts: dict[Name, Number]
 
 
 class LiveFrame(Message, frozen=True, kw_only=True):
@@ -260,7 +262,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     """One release that a device should install (UPDATES.md)."""
 
     path: ShortText
-    length: Annotated[int, Meta(ge=1)]
+    length: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
     hashes: dict[Name, Annotated[str, Meta(max_length=128)]]
     custom: Annotated[dict[ArgName, ArgValue | ShortList], Meta(max_length=32)] = {}
 
