@@ -18,6 +18,12 @@ class FleetError(Exception):
     """Something the fleet manager cannot go on with; the sentence says what to do."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return one line that names an error, also one that comes without a word."""
+    inner = getattr(error, "orig", None) or error
+    return next((line.strip() for line in str(inner).splitlines() if line.strip()), type(inner).__name__)
+
+
 class SettingsError(FleetError):
     """A setting is wrong; nothing was started."""
 

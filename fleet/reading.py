@@ -65,6 +65,12 @@ class Received:
     is_retained: bool
     received_ms: int
 
+    @property
+    def at_ms(self) -> int:
+        """When we believe it happened (Unix milliseconds); all ordering uses this, never `ts_ms`."""
+        is_synced = self.message is None or self.message.clock == "synced"
+        return believed_ms(self.ts_ms, self.received_ms, is_synced=is_synced)
+
 
 def read_message(topic_text: str, payload: bytes, *, is_retained: bool, received_ms: int) -> Received:
     """Return the message of a topic and payload.
@@ -102,12 +108,13 @@ def to_ms(ts: str) -> int:
     return round(parse_ts(ts) * 1000)
 
 
-def believed_ms(ts_ms: int, received_ms: int) -> int:
-    """Return the moment used for ordering: the device's, unless that lies in the future.
+def believed_ms(ts_ms: int, received_ms: int, *, is_synced: bool = True) -> int:
+    """Return the moment used for ordering: the claim, unless it is of the future or its clock was not set.
 
-    A device whose clock says 2099 would otherwise sit on top of every list for good.
+    A device whose clock says 2099 would otherwise sit on top of every list for good, one whose clock
+    says 1970 at the bottom, and neither would ever be seen.
     """
-    return ts_ms if ts_ms <= received_ms + FUTURE_TOLERANCE_MS else received_ms
+    return ts_ms if is_synced and ts_ms <= received_ms + FUTURE_TOLERANCE_MS else received_ms
 
 
 def _read_empty(topic: Topic, *, is_retained: bool, received_ms: int) -> Received:

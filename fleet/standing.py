@@ -26,10 +26,17 @@ class Standing:
     status_ms: int = 0
 
 
-def after_message(now: Standing, message: Message | None, ts_ms: int, *, is_retained: bool) -> Standing:
-    """Return where a device stands after one more message, in the order the broker gave them."""
+def after_message(now: Standing, message: Message | None, at_ms: int, *, is_retained: bool) -> Standing:
+    """Return where a device stands after one more message, in the order the broker gave them.
+
+    Args:
+        now: where it stood.
+        message: what it said; None for a cleared alarm.
+        at_ms: when we believe it was said (`Received.at_ms`): a wrong clock must not freeze the state.
+        is_retained: it came out of the broker's memory.
+    """
     if isinstance(message, Status):
-        return _after_status(now, message, ts_ms, is_retained=is_retained)
+        return _after_status(now, message, at_ms, is_retained=is_retained)
     if is_retained:
         return now
     if now.state not in GONE_STATES:
@@ -40,14 +47,15 @@ def after_message(now: Standing, message: Message | None, ts_ms: int, *, is_reta
     return now
 
 
-def _after_status(now: Standing, status: Status, ts_ms: int, *, is_retained: bool) -> Standing:
+def _after_status(now: Standing, status: Status, at_ms: int, *, is_retained: bool) -> Standing:
     if status.state in GONE_STATES:
-        return _after_death(now, status, ts_ms)
+        return _after_death(now, status, at_ms)
     is_same = status.session == now.session
-    if is_same and (now.session_ended or ts_ms < now.status_ms):
+    # Inside one session the broker keeps the order, so no clock is asked: it may be set in between.
+    if is_same and now.session_ended:
         return now
     # UUIDv7 rises with time: an older session told later is history, unless the clock cannot be trusted.
-    is_older = not is_same and status.session < now.session and ts_ms <= now.status_ms
+    is_older = not is_same and status.session < now.session and at_ms <= now.status_ms
     if is_older and (is_retained or status.clock == "synced"):
         return now
     return Standing(
@@ -56,11 +64,11 @@ def _after_status(now: Standing, status: Status, ts_ms: int, *, is_retained: boo
         state=status.state,
         reason=status.reason,
         session=status.session,
-        status_ms=ts_ms,
+        status_ms=at_ms,
     )
 
 
-def _after_death(now: Standing, status: Status, ts_ms: int) -> Standing:
+def _after_death(now: Standing, status: Status, at_ms: int) -> Standing:
     # The will of an earlier connection arrives after the next one's birth: not this one's death.
     if status.session != now.session and status.session < now.session:
         return now
@@ -73,5 +81,5 @@ def _after_death(now: Standing, status: Status, ts_ms: int) -> Standing:
         session=status.session,
         session_ended=True,
         # The will was written at connect: its ts is older than what came after it.
-        status_ms=max(ts_ms, now.status_ms) if status.session == now.session else ts_ms,
+        status_ms=max(at_ms, now.status_ms) if status.session == now.session else at_ms,
     )

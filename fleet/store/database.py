@@ -13,11 +13,12 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from fleet.errors import DatabaseUnusable
+from fleet.errors import DatabaseUnusable, first_line
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +30,17 @@ def open_database(url: str) -> Engine:
     """Return an engine whose tables are at the newest step.
 
     Raises:
-        DatabaseUnusable: it cannot be opened, or a step failed.
+        DatabaseUnusable: it cannot be opened, a step failed, or it is of a newer version.
     """
     shown = make_url(url).render_as_string(hide_password=True)
     try:
-        engine = _create_engine(url)
+        engine = connect_database(url)
         _migrate(engine)
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+    except CommandError as error:
+        reason = f"its tables are of another version of pehra ({error}): run that one or a newer one on it"
         raise DatabaseUnusable(shown, reason) from error
+    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
+        raise DatabaseUnusable(shown, first_line(error)) from error
     log.info("database opened url=%s", shown)
     return engine
 
@@ -50,7 +53,8 @@ def alembic_config() -> Config:
     return config
 
 
-def _create_engine(url: str) -> Engine:
+def connect_database(url: str) -> Engine:
+    """Return an engine with a pool of its own for a database that `open_database` has opened."""
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, pool_size=10)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
@@ -68,5 +72,8 @@ def _set_sqlite_pragmas(connection: sqlite3.Connection, _record: object) -> None
 def _migrate(engine: Engine) -> None:
     config = alembic_config()
     with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            # Python's sqlite3 opens no transaction for DDL: half of the tables would outlive a kill.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -20,7 +20,7 @@ class Device(SQLModel, table=True):
         is_online: what presence says; `state` is what the device said.
         session: pairs the birth and the death of one connection.
         session_ended: true once the will or the farewell of `session` was seen.
-        status_ms: `ts` of the status that `state` comes from.
+        status_ms: when we believe that `state` was said (`Received.at_ms`).
         last_seen_ms: when we last received anything live, by our clock.
         offline_ms: since when it is offline, by our clock.
         events_stored: events kept of this device, counted in the same transaction that keeps them.
@@ -53,7 +53,8 @@ class Event(SQLModel, table=True):
 
     Attributes:
         ts_ms: when it happened, as the device claims.
-        at_ms: when we believe it happened: `ts_ms`, or `stored_ms` if the claim lies in the future.
+        at_ms: when we believe it happened: `ts_ms`, or when we received it if that claim lies more than a
+            minute in the future or its clock was not set (`Received.at_ms`).
         stored_ms: when it was stored, by our clock.
     """
 
@@ -115,7 +116,7 @@ class Alarm(SQLModel, table=True):
     """A condition that stands now; the row goes when it clears (its events stay).
 
     Attributes:
-        raised_ms: since when, as the device says.
+        raised_ms: since when, as we believe it (`Received.at_ms`).
     """
 
     __tablename__ = "alarm"

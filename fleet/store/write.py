@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from fleet.reading import Received, believed_ms, to_ms
+from fleet.reading import Received, to_ms
 from fleet.standing import Standing, after_message
 from fleet.store import tables
 from ota.messages import Alarm, Channel, Count, Event, Health, Info
@@ -38,7 +38,7 @@ class Stored:
         events: rows of the events that are new.
         fresh: durable messages stored now for the first time.
         duplicates: durable messages that came again, or whose bucket has a newer count.
-        clashes: (device, seq) that is stored under another id; not acknowledged.
+        clashes: (device, seq) that came under another id than the one stored; that one is in no table.
     """
 
     acks: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -169,7 +169,7 @@ def _write_alarms(connection: Connection, batch: Sequence[Received], now_ms: int
             if isinstance(message, Alarm):
                 connection.execute(ALARM.insert(), [_alarm_row(item, message, now_ms)])
         elif isinstance(message, Event) and message.kind == "alarm-cleared":
-            _drop_alarm(connection, topic.device, message.cam, message.rule, item.ts_ms)
+            _drop_alarm(connection, topic.device, message.cam, message.rule, item.at_ms)
 
 
 def _drop_alarm(connection: Connection, device: str, cam: str, kind: str, until_ms: int | None) -> None:
@@ -205,7 +205,7 @@ def _device_row(before: Row, items: list[Received], new_events: int) -> Row:
     standing = Standing(**{key: before[key] for key in _STANDING})
     last_seen_ms, offline_ms = before["last_seen_ms"], before["offline_ms"]
     for item in items:
-        standing = after_message(standing, item.message, item.ts_ms, is_retained=item.is_retained)
+        standing = after_message(standing, item.message, item.at_ms, is_retained=item.is_retained)
         if not item.is_retained:
             last_seen_ms = max(last_seen_ms, item.received_ms)
     if standing.is_online:
@@ -232,8 +232,8 @@ def _write_description(connection: Connection, item: Received) -> None:
         return
     where = [DEVICE.c.id == item.topic.device]
     if item.is_retained:
-        where.append(DEVICE.c[stamp] <= item.ts_ms)
-    connection.execute(update(DEVICE).where(*where).values(values | {stamp: item.ts_ms}))
+        where.append(DEVICE.c[stamp] <= item.at_ms)
+    connection.execute(update(DEVICE).where(*where).values(values | {stamp: item.at_ms}))
 
 
 def _new_device(name: str, received_ms: int) -> Row:
@@ -270,7 +270,7 @@ def _event_row(item: Received, event: Event, now_ms: int) -> Row:
         "is_hist": event.hist,
         "is_clock_synced": event.clock == "synced",
         "ts_ms": item.ts_ms,
-        "at_ms": believed_ms(item.ts_ms, item.received_ms),
+        "at_ms": item.at_ms,
         "stored_ms": now_ms,
     }
 
@@ -299,7 +299,7 @@ def _alarm_row(item: Received, alarm: Alarm, now_ms: int) -> Row:
         "kind": alarm.kind,
         "id": alarm.id,
         "detail": alarm.detail,
-        "raised_ms": item.ts_ms,
+        "raised_ms": item.at_ms,
         "stored_ms": now_ms,
     }
 

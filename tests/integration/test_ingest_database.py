@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from fleet.queries.events import EventFilter, list_events
 from fleet.reading import Received, read_message
 from fleet.store.database import open_database
 from fleet.store.write import Stored, write_batch
-from ota.messages import Alarm, Channel, Message, Topic, encode, new_id
+from ota.messages import Alarm, Channel, Message, Status, Topic, encode, new_id
 from tests.brokers import free_port, wait_until
 from tests.conftest import missing
 from tests.fake_device import count, event, health, info, now, topic_of
@@ -168,6 +170,24 @@ def test_a_batch_that_is_rolled_back_leaves_nothing(engine: Engine) -> None:
     assert rows(engine, "select (select count(*) from event) + (select count(*) from device)") == [(0,)]
 
 
+def test_one_status_from_a_clock_in_the_future_does_not_break_the_device_for_good(engine: Engine) -> None:
+    earlier, later = new_id(), new_id()
+
+    def say(state: Any, session: str, ts: str) -> None:
+        said = Status(id=new_id(), ts=ts, state=state, session=session)
+        item = read_message("pehra/v1/cam-01/status", encode(said), is_retained=False, received_ms=NOW_MS)
+        write(engine, item)
+
+    state = "select state, is_online from device"
+    say("online", earlier, "2099-01-01T00:00:00.000Z")
+    say("stopped", earlier, "2027-01-15T07:59:00.000Z")
+    assert [(name, bool(is_online)) for name, is_online in rows(engine, state)] == [("stopped", False)]
+    say("online", later, "2027-01-15T08:00:01.000Z")
+    assert [(name, bool(is_online)) for name, is_online in rows(engine, state)] == [("online", True)]
+    say("lost", later, "2027-01-15T08:00:00.000Z")
+    assert [(name, bool(is_online)) for name, is_online in rows(engine, state)] == [("lost", False)]
+
+
 def test_only_a_higher_seq_replaces_a_bucket(engine: Engine) -> None:
     five, seven, six = (count(seq, 1e9, cars=seq) for seq in (5, 7, 6))
     write(engine, received("cam-01", five))
@@ -247,6 +267,46 @@ def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(tmp_path: P
         open_database(f"sqlite:///{tmp_path}/garbage.db")
     with pytest.raises(DatabaseUnusable):
         open_database(f"postgresql+psycopg://x@127.0.0.1:{free_port()}/x?connect_timeout=2")
+
+
+KILLED_MIDWAY = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+from fleet.store.database import open_database
+
+made = 0
+
+@event.listens_for(Engine, "after_cursor_execute")
+def kill(_c, _cursor, statement, *_rest):
+    global made
+    made += statement.lstrip().upper().startswith("CREATE")
+    if made == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+open_database(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("statements", [2, 5])
+def test_a_first_start_that_is_killed_midway_can_be_started_again(tmp_path: Path, statements: int) -> None:
+    url = f"sqlite:///{tmp_path}/fleet.db"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_MIDWAY, url, str(statements)], timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    engine = open_database(url)
+    assert write(engine, received("cam-01", event(1))).fresh == 1
+    engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/fleet.db"
+    engine = open_database(url)
+    with engine.begin() as connection:
+        connection.execute(text("update alembic_version set version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(DatabaseUnusable, match="another version"):
+        open_database(url)
 
 
 def test_a_full_disk_is_waited_out(tmp_path: Path) -> None:

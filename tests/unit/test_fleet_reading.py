@@ -45,6 +45,12 @@ def test_a_stamp_in_the_future_is_not_believed_and_one_in_the_past_is() -> None:
     assert believed_ms(-5, 1_000_000) == -5
 
 
+def test_the_stamp_of_a_clock_that_was_never_set_is_not_believed() -> None:
+    said = event(1, ts="1970-01-01T00:01:00.000Z", clock="unsynced")
+    item = read_message(TOPIC, encode(said), is_retained=False, received_ms=1_795_426_200_125)
+    assert (item.ts_ms, item.at_ms) == (60_000, 1_795_426_200_125)
+
+
 @given(st.lists(st.integers(1, 60)))
 def test_ranges_cover_exactly_the_given_numbers(seqs: list[int]) -> None:
     ranges = as_ranges(seqs)

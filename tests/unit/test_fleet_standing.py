@@ -67,6 +67,11 @@ def test_a_reboot_without_a_clock_is_a_birth_all_the_same() -> None:
     assert (standing.session, standing.is_online) == (FIRST, True)
 
 
+def test_a_clock_that_is_set_back_inside_a_session_does_not_freeze_the_state() -> None:
+    standing = fold((status("online"), 9_000), (status("degraded", reason="hot"), 1_000))
+    assert (standing.state, standing.reason) == ("degraded", "hot")
+
+
 def test_a_retained_birth_we_knew_proves_nothing() -> None:
     silent = Standing(is_online=False, state="online", session=FIRST, status_ms=1000)
     assert not fold((status("online"), 1000), retained=True, start=silent).is_online
