@@ -45,7 +45,6 @@ class Capture:
     Args:
         open_camera: Opens the camera; called in the capture thread, again after each loss.
         every_frame: Nothing is replaced: the camera waits until each frame is taken. For files.
-        loop: A finite source that ends is opened again at once.
         back_off: Waits before a lost camera is opened again.
         on_news: Called in the capture thread when a frame has come or the state has changed.
     """
@@ -55,13 +54,11 @@ class Capture:
         open_camera: Callable[[], Camera],
         *,
         every_frame: bool = False,
-        loop: bool = False,
         back_off: BackOff | None = None,
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_camera = open_camera
         self._every_frame = every_frame
-        self._loop = loop
         self._back_off = back_off or BackOff()
         self._on_news = on_news
         self._stop = threading.Event()
@@ -70,6 +67,7 @@ class Capture:
         self._first_frame_s: float | None = None
         self._thread: threading.Thread | None = None
         self._state: State = "ok"
+        self._was_opened = False
         self.name = "camera"
         self.frames_captured = 0
         self.frames_dropped = 0
@@ -121,7 +119,7 @@ class Capture:
         while not self._stop.is_set():
             self._first_frame_s = None
             try:
-                if self._read_to_end() and not self._loop:
+                if self._read_to_end():
                     self._become("ended", "reason=source_ended")
                     return
                 continue
@@ -142,7 +140,7 @@ class Capture:
     def _read_to_end(self) -> bool:
         """Read a newly opened camera until it ends; True if that is a finite source's proper end."""
         camera = self._open_camera()
-        self.name = camera.name
+        self.name, self._was_opened = camera.name, True
         next_seq = 0
         try:
             for frame in camera.frames(self._stop):
@@ -174,6 +172,8 @@ class Capture:
 
     def _lose(self, error: CameraUnavailable) -> None:
         self.last_error = error
+        if not self._was_opened:
+            self.name = error.source
         self._become("lost", f'reason="{error.reason}" do="{error.what_to_do}"')
 
     def _become(self, state: State, why: str) -> None:

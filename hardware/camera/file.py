@@ -19,7 +19,7 @@ import cv2
 
 from hardware.camera.frame import Frame, Pixels, rgb_to_i420
 from hardware.camera.stills import SUFFIXES, UnreadablePhoto, read_photo
-from hardware.camera.video import Video, fitted, to_i420
+from hardware.camera.video import Video, fitted, to_i420, upright_size
 from hardware.errors import CameraUnavailable
 
 _log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class _Picture:
 
     def i420(self, most: tuple[int, int]) -> tuple[Pixels, tuple[int, int]]:
         if self.photo is None:
-            size = fitted(self.video_picture.width, self.video_picture.height, most)
+            size = fitted(*upright_size(self.video_picture), most)
             return to_i420(self.video_picture, size), size
         size = fitted(self.photo.shape[1], self.photo.shape[0], most)
         return rgb_to_i420(cv2.resize(self.photo, size, interpolation=cv2.INTER_AREA)), size

@@ -6,6 +6,8 @@ path of a video or photo file.
 
 from __future__ import annotations
 
+import re
+
 from hardware.camera.camera import Camera
 from hardware.errors import CameraUnavailable
 
@@ -34,7 +36,7 @@ def open_camera(
     """
     if width < 2 or height < 2 or not fps > 0:
         raise CameraUnavailable(
-            source, f"{width}x{height} at {fps} fps is no picture", "set width, height and fps"
+            shown(source), f"{width}x{height} at {fps} fps is no picture", "set width, height and fps"
         )
     kind = source.partition(":")[0]
     if kind == "street":
@@ -49,11 +51,25 @@ def open_camera(
         from hardware.camera.picamera import PiCamera
 
         return PiCamera(source, width=width, height=height, fps=fps)
-    if "://" in source:
+    if _is_address(source):
         return _open_stream(source, width, height, fps)
     from hardware.camera.file import FileCamera, Reading
 
     return FileCamera(source, Reading((width, height), fps, every_frame=every_frame, loop=loop))
+
+
+def shown(source: str) -> str:
+    """A source for people and logs: an address without its login, anything else as it is."""
+    if not _is_address(source):
+        return source
+    from hardware.camera.stream import masked
+
+    return masked(source)
+
+
+def _is_address(source: str) -> bool:
+    """Whether it is a URL, or meant as one (`rtsp:/...`): a file's path is hardly written so."""
+    return "://" in source or re.match(r"[a-z]{2,}:/", source, re.IGNORECASE) is not None
 
 
 def _open_stream(source: str, width: int, height: int, fps: float) -> Camera:

@@ -12,21 +12,28 @@ from collections.abc import Iterator
 
 from hardware.camera.frame import Frame
 from hardware.camera.rate import Rate
-from hardware.camera.video import Video, fitted, to_i420
+from hardware.camera.video import Video, fitted, to_i420, upright_size
 from hardware.errors import CameraUnavailable
 
 SCHEMES = ("rtsp://", "rtsps://", "http://", "https://", "tcp://")
 """Addresses that this driver reads."""
 
+_SECRET = re.compile(
+    r"([?#=]|(?<=/)[^/?#=]*?(?:user|passw(?:or)?d|pwd|token|secret)[^a-z0-9]).*$", re.I | re.S
+)
 _OPEN_S = 10.0
 _READ_S = 5.0
 _WHAT_TO_DO = "check that the camera has power and network, and try the address and password in a player"
 
 
 def masked(address: str) -> str:
-    """An address without user, password and query, for logs; rather too much hidden than less."""
-    without_login = re.sub(r"(?<=://).*@", "***@", address)
-    return re.sub(r"\?.*$", "?***", without_login)
+    """An address without user, password and query, for logs; rather too much hidden than less.
+
+    Some cameras take the login in the path (`/user=admin&password=...`, `/user_admin_password_...`): nothing
+    is shown after the first `=`, nor after a word for a login.
+    """
+    without_login = re.sub(r"^(\w+:/+).*@", r"\1***@", address, flags=re.DOTALL)
+    return _SECRET.sub(r"\1***", without_login)
 
 
 class StreamCamera:
@@ -74,7 +81,7 @@ class StreamCamera:
             now_s = time.monotonic()
             if not rate.lets_through(now_s):
                 continue
-            size = fitted(decoded.picture.width, decoded.picture.height, self._size)
+            size = fitted(*upright_size(decoded.picture), self._size)
             pixels = to_i420(decoded.picture, size)
             yield Frame(pixels, "i420", *size, mono_s=now_s, utc_s=time.time(), seq=seq)
             seq += 1

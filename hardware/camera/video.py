@@ -1,4 +1,7 @@
-"""Decoding with PyAV, for each driver that reads a container or a stream; it neither keeps time nor paces."""
+"""Decoding with PyAV, for each driver that reads a container or a stream; it neither keeps time nor paces.
+
+Pictures come upright: a rotation that the container asks for, as phones do, is carried out here.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from typing import Any
 
 import av
 import av.error
+import numpy as np
 
 from hardware.camera.frame import Pixels
 from hardware.errors import CameraUnavailable
+
+_LONGEST_STEP_S = 5.0
+_RATE_UNKNOWN_FPS = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +67,17 @@ class Video:
     def decode(self) -> Iterator[Decoded]:
         """Yield every picture that can be decoded; a damaged packet is passed over.
 
+        Times never run backwards and never jump: where the file's do, by joined recordings or a wrap of the
+        counter, the next picture follows the last by one frame's time.
+
         Raises:
             CameraUnavailable: If reading fails before the end.
         """
-        first_s: float | None = None
-        last_s = 0.0
+        times = _Times(1 / (self.frame_rate or _RATE_UNKNOWN_FPS))
         try:
             for packet in self._container.demux(self._stream):
                 for picture in _pictures(packet):
-                    at_s = picture.time
-                    if first_s is None:
-                        first_s = at_s or 0.0
-                    last_s = at_s - first_s if at_s is not None else last_s + 1 / (self.frame_rate or 25.0)
-                    yield Decoded(picture, last_s)
+                    yield Decoded(picture, times.of(picture.time))
         except (av.error.FFmpegError, OSError) as error:
             raise CameraUnavailable(self._name, _sentence(error), self._what_to_do) from error
 
@@ -86,6 +91,27 @@ class Video:
     def close(self) -> None:
         """Let go of the file or connection."""
         self._container.close()
+
+
+class _Times:
+    """Presentation times as seconds since the first picture, without the file's jumps."""
+
+    def __init__(self, step_s: float) -> None:
+        self._step_s = step_s
+        self._longest_s = max(_LONGEST_STEP_S, 2 * step_s)
+        self._zero_s: float | None = None
+        self._last_s = 0.0
+
+    def of(self, at_s: float | None) -> float:
+        if self._zero_s is None:
+            self._zero_s = at_s or 0.0
+            return 0.0
+        expected_s = self._last_s + self._step_s
+        ts_s = expected_s if at_s is None else at_s - self._zero_s
+        if at_s is not None and not 0.0 <= ts_s - self._last_s <= self._longest_s:
+            self._zero_s, ts_s = at_s - expected_s, expected_s
+        self._last_s = ts_s
+        return ts_s
 
 
 def _pictures(packet: Any) -> list[Any]:  # noqa: ANN401 (PyAV's)
@@ -109,22 +135,49 @@ def fitted(width: int, height: int, most: tuple[int, int]) -> tuple[int, int]:
     return max(2, int(width * share) // 2 * 2), max(2, int(height * share) // 2 * 2)
 
 
+def upright_size(picture: Any) -> tuple[int, int]:  # noqa: ANN401
+    """Pixels (across, down) of a decoded picture once it stands upright."""
+    size = picture.width, picture.height
+    return size[::-1] if _quarter_turns(picture) % 2 else size
+
+
+def _quarter_turns(picture: Any) -> int:  # noqa: ANN401
+    """Quarter turns counter-clockwise that the container asks for, 0..3; other angles are not turned."""
+    turns, rest = divmod(int(picture.rotation), 90)
+    return 0 if rest else turns % 4
+
+
 def to_i420(picture: Any, size: tuple[int, int]) -> Pixels:  # noqa: ANN401
-    """A decoded picture as (H*3//2, W) uint8 I420, limited range BT.601, at an even (width, height)."""
+    """A decoded picture as upright (H*3//2, W) uint8 I420, limited range BT.601, of even (width, height)."""
+    turns = _quarter_turns(picture)
+    width, height = size[::-1] if turns % 2 else size
     flat = picture.reformat(
-        width=size[0],
-        height=size[1],
+        width=width,
+        height=height,
         format="yuv420p",
         dst_colorspace="ITU601",
         src_color_range=picture.color_range,
         dst_color_range="MPEG",
-        interpolation="AREA" if size[0] < picture.width else "BILINEAR",
+        interpolation="AREA" if width < picture.width else "BILINEAR",
     )
     pixels: Pixels = flat.to_ndarray()
-    return pixels
+    return _turned_i420(pixels, (width, height), turns) if turns else pixels
+
+
+def _turned_i420(pixels: Pixels, size: tuple[int, int], turns: int) -> Pixels:
+    """An I420 picture of an even (width, height), turned plane by plane."""
+    width, height = size
+    luma, chroma = width * height, width * height // 4
+    ends = (luma, luma + chroma)
+    planes = np.split(pixels.reshape(-1), ends)
+    shapes = ((height, width), (height // 2, width // 2), (height // 2, width // 2))
+    turned = [np.rot90(plane.reshape(shape), turns) for plane, shape in zip(planes, shapes, strict=True)]
+    return np.concatenate([plane.reshape(-1) for plane in turned]).reshape(-1, turned[0].shape[1])
 
 
 def to_rgb(picture: Any) -> Pixels:  # noqa: ANN401
-    """A decoded picture as (H, W, 3) uint8 RGB at its own size."""
-    pixels: Pixels = picture.to_ndarray(format="rgb24")
+    """A decoded picture as (H, W, 3) uint8 RGB, upright, at its own size."""
+    pixels: Pixels = np.ascontiguousarray(
+        np.rot90(picture.to_ndarray(format="rgb24"), _quarter_turns(picture))
+    )
     return pixels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from hardware.camera.capture import BackOff, Capture
 from hardware.camera.frame import Frame
+from hardware.camera.sources import open_camera
 from hardware.errors import CameraUnavailable
 
 QUICK = BackOff(first_s=0.01, longest_s=0.04, steady_s=60)
@@ -119,13 +121,6 @@ def test_a_finite_source_has_not_ended_while_its_last_frame_waits(captures):
     assert capture.newest(60) is None  # at once
 
 
-def test_a_looped_source_begins_again(captures):
-    cameras = [ScriptedCamera([0, 1], "end", is_live=False) for _ in range(3)]
-    capture = started(captures, cameras, loop=True, every_frame=True)
-    assert [capture.newest(5).seq for _ in range(6)] == [0, 1, 0, 1, 0, 1]
-    assert all(camera.closed == 1 for camera in cameras[:2])
-
-
 def test_a_camera_that_vanishes_is_reported_and_reopened(captures, caplog):
     caplog.set_level(logging.INFO)
     lost, back = ScriptedCamera([0], GONE), ScriptedCamera([0], "wait")
@@ -160,8 +155,11 @@ def test_a_live_camera_that_just_ends_is_lost(captures):
 
 
 def test_a_finite_source_without_frames_is_lost_and_not_opened_in_a_spin(captures):
-    capture = started(captures, [ScriptedCamera([], "end", is_live=False)] * 3, loop=True)
+    capture = started(
+        captures, [ScriptedCamera([], "end", is_live=False)] * 3, back_off=BackOff(first_s=3600)
+    )
     wait_until(lambda: capture.state == "lost")
+    assert "no more frames" in str(capture.last_error)
 
 
 def test_a_driver_that_fails_in_an_unforeseen_way_is_lost_told_and_reopened(captures, caplog):
@@ -215,3 +213,83 @@ def test_stop_frees_a_camera_whose_every_frame_nobody_takes(captures):
     wait_until(lambda: capture.frames_captured == 1)
     capture.stop()
     assert camera.closed == 1
+
+
+def test_a_camera_that_never_opened_is_named_by_its_source_without_its_password(captures, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    address = f"rtsp://admin:s3cret@127.0.0.1:{port}/user=admin&password=s3cret&channel=1"
+    capture = Capture(lambda: open_camera(address), back_off=BackOff(first_s=3600))
+    captures.append(capture)
+    with caplog.at_level(logging.WARNING):
+        capture.start()
+        wait_until(lambda: capture.state == "lost")
+        capture.stop()
+    assert capture.name == f"rtsp://***@127.0.0.1:{port}/user=***"
+    (line,) = [r.getMessage() for r in caplog.records if "state=lost" in r.getMessage()]
+    assert line.startswith(f"camera={capture.name} ")
+    assert "s3cret" not in caplog.text
+
+
+def test_a_camera_that_opened_once_keeps_its_own_name(captures):
+    capture = started(captures, [ScriptedCamera([0], CameraUnavailable("other", "it is gone", "look"))])
+    wait_until(lambda: capture.state == "lost")
+    assert capture.name == "scripted"
+
+
+def test_news_is_told_of_each_frame_and_each_change_of_state(captures):
+    """Told in the capture thread, after the news can be seen: nobody woken by it finds nothing."""
+    seen: list[tuple[str, int, str]] = []
+
+    def note() -> None:
+        seen.append((capture.state, capture.frames_captured, threading.current_thread().name))
+
+    cameras = [ScriptedCamera([0], GONE), ScriptedCamera([0], "wait")]
+    capture = Capture(lambda: cameras.pop(0), back_off=QUICK, on_news=note)
+    captures.append(capture)
+    capture.start()
+    wait_until(lambda: capture.reopened == 1 and len(seen) >= 4)
+    assert [(state, count) for state, count, _ in seen] == [("ok", 1), ("lost", 1), ("ok", 2), ("ok", 2)]
+    assert {thread for *_, thread in seen} == {"capture"}
+
+
+def test_news_is_told_when_a_finite_source_ends(captures):
+    told = threading.Semaphore(0)
+    capture = started(
+        captures, [ScriptedCamera([0], "end", is_live=False)], on_news=told.release, every_frame=True
+    )
+    assert told.acquire(timeout=5)
+    assert told.acquire(timeout=5)
+    assert capture.newest(0) is not None
+    assert capture.state == "ended"
+
+
+def test_asking_to_stop_does_not_wait_for_a_driver_that_is_inside_a_read(captures, caplog):
+    """The camera holds on until released: `ask_to_stop` and `stop(0)` come back all the same."""
+    reading, release = threading.Event(), threading.Event()
+
+    class Holding(ScriptedCamera):
+        def frames(self, stop: threading.Event) -> Iterator[Frame]:
+            reading.set()
+            assert release.wait(20)
+            assert stop.is_set()
+            yield from ()
+
+    capture = started(captures, [Holding([], "end")])
+    assert reading.wait(5)
+    capture.ask_to_stop()
+    assert capture._thread.is_alive()
+    assert capture.newest(3600) is None  # at once
+    with caplog.at_level(logging.WARNING):
+        capture.stop(timeout_s=0.0)
+    assert capture._thread.is_alive()
+    assert "stop=late reason=driver_still_reading" in caplog.text
+    release.set()
+    capture.stop(timeout_s=5.0)
+    assert not capture._thread.is_alive()
+    assert capture.state == "ok"
+
+
+def test_stop_may_be_given_a_deadline_that_has_passed(captures):
+    capture = started(captures, [ScriptedCamera([0], "wait")])
+    capture.stop(timeout_s=-1.0)

@@ -79,6 +79,15 @@ def test_a_size_or_rate_of_nothing_is_refused(width, height, fps):
         open_camera("street", width=width, height=height, fps=fps)
 
 
+@pytest.mark.parametrize("slashes", ["/", "//", "///"])
+def test_no_source_that_is_refused_shows_its_login(slashes):
+    for fps in (0.0, 10.0):
+        with pytest.raises(CameraUnavailable) as caught:
+            open_camera(f"ftp:{slashes}admin:secret@127.0.0.1/password=secret", fps=fps)
+        assert "secret" not in str(caught.value)
+        assert "secret" not in caught.value.source
+
+
 def test_picamera2_is_imported_only_when_chosen():
     open_camera("street", width=64, height=64)
     assert "hardware.camera.picamera" not in sys.modules or "picamera2" not in sys.modules
@@ -92,6 +101,12 @@ def test_picamera2_is_imported_only_when_chosen():
         ("rtsp://admin:a/b?c@10.0.0.5/1", "rtsp://***@10.0.0.5/1"),
         ("http://10.0.0.5/v?user=a&pwd=secret", "http://10.0.0.5/v?***"),
         ("rtsp://10.0.0.5:554/live", "rtsp://10.0.0.5:554/live"),
+        ("rtsp://10.0.0.5/user=admin&password=secret&channel=1", "rtsp://10.0.0.5/user=***"),
+        ("rtsp://10.0.0.5/user_admin_password_secret_channel_1.sdp", "rtsp://10.0.0.5/user_***"),
+        ("rtsp://10.0.0.5/cam/PASSWD-secret/1", "rtsp://10.0.0.5/cam/PASSWD-***"),
+        ("rtsp://10.0.0.5/Streaming/Channels/101", "rtsp://10.0.0.5/Streaming/Channels/101"),
+        ("http://10.0.0.5/v#secret", "http://10.0.0.5/v#***"),
+        ("rtsp:/admin:secret@10.0.0.5/1", "rtsp:/***@10.0.0.5/1"),
     ],
 )
 def test_logins_and_queries_are_never_shown(address, shown):
