@@ -134,12 +134,12 @@ def load_bundle(path_or_name: str | Path, *, int8_only: bool = False, labels: tu
 
     Args:
         path_or_name: Name of a shipped model, a bundle folder, its `model.toml`, or a bare `.tflite` file.
-        int8_only: Refuse models that compute in float; what a device asks for.
+        int8_only: Refuse models whose input is float; what a device asks for.
         labels: Labels that replace a guess for a bare file.
 
     Raises:
         ModelUnavailable: There is no such model, it is not a detector, or it is not what its card says.
-        ModelRefused: It is a float model and ``int8_only`` was asked for.
+        ModelRefused: Its input is float and ``int8_only`` was asked for.
     """
     model_file = find_model(path_or_name)
     card_file = model_file.parent / CARD_FILE
@@ -157,8 +157,8 @@ def load_bundle(path_or_name: str | Path, *, int8_only: bool = False, labels: tu
     if int8_only and bundle.card.input.dtype == "float32":
         raise ModelRefused(
             path_or_name,
-            "it is a float model, several times slower than int8 on a camera's processor",
-            "convert it with full-integer quantisation (int8 or uint8 input)",
+            "it is a float model at its input, and the firmware feeds int8 or uint8 only",
+            "convert it with full-integer quantisation, input included",
         )
     return bundle
 

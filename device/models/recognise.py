@@ -35,6 +35,7 @@ _SIDECARS = ("{stem}.txt", "{stem}_labels.txt", "{stem}-labels.txt", "labels.txt
 _YOLO_IOU = 0.65
 """Between the 0.45 of YOLOv5's `detect` and the 0.7 of YOLOv8's: of 0.6, 0.65 and 0.7 the one whose mAP50
 is nearest to both (YOLOv8n int8 on 480 street photos and 500 of VOC)."""
+_MOST_END_TO_END = 300
 _MOST_LABEL_BYTES = 1_000_000
 _HOW_TO_LABEL = "put its labels, one a line, in {name} beside it, or name them with --labels"
 
@@ -56,6 +57,12 @@ def recognise(model_file: Path, content: bytes, labels: Sequence[str] = ()) -> t
     interpreter = Interpreter(model_file, content)
     image = interpreter.image_input
     layout = recognise_layout(image, interpreter.outputs, interpreter.postprocess)
+    if layout is None and any(_is_end_to_end(spec.shape) for spec in interpreter.outputs):
+        raise ModelUnavailable(
+            model_file,
+            f"its output {interpreter.outputs[0].shape} holds boxes whose overlaps the graph already removed",
+            "export without nms (Ultralytics: nms=False, end2end=False)",
+        )
     if layout is None:
         raise ModelUnavailable(
             model_file,
@@ -99,6 +106,11 @@ def recognise_layout(
     return _pehra(shapes, image.shape[1], image.shape[2])
 
 
+def _is_end_to_end(shape: tuple[int, ...]) -> bool:
+    """Whether an output is Ultralytics' after suppression: rows of box, score and class, 300 unless told."""
+    return len(shape) == 3 and shape[0] == 1 and shape[1] <= _MOST_END_TO_END and shape[2] == 6
+
+
 def _is_ssd(shapes: Sequence[tuple[int, ...]]) -> bool:
     boxes = [shape for shape in shapes if len(shape) == 3 and shape[0] == 1 and shape[2] == 4]
     if len(shapes) < 4 or len(boxes) != 1:
@@ -108,7 +120,12 @@ def _is_ssd(shapes: Sequence[tuple[int, ...]]) -> bool:
 
 
 def _yolo(sides: tuple[int, ...], height: int, width: int) -> tuple[str, int] | None:
-    """Tell v8 from v5 by the number of rows, which the input's size fixes; else by the usual forms."""
+    """Tell v8 from v5 by the number of rows, which the input's size fixes; else by the usual forms.
+
+    Few classes make a v5 only where the rows are three to a cell: any table with some columns looks like one.
+    """
+    if sides == (_MOST_END_TO_END, 6):
+        return None
     found = [
         (decoder, columns - before)
         for strides in _STRIDE_SETS
@@ -121,7 +138,7 @@ def _yolo(sides: tuple[int, ...], height: int, width: int) -> tuple[str, int] | 
         return next((layout for layout in found if layout[1] == len(COCO_80)), found[0])
     if min(sides) == 4 + len(COCO_80) or (sides[0] < sides[1] and sides[0] > 4):
         return "yolov8", min(sides) - 4
-    return ("yolov5", sides[1] - 5) if sides[1] > 5 else None
+    return ("yolov5", len(COCO_80)) if sides[1] == 5 + len(COCO_80) else None
 
 
 def _cells(height: int, width: int, strides: tuple[int, ...]) -> int:

@@ -74,12 +74,20 @@ def detect(
             _end(stderr, f"{error.filename or draw}: cannot be written ({error.strerror})")
         try:
             _run(stderr, detector, source, max_frames, _Sinks(tally, lines, drawings))
-        except BrokenPipeError:
+        except _Unwritable as error:
+            if not isinstance(error.reason, BrokenPipeError):
+                _end(stderr, f"cannot write: {error.reason}")
             # The reader of the pipe has seen enough; the interpreter's own flush at exit must not complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except OSError as error:
-            _end(stderr, f"cannot write: {error}")
     _close(stderr, detector, tally, is_stdout_free=json_to != "-")
+
+
+class _Unwritable(Exception):
+    """A finding could not be written, so that it is not taken for a source that could not be read."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class _Sinks:
@@ -93,10 +101,13 @@ class _Sinks:
     def add(self, look: Look, detector: Detector) -> None:
         detections = detector.detect(look.frame)
         self.tally.add(look, detections, detector.times)
-        if self._lines:
-            self._lines.add(look, detections)
-        if self._drawings:
-            self._drawings.add(look, detections)
+        try:
+            if self._lines:
+                self._lines.add(look, detections)
+            if self._drawings:
+                self._drawings.add(look, detections)
+        except OSError as error:
+            raise _Unwritable(error) from error
 
 
 def _detector(
@@ -112,7 +123,7 @@ def _detector(
         detector = Detector(bundle, conf=conf, iou=iou, threads=threads)
     except (PehraDeviceError, OSError) as error:
         _end(stderr, str(error))
-    for remark in remarks(bundle):
+    for remark in remarks(bundle, is_labelled=labels is not None):
         stderr.print(remark, markup=False)
     return detector
 
@@ -123,20 +134,30 @@ def read_labels(labels: str | None) -> tuple[str, ...]:
 
     if not labels:
         return ()
-    if Path(labels).is_file():
+    if _is_file(labels):
         return parse_label_file(Path(labels).read_text(encoding="utf-8", errors="replace"))
     return tuple(name.strip() for name in labels.split(",") if name.strip())
 
 
-def remarks(bundle: Bundle) -> list[str]:
-    """What a person should know of a model before trusting its boxes."""
+def _is_file(text: str) -> bool:
+    """Whether there is such a file; names with commas may be too long for the name of one."""
+    try:
+        return Path(text).is_file()
+    except OSError:
+        return False
+
+
+def remarks(bundle: Bundle, *, is_labelled: bool = False) -> list[str]:
+    """What a person should know of a model before trusting its boxes; `is_labelled` if --labels was given."""
     said = []
+    if is_labelled and not bundle.guessed:
+        said.append(f"{bundle.card.name} has a card with its labels: --labels is ignored")
     if bundle.guessed:
         said.append(f"{bundle.path.name} has no card; recognised: {'; '.join(bundle.guessed)}")
     if bundle.card.input.dtype == "float32":
         said.append(
-            f"{bundle.path.name} is a float model: several times slower than int8 on a camera's processor, "
-            "and a device refuses it; convert it with full-integer quantisation"
+            f"{bundle.path.name} is a float model at its input: a device refuses it, because the firmware "
+            "feeds int8 or uint8 only; convert it with full-integer quantisation, input included"
         )
     return said
 
@@ -146,8 +167,13 @@ def _opened(json_to: str) -> Iterator[IO[bytes]]:
     if json_to == "-":
         yield sys.stdout.buffer
         return
-    with Path(json_to).open("wb") as stream:
+    stream = Path(json_to).open("wb")  # noqa: SIM115 (closed below, also where the disk is full)
+    try:
         yield stream
+    finally:
+        # Every line was flushed; what is left is what could not be written, and that has been said.
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 def _run(stderr: Console, detector: Detector, sources: list[str], max_frames: int | None, to: _Sinks) -> None:
@@ -155,6 +181,7 @@ def _run(stderr: Console, detector: Detector, sources: list[str], max_frames: in
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from hardware.camera.pictures import BadPicture
+    from hardware.camera.sources import shown
     from hardware.errors import CameraUnavailable
     from pehra.commands.detect_looks import looks
 
@@ -176,6 +203,9 @@ def _run(stderr: Console, detector: Detector, sources: list[str], max_frames: in
             except CameraUnavailable as error:
                 to.tally.skipped += 1
                 stderr.print(str(error), markup=False)
+            except OSError as error:
+                to.tally.skipped += 1
+                stderr.print(f"{shown(source)}: cannot be read ({error.strerror or error})", markup=False)
 
 
 @contextlib.contextmanager

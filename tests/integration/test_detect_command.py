@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from device.models.labels import CLASSES
+from device.models.labels import CLASSES, COCO_80
 from tests.tiny_tflite import Constant, tiny_tflite
 
 PROGRAM = "import typer; from pehra.commands.detect import detect; typer.run(detect)"
@@ -120,7 +120,7 @@ def test_a_float_model_runs_and_is_called_one(tmp_path: Path, photos: Path) -> N
     file.write_bytes(tiny_tflite([Constant("out", real)], size=64, dtype="float32", scale=0.0))
     done = detect(photos, "--model", file, "--json", "-")
     assert done.returncode == 0, done.stderr
-    assert "is a float model" in done.stderr
+    assert "is a float model at its input" in done.stderr
     assert "a device refuses it" in done.stderr
     assert lines_of(done.stdout)[0]["detections"][0]["class"] == "person"
 
@@ -149,6 +149,39 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, photos: Path, mod
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_said_of_the_output_not_of_the_source(photos: Path, model: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    done = detect(photos, "--model", model, "--json", "/dev/full")
+    assert done.returncode == 2
+    assert "cannot write: [Errno 28]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_source_that_cannot_be_read_is_named_and_the_others_are_looked_at(
+    photos: Path, model: Path
+) -> None:
+    name = "x" * 300 + ".jpg"
+    done = detect(name, photos, "--model", model, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert f"{name}: cannot be read (File name too long)" in done.stderr
+    assert "cannot write" not in done.stderr
+    assert len(lines_of(done.stdout)) == 3
+
+
+def test_the_eighty_names_of_coco_are_labels_and_no_file(photos: Path, model: Path) -> None:
+    done = detect(photos, "--model", model, "--labels", ",".join(COCO_80), "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert "labels as given" in done.stderr
+    assert lines_of(done.stdout)[0]["detections"][0]["class"] == "bus"
+
+
+def test_labels_for_a_model_with_a_card_are_said_to_be_ignored(photos: Path) -> None:
+    done = detect(photos, "--labels", "cat,dog", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert "street-1 has a card with its labels: --labels is ignored" in done.stderr
 
 
 def test_a_reader_that_leaves_early_is_no_error(photos: Path, model: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_float_model_is_refused_by_a_device_and_taken_by_others(tmp_path: Path
     file.write_bytes(tiny_yolov8("float32"))
     labels = ("person", "car")
     assert load_bundle(file, labels=labels).card.input.dtype == "float32"
-    with pytest.raises(ModelRefused, match=r"float model.*full-integer"):
+    with pytest.raises(ModelRefused, match=r"float model at its input.*int8 or uint8 only.*full-integer"):
         load_bundle(file, int8_only=True, labels=labels)
 
 

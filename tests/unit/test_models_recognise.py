@@ -37,6 +37,11 @@ def spec_of(*shape: int) -> TensorSpec:
         (1280, (1, 84, 34000), ("yolov8", 80)),
         (300, (1, 84, 999), ("yolov8", 80)),
         (300, (1, 999, 85), ("yolov5", 80)),
+        (640, (1, 300, 6), None),
+        (640, (1, 100, 6), None),
+        (640, (1, 25200, 6), ("yolov5", 1)),
+        (640, (1, 25000, 6), None),
+        (300, (1, 999, 11), None),
         (224, (1, 1001), None),
         (224, (1, 224, 224, 21), None),
     ],
@@ -156,6 +161,13 @@ def test_a_classifier_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path, Constant("out", np.zeros((1, 1001), np.uint8), 1 / 255))
     with pytest.raises(ModelUnavailable, match="not those of a detector"):
         load_bundle(file)
+
+
+@pytest.mark.parametrize("rows", [300, 100])
+def test_an_export_with_its_nms_inside_is_refused_and_the_way_out_named(tmp_path: Path, rows: int) -> None:
+    file = written(tmp_path, Constant("out", np.zeros((1, rows, 6), np.float32)), size=640)
+    with pytest.raises(ModelUnavailable, match="export without nms"):
+        load_bundle(file, labels=("person",))
 
 
 def test_a_damaged_archive_inside_is_passed_over(tmp_path: Path) -> None:
