@@ -11,6 +11,8 @@ import re
 from hardware.camera.camera import Camera
 from hardware.errors import CameraUnavailable
 
+_ADDRESS = re.compile(r"[a-z]{2,}:/|(?:rtsps?|https?|tcp):", re.IGNORECASE)
+
 
 def open_camera(
     source: str,
@@ -69,7 +71,7 @@ def shown(source: str) -> str:
 
 def _is_address(source: str) -> bool:
     """Whether it is a URL, or meant as one (`rtsp:/...`): a file's path is hardly written so."""
-    return "://" in source or re.match(r"[a-z]{2,}:/", source, re.IGNORECASE) is not None
+    return "://" in source or _ADDRESS.match(source) is not None
 
 
 def _open_stream(source: str, width: int, height: int, fps: float) -> Camera:

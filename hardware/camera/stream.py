@@ -32,7 +32,7 @@ def masked(address: str) -> str:
     Some cameras take the login in the path (`/user=admin&password=...`, `/user_admin_password_...`): nothing
     is shown after the first `=`, nor after a word for a login.
     """
-    without_login = re.sub(r"^(\w+:/+).*@", r"\1***@", address, flags=re.DOTALL)
+    without_login = re.sub(r"^(\w+:/*).*@", r"\1***@", address, flags=re.DOTALL)
     return _SECRET.sub(r"\1***", without_login)
 
 

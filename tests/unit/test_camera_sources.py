@@ -81,11 +81,17 @@ def test_a_size_or_rate_of_nothing_is_refused(width, height, fps):
 
 @pytest.mark.parametrize("slashes", ["/", "//", "///"])
 def test_no_source_that_is_refused_shows_its_login(slashes):
-    for fps in (0.0, 10.0):
+    for fps, scheme in ((0.0, "ftp"), (10.0, "ftp"), (0.0, "rtsp")):
         with pytest.raises(CameraUnavailable) as caught:
-            open_camera(f"ftp:{slashes}admin:secret@127.0.0.1/password=secret", fps=fps)
+            open_camera(f"{scheme}:{slashes}admin:secret@127.0.0.1/password=secret", fps=fps)
         assert "secret" not in str(caught.value)
         assert "secret" not in caught.value.source
+
+
+def test_an_address_without_its_slashes_is_no_file_and_shows_no_login():
+    with pytest.raises(CameraUnavailable, match="use one of rtsp://") as caught:
+        open_camera("rtsp:admin:secret@10.0.0.5/1")
+    assert "secret" not in str(caught.value)
 
 
 def test_picamera2_is_imported_only_when_chosen():
