@@ -44,12 +44,18 @@ def run(settings: Settings, stop: threading.Event) -> None:
     Raises:
         AddressInUse: the port is taken.
         DatabaseUnusable: the database cannot be opened.
+        FleetError: a part ended by itself; the log says why.
     """
     with listen(settings.http_host, settings.http_port) as listener:
         if not settings.is_local:
             log.warning("no login yet: everybody who reaches %s sees all", settings.url)
         services = build_services(settings)
         with running(services):
-            app = create_app(services)
-            serve(app, listener, stop, ready=lambda: log.info("fleet ready url=%s", settings.url))
+            serve(
+                create_app(services),
+                listener,
+                stop,
+                ready=lambda: log.info("fleet ready url=%s", settings.url),
+                ended=services.parts.ended,
+            )
     log.info("fleet stopped")

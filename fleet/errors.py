@@ -7,6 +7,7 @@ FleetError
 ├── DatabaseUnusable   operator: the database cannot be opened or migrated
 ├── NotFound           caller of the API: no such device
 ├── BadQuery           caller of the API: a filter or a cursor makes no sense
+├── NotWell            caller of the API: it answers, but does not do its work now
 └── Refused            peer: a message that is kept out; `reason` is what it is counted under
 ```
 """
@@ -55,6 +56,10 @@ class NotFound(FleetError):
 
 class BadQuery(FleetError):
     """A filter, a page or a cursor that makes no sense."""
+
+
+class NotWell(FleetError):
+    """The fleet manager answers, but a part of it does not do its work."""
 
 
 class Refused(FleetError):

@@ -3,8 +3,10 @@
     paho's thread: on_message -> read (or refuse) -> live frames aside -> bounded queue
     writer thread: take a batch -> one transaction -> commit -> acknowledge -> tell the pages
 
-Nothing is acknowledged before it is committed. When the queue is full or the database is away,
-messages go un-acknowledged and the devices send them again: nothing is lost, only late.
+Nothing is acknowledged before it is committed. While the database is away messages wait in the
+queue; when that is full they are dropped: events and counts go un-acknowledged and the devices send
+them again; status, info and alarms the broker remembers, so we subscribe anew once there is room and
+it tells them again. A health that is dropped is followed by the next.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from fleet.errors import Refused
+from fleet.errors import Refused, first_line
 from fleet.feed import Feed
 from fleet.link import Link
 from fleet.live import Live
@@ -37,8 +40,11 @@ QUEUE_MAX: Final = 20_000
 RETRY_FIRST_S: Final = 0.2
 RETRY_MAX_S: Final = 5.0
 GIVE_UP_S: Final = 3.0
-"""How long a stopping writer still waits for a database that does not answer."""
-_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+"""How long a stopping writer still tries a database that does not answer, all its batches together."""
+NAMED_MAX: Final = 1000
+"""How many (reason, device) the log tells apart; those that come later share one throttle a reason."""
+_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+"""What is the database's fault: locked, full, gone; psycopg calls a read-only server `InternalError`."""
 
 Batch = Sequence[Received]
 
@@ -57,6 +63,9 @@ class Ingest:
         self._queue: queue.Queue[Received] = queue.Queue(QUEUE_MAX)
         self._is_taking = True
         self._is_away = False
+        self._has_dropped = False
+        self._give_up_s: float | None = None
+        self._named: Counter[tuple[str, str]] = Counter()
 
     @property
     def is_database_away(self) -> bool:
@@ -77,9 +86,10 @@ class Ingest:
             else:
                 self._queue.put_nowait(item)
         except Refused as refused:
-            self._refuse(refused.reason, str(refused))
+            self._refuse(refused.reason, _device_of(topic), str(refused))
         except queue.Full:
-            self._refuse("queue-full", f"topic={topic}")
+            self._has_dropped = True
+            self._refuse("queue-full", _device_of(topic), f"topic={topic}")
         except Exception:  # one odd message must not end paho's thread and with it all others
             log.exception("message not read topic=%r", topic[:120])
             self._tally.refused("internal")
@@ -89,13 +99,26 @@ class Ingest:
         self._is_taking = False
 
     def run(self, link: Link, stop: threading.Event) -> None:
-        """Write batches until `stop` is set and the queue is empty."""
+        """Write batches until `stop` is set and the queue is empty, or the database gives no answer."""
         while True:
             batch = self._take()
-            if batch:
-                self._store(batch, link, stop)
-            elif stop.is_set():
+            try:
+                if batch:
+                    self._store(batch, link, stop)
+            except _AWAY:
+                left = len(batch) + self._queue.qsize()
+                log.error("given up at stop messages=%d: devices send what was not acknowledged again", left)
                 return
+            if stop.is_set() and not batch:
+                return
+            self._catch_up(link)
+
+    def _catch_up(self, link: Link) -> None:
+        """Once the queue has room again, let the broker tell anew what it remembers and we dropped."""
+        if self._has_dropped and self._queue.empty():
+            self._has_dropped = False
+            log.info("queue has room again: asking the broker for what it remembers")
+            link.subscribe()
 
     def _take(self) -> list[Received]:
         """Return up to `BATCH_MAX` messages, waiting at most `BATCH_WAIT_S` for more after the first."""
@@ -112,14 +135,19 @@ class Ingest:
         return batch
 
     def _store(self, batch: Batch, link: Link, stop: threading.Event) -> None:
-        """Write a batch for good; a message that the database can never hold is refused alone."""
+        """Write a batch for good; a message that the database can never hold is refused alone.
+
+        Raises:
+            OperationalError: (or another of `_AWAY`) we are to stop and the database does not answer.
+        """
         try:
             stored, now_ms = self._write(batch, stop)
         except _AWAY:
-            log.error("batch given up at stop messages=%d: the devices send it again", len(batch))
+            raise
         except Exception as error:  # noqa: BLE001  # what is wrong lies in a message, so find it by halving
             if len(batch) == 1:
-                self._refuse("unstorable", f"topic={batch[0].topic} reason={error!s:.200}")
+                topic = batch[0].topic
+                self._refuse("unstorable", topic.device, f"topic={topic} reason={error!s:.200}")
                 return
             middle = len(batch) // 2
             self._store(batch[:middle], link, stop)
@@ -130,7 +158,7 @@ class Ingest:
 
     def _write(self, batch: Batch, stop: threading.Event) -> tuple[Stored, int]:
         """Commit a batch, waiting for a database that is away, locked or full."""
-        wait_s, began_s = RETRY_FIRST_S, time.monotonic()
+        wait_s = RETRY_FIRST_S
         while True:
             now_ms = _now_ms()
             try:
@@ -138,13 +166,20 @@ class Ingest:
                     stored = write_batch(connection, batch, now_ms)
             except _AWAY as error:
                 self._note_away(error)
-                if stop.is_set() and time.monotonic() - began_s > GIVE_UP_S:
+                if stop.is_set() and self._is_given_up():
                     raise
                 _pause(stop, wait_s)
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
             else:
                 self._note_back()
                 return stored, now_ms
+
+    def _is_given_up(self) -> bool:
+        """Whether a stop has waited long enough; the clock runs from the first try that failed after it."""
+        now_s = time.monotonic()
+        if self._give_up_s is None:
+            self._give_up_s = now_s + GIVE_UP_S
+        return now_s > self._give_up_s
 
     def _acknowledge(self, stored: Stored, link: Link, now_ms: int) -> None:
         for device, seqs in stored.acks.items():
@@ -153,7 +188,7 @@ class Ingest:
 
     def _tell(self, stored: Stored, batch: Batch) -> None:
         for device, seq in stored.clashes:
-            self._refuse("clash", f"device={device} seq={seq}: was its outbox reset?")
+            self._refuse("clash", device, f"device={device} seq={seq}: was its outbox reset?")
         self._tally.stored(
             stored=stored.fresh,
             acked=sum(len(set(seqs)) for seqs in stored.acks.values()),
@@ -161,20 +196,24 @@ class Ingest:
             latencies_ms=[
                 row["stored_ms"] - row["ts_ms"]
                 for row in stored.events
-                if row["is_clock_synced"] and not row["is_hist"]
+                if row["is_clock_synced"] and not row["is_hist"] and row["ts_ms"] <= row["stored_ms"]
             ],
         )
         self._feed.tell(stored.events, has_other=len(batch) > len(stored.events))
 
-    def _refuse(self, reason: str, detail: str) -> None:
-        times = self._tally.refused(reason)
+    def _refuse(self, reason: str, device: str, detail: str) -> None:
+        self._tally.refused(reason)
+        name = (reason, device)
+        if name not in self._named and len(self._named) >= NAMED_MAX:
+            name = (reason, "")
+        self._named[name] += 1
+        times = self._named[name]
         if times & (times - 1) == 0:  # 1, 2, 4, 8, ...: a flood must not fill the log
             log.warning("message kept out reason=%s times=%d %s", reason, times, detail[:300])
 
     def _note_away(self, error: Exception) -> None:
         if not self._is_away:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            log.error("database away reason=%r: messages wait, nothing is acknowledged", reason)
+            log.error("database away reason=%r: messages wait, nothing is acknowledged", first_line(error))
         self._is_away = True
 
     def _note_back(self) -> None:
@@ -192,6 +231,11 @@ def as_ranges(seqs: Sequence[int]) -> list[tuple[int, int]]:
         else:
             ranges.append((seq, seq))
     return ranges
+
+
+def _device_of(topic_text: str) -> str:
+    """Return the part of a topic where the device stands, whatever it is; only to throttle the log."""
+    return [*topic_text.split("/", 3), "", "", ""][2][:40]
 
 
 def _pause(stop: threading.Event, wait_s: float) -> None:

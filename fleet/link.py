@@ -70,6 +70,10 @@ class Link:
         info = self._client.publish(str(topic), encode(message), qos=topic.qos, retain=topic.is_retained)
         return info.rc == paho.MQTT_ERR_SUCCESS
 
+    def subscribe(self) -> None:
+        """Subscribe to all devices; doing it again makes the broker tell anew what it remembers."""
+        self._client.subscribe([(Topic.filter(c), 0 if c in AT_MOST_ONCE else 1) for c in CHANNELS])
+
     def _make_client(self) -> paho.Client:
         settings = self._settings
         client = paho.Client(
@@ -94,7 +98,7 @@ class Link:
         return client
 
     def _on_connect(
-        self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
+        self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.is_failure:
             log.error(
@@ -104,7 +108,7 @@ class Link:
                 reason,
             )
             return
-        client.subscribe([(Topic.filter(c), 0 if c in AT_MOST_ONCE else 1) for c in CHANNELS])
+        self.subscribe()
 
     def _on_connect_fail(self, _client: paho.Client, _data: object) -> None:
         if not self._is_failing:
@@ -125,6 +129,8 @@ class Link:
                 "subscription refused channels=%s: the broker's ACL must let us read pehra/v1/#",
                 ",".join(refused),
             )
+            return
+        if self.is_up:
             return
         self.up_since_s = time.monotonic()
         self._is_failing = False

@@ -17,28 +17,40 @@ from fleet.feed import Feed
 from fleet.ingest import Ingest
 from fleet.link import Link
 from fleet.live import Live
+from fleet.parts import Parts
 from fleet.presence import LastHeard, Presence
 from fleet.settings import Settings
-from fleet.store.database import open_database
+from fleet.store.database import connect_database, open_database
 from fleet.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What runs."""
+    """What runs.
+
+    Attributes:
+        engine: for API, console and presence; the writer has its own, so that neither waits for the other.
+    """
 
     settings: Settings
     engine: Engine
+    writer_engine: Engine
     tally: Tally
     feed: Feed
     live: Live
     link: Link
     ingest: Ingest
     presence: Presence
+    parts: Parts
 
     def session(self) -> Session:
         """Return a new session; the caller closes it (`with`)."""
         return Session(self.engine)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+        self.writer_engine.dispose()
 
 
 def build_services(settings: Settings) -> Services:
@@ -46,32 +58,32 @@ def build_services(settings: Settings) -> Services:
 
     Raises:
         DatabaseUnusable: the database cannot be opened.
+        SettingsError: a TLS file holds no certificate or key.
     """
     engine = open_database(settings.database_url)
+    writer_engine = connect_database(settings.database_url)
     tally, feed, live = Tally(), Feed(), Live()
     last_heard = LastHeard()
-    ingest = Ingest(engine, tally, feed, live, last_heard.note)
+    ingest = Ingest(writer_engine, tally, feed, live, last_heard.note)
     link = Link(settings, ingest.on_message)
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
-    return Services(settings, engine, tally, feed, live, link, ingest, presence)
+    return Services(settings, engine, writer_engine, tally, feed, live, link, ingest, presence, Parts())
 
 
 @contextmanager
 def running(services: Services) -> Iterator[None]:
     """Run writer, presence and link; at the end take no more, write what is queued, acknowledge it."""
     stop, drained = threading.Event(), threading.Event()
-    writer = threading.Thread(target=services.ingest.run, args=(services.link, drained), name="ingest")
-    judge = threading.Thread(target=services.presence.run, args=(stop,), name="presence")
-    writer.start()
-    judge.start()
+    services.parts.start("ingest", services.ingest.run, services.link, drained)
+    services.parts.start("presence", services.presence.run, stop)
     services.link.start()
     try:
         yield
     finally:
+        services.parts.expect_end()
         stop.set()
         services.ingest.stop_taking()
         drained.set()
-        writer.join()
-        judge.join()
+        services.parts.join()
         services.link.stop()
-        services.engine.dispose()
+        services.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import uvicorn
@@ -37,11 +37,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, listener: socket.socket, stop: threading.Event, *, ready: Callable[[], None]) -> None:
-    """Serve until `stop`; call `ready` once requests are answered.
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: threading.Event,
+    *,
+    ready: Callable[[], None],
+    ended: Callable[[], Sequence[str]] = tuple,
+) -> None:
+    """Serve until `stop`.
+
+    Args:
+        app: what is served.
+        listener: where; closed at the end.
+        stop: ends it.
+        ready: called once requests are answered.
+        ended: names of other parts that ended by themselves; as soon as there is one, serving ends.
 
     Raises:
-        FleetError: the web server did not start; its own log says why.
+        FleetError: the web server or another part ended, or never started; the log says why.
     """
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
     server = uvicorn.Server(config)
@@ -50,13 +64,14 @@ def serve(app: ASGIApp, listener: socket.socket, stop: threading.Event, *, ready
     _wait_started(server, thread, stop)
     if server.started:
         ready()
-    while thread.is_alive() and not stop.wait(_POLL_S):
-        pass
+    faults: list[str] = []
+    while not faults and not stop.wait(_POLL_S):
+        faults = [*ended(), *([] if thread.is_alive() else [thread.name])]
     server.should_exit = True
     thread.join()
     listener.close()
-    if not server.started and not stop.is_set():
-        raise FleetError("the web server did not start: see the lines above")
+    if faults:
+        raise FleetError(f"{', '.join(faults)} ended without being told to: see the lines above")
 
 
 def _wait_started(server: uvicorn.Server, thread: threading.Thread, stop: threading.Event) -> None:

@@ -7,15 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from fleet.api.deps import Cursor, Limit, SessionDep
-from fleet.api.models import AlarmList, AlarmOut, DeviceOut, DevicePage
+from fleet.api.models import AlarmOut, AlarmPage, DeviceOut, DevicePage
 from fleet.queries.alarms import list_alarms
 from fleet.queries.devices import DeviceFilter, get_device, list_devices
+from fleet.queries.paging import Storable
 
 router = APIRouter(tags=["devices"])
 
-Q = Annotated[str, Query(max_length=100, description="part of the id or the site")]
-State = Annotated[str, Query(max_length=20, description="`online`, `offline`, or a reported state")]
-Site = Annotated[str, Query(max_length=200, description="a site and all below it")]
+Q = Annotated[Storable, Query(max_length=100, description="part of the id or the site")]
+State = Annotated[Storable, Query(max_length=20, description="`online`, `offline`, or a reported state")]
+Site = Annotated[Storable, Query(max_length=200, description="a site and all below it")]
+Id = Annotated[Storable, Query(max_length=60, description="of one device; empty for all")]
 
 
 @router.get("/devices", summary="List devices by id")
@@ -33,12 +35,13 @@ def read_devices(
 
 
 @router.get("/devices/{device}", summary="Read one device")
-def read_device(session: SessionDep, device: str) -> DeviceOut:
+def read_device(session: SessionDep, device: Storable) -> DeviceOut:
     """One device with its last health and birth certificate."""
     return DeviceOut.of(get_device(session, device))
 
 
-@router.get("/alarms", summary="List standing alarms")
-def read_alarms(session: SessionDep, device: str = "", limit: Limit = 500) -> AlarmList:
-    """Alarms that stand now, newest first."""
-    return AlarmList(items=[AlarmOut.of(row) for row in list_alarms(session, device=device, limit=limit)])
+@router.get("/alarms", summary="List standing alarms, newest first")
+def read_alarms(session: SessionDep, device: Id = "", limit: Limit = 100, cursor: Cursor = None) -> AlarmPage:
+    """Alarms that stand now, newest first; in pages."""
+    page = list_alarms(session, device=device, limit=limit, cursor=cursor)
+    return AlarmPage(items=[AlarmOut.of(row) for row in page.items], next_cursor=page.next_cursor)

@@ -12,11 +12,12 @@ from fleet.api.models import CountOut, CountPage, EventOut, EventPage
 from fleet.errors import BadQuery
 from fleet.queries.counts import CountFilter, list_counts
 from fleet.queries.events import EventFilter, list_events
+from fleet.queries.paging import Storable
 
 router = APIRouter(tags=["events"])
 
-Word = Annotated[str, Query(max_length=60)]
-ClassWord = Annotated[str, Query(alias="class", max_length=60, examples=["person"])]
+Word = Annotated[Storable, Query(max_length=60)]
+ClassWord = Annotated[Storable, Query(alias="class", max_length=60, examples=["person"])]
 Moment = Annotated[
     datetime | None,
     Query(description="RFC 3339; without a zone it is UTC", examples=["2026-11-23T09:30:00Z"]),

@@ -69,6 +69,7 @@ class EventOut(BaseModel):
     seq: int
     id: str
     ts: Annotated[Moment, Field(description="when it happened, as the device says")]
+    at: Annotated[Moment, Field(description="when we believe it happened; lists are in this order")]
     stored_at: Annotated[Moment, Field(description="when it was stored, by the fleet's clock")]
     latency_ms: Annotated[int, Field(description="stored_at - ts; means nothing when is_hist")]
     cam: str
@@ -92,6 +93,7 @@ class EventOut(BaseModel):
         return cls(
             **{name: getattr(row, name) for name in same},
             ts=as_moment(row.ts_ms),
+            at=as_moment(row.at_ms),
             stored_at=as_moment(row.stored_ms),
             latency_ms=row.stored_ms - row.ts_ms,
             object=seen,
@@ -157,10 +159,11 @@ class CountPage(BaseModel):
     next_cursor: str | None
 
 
-class AlarmList(BaseModel):
-    """The alarms that stand."""
+class AlarmPage(BaseModel):
+    """One page of standing alarms, newest first."""
 
     items: list[AlarmOut]
+    next_cursor: str | None
 
 
 class StatsOut(BaseModel):

@@ -10,10 +10,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from fleet.errors import BadQuery, NotFound
+from fleet.errors import BadQuery, NotFound, NotWell, first_line
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, text in (
         (404, "there is no such thing"),
         (422, "an argument makes no sense"),
-        (503, "the database does not answer"),
+        (503, "the database does not answer, or a part of the fleet manager does not do its work"),
     )
 }
 
@@ -43,8 +44,11 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _on_not_found)
     app.add_exception_handler(BadQuery, _on_bad_query)
     app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(OperationalError, _on_database)
+    app.add_exception_handler(NotWell, _on_not_well)
+    app.add_exception_handler(DBAPIError, _on_database)
+    app.add_exception_handler(PoolTimeout, _on_database)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
 
 
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
@@ -72,12 +76,23 @@ def _on_validation(_request: Request, error: Exception) -> JSONResponse:
     return problem(422, "; ".join(f"{one['path']}: {one['message']}" for one in errors), errors)
 
 
+def _on_not_well(_request: Request, error: Exception) -> JSONResponse:
+    return problem(503, str(error))
+
+
+def _on_fault(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer for a fault of ours; Starlette raises it again, and the web server logs it."""
+    return problem(500, "a fault of the fleet manager's own: its log says more")
+
+
 def _on_database(_request: Request, error: Exception) -> JSONResponse:
-    log.error("database does not answer the API reason=%r", str(error).splitlines()[0])
+    log.error("database does not answer the API reason=%r", first_line(error))
     return problem(503, "the database does not answer: try again; devices keep their messages meanwhile")
 
 
 def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     detail = f"there is nothing at {request.url.path}" if error.status_code == 404 else str(error.detail)
-    return problem(error.status_code, detail)
+    answer = problem(error.status_code, detail)
+    answer.headers.update(error.headers or {})
+    return answer

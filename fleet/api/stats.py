@@ -9,16 +9,22 @@ from sqlalchemy import text
 
 from fleet.api.deps import ServicesDep, SessionDep
 from fleet.api.models import HealthOut, StatsOut
+from fleet.errors import NotWell
 from fleet.queries.devices import summarise_fleet
 from fleet.queries.events import count_by_device
 
 router = APIRouter(tags=["fleet"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the fleet manager there")
 def read_health(session: SessionDep, services: ServicesDep) -> HealthOut:
-    """200 when API and database answer; `link_up` says whether devices can be heard."""
+    """200 when the database answers and takes what comes, else 503; `link_up`: whether devices are heard."""
     session.connection().execute(text("SELECT 1"))
+    if ended := services.parts.ended():
+        raise NotWell(f"{', '.join(ended)} ended by itself: restart the fleet manager, its log says why")
+    if services.ingest.is_database_away:
+        raise NotWell("the database takes nothing (locked, full or away): devices keep their messages")
     return HealthOut(status="ok", link_up=services.link.is_up)
 
 

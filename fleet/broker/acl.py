@@ -13,7 +13,7 @@ from ota.messages import ROOT, Channel, Topic
 from ota.messages.topics import FROM_FLEET
 
 FLEET: Final = "fleet"
-"""The fleet's user name; no device may have it as its id."""
+"""The fleet's user name; who logs in with it is the fleet, so a device of this id could say nothing."""
 FROM_DEVICE: Final = tuple(channel for channel in Channel if channel not in FROM_FLEET)
 
 

@@ -1,8 +1,9 @@
 """The embedded broker: amqtt with our rules, for the demo and tests. Never for production.
 
-Two things in amqtt 0.12 would go around a plugin and are closed here: a will is published without
-asking (so its topic is checked at connect), and retained messages are pushed to a client for
-everybody's subscriptions (so only its own count).
+Three things in amqtt 0.12 would go around a plugin and are closed here: a will is published without
+asking (so its topic is checked at connect), retained messages are pushed to a client for everybody's
+subscriptions (so only its own count), and a session is handed to whoever says its client id, before
+anybody asks for a password (so we ask first, and the user name is the client id, as with Mosquitto).
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
+from amqtt.adapters import ReaderAdapter, WriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import Action
+from amqtt.errors import MQTTError
+from amqtt.mqtt.connack import NOT_AUTHORIZED, ConnackPacket
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 
 from fleet.broker.acl import may_hear, may_subscribe, may_write
@@ -29,10 +34,20 @@ _ASK: Final = {Action.PUBLISH: may_write, Action.SUBSCRIBE: may_subscribe, Actio
 
 
 class _Session(Protocol):
+    client_id: str | None
+    clean_session: bool | None
+    parent: int
     username: str | None
     password: str | None
     will_flag: bool
     will_topic: str | None
+
+
+_OF_A_CONNECTION: Final = (
+    *("clean_session", "keep_alive", "username", "password"),
+    *("will_flag", "will_message", "will_topic", "will_qos", "will_retain"),
+)
+"""What a new connection brings to a session that waited for it."""
 
 
 class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is untyped here
@@ -74,6 +89,30 @@ class TopicPlugin(BaseTopicPlugin):  # type: ignore[misc]  # amqtt is untyped he
 
 
 class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
+    async def _initialize_client_session(
+        self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
+    ) -> tuple[BrokerProtocolHandler, _Session]:
+        handler, session = await BrokerProtocolHandler.init_from_connect(reader, writer, self.plugins_manager)
+        if not await self._authenticate(session, None):
+            await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
+            await writer.close()
+            raise MQTTError(f"client refused address={remote_address}:{remote_port}")
+        session.client_id = session.username
+        return handler, await self._own_session(session)
+
+    async def _own_session(self, session: _Session) -> _Session:
+        """Return the session that waits for this user, or a new one."""
+        session.parent = 0
+        if session.clean_session:
+            await self._delete_session(session.client_id)
+        waiting, _ = self._sessions.get(session.client_id, (None, None))
+        if waiting is None:
+            return session
+        for name in _OF_A_CONNECTION:
+            setattr(waiting, name, getattr(session, name))
+        waiting.parent = 1
+        return cast(_Session, waiting)
+
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: _Session
     ) -> None:

@@ -21,6 +21,7 @@ from fleet.services import Services
 from fleet.store.tables import Alarm, Device
 
 REFRESH_S: Final = 1.0
+ALARMS_SHOWN: Final = 100
 TABS: Final = {"now": "Now", "events": "Events", "counts": "Counts", "about": "About"}
 DOTS: Final = {"online": "good", "starting": "good", "degraded": "warn", "safe": "warn", "offline": "bad"}
 
@@ -54,7 +55,8 @@ def read_facts(session: Session, device: str) -> Facts:
     Raises:
         NotFound: no message of it has ever come.
     """
-    return Facts(get_device(session, device), list_alarms(session, device=device))
+    alarms = list_alarms(session, device=device, limit=ALARMS_SHOWN)
+    return Facts(get_device(session, device), alarms.items)
 
 
 class DeviceView:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlmodel import Session, col, select
 
+from fleet.queries.paging import Page, pack_cursor, rows_after, unpack_cursor
 from fleet.store.tables import Alarm
 
 
-def list_alarms(session: Session, *, device: str = "", limit: int = 500) -> list[Alarm]:
-    """Return standing alarms, newest first; of one device when it is named."""
+def list_alarms(session: Session, *, device: str = "", limit: int, cursor: str | None = None) -> Page[Alarm]:
+    """Return one page of standing alarms, newest first; of one device when it is named.
+
+    Raises:
+        BadQuery: the cursor is not ours.
+    """
     where = [col(Alarm.device) == device] if device else []
-    query = select(Alarm).where(*where).order_by(col(Alarm.raised_ms).desc(), col(Alarm.device)).limit(limit)
-    return list(session.exec(query))
+    order: tuple[Any, ...] = (Alarm.raised_ms, Alarm.device, Alarm.cam, Alarm.kind)
+    if cursor:
+        position = unpack_cursor(cursor, (int, str, str, str))
+        where.append(rows_after(list(zip(order, position, strict=True))))
+    newest_first = [column.desc() for column in order]
+    found = list(session.exec(select(Alarm).where(*where).order_by(*newest_first).limit(limit + 1)))
+    if len(found) <= limit:
+        return Page(found, None)
+    last = found[limit - 1]
+    return Page(found[:limit], pack_cursor(last.raised_ms, last.device, last.cam, last.kind))

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from fleet.queries.paging import Page, pack_cursor, unpack_cursor
+from fleet.queries.paging import Page, pack_cursor, rows_after, unpack_cursor
 from fleet.store.tables import Count
 
 
@@ -42,7 +42,7 @@ def list_counts(session: Session, wanted: CountFilter, *, limit: int, cursor: st
     order: tuple[Any, ...] = (Count.from_ms, Count.device, Count.cam, Count.rule, Count.bucket_s)
     if cursor:
         position = unpack_cursor(cursor, (int, str, str, str, int))
-        where.append(_after(list(zip(order, position, strict=True))))
+        where.append(rows_after(list(zip(order, position, strict=True))))
     newest_first = [column.desc() for column in order]
     found = list(session.exec(select(Count).where(*where).order_by(*newest_first).limit(limit + 1)))
     if len(found) <= limit:
@@ -69,11 +69,3 @@ def _conditions(wanted: CountFilter) -> list[ColumnElement[bool]]:
     if wanted.until_ms is not None:
         where.append(col(Count.from_ms) < wanted.until_ms)
     return where
-
-
-def _after(place: list[tuple[ColumnElement[object], str | int]]) -> ColumnElement[bool]:
-    """Rows that come later when every column falls: smaller in the first column that differs."""
-    (column, value), *rest = place
-    if not rest:
-        return column < value
-    return or_(column < value, and_(column == value, _after(rest)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from fleet.queries.paging import Page, pack_cursor, unpack_cursor
+from fleet.queries.paging import Page, pack_cursor, rows_after, unpack_cursor
 from fleet.store.tables import Device, Event
 
 
@@ -45,9 +46,10 @@ def list_events(session: Session, wanted: EventFilter, *, limit: int, cursor: st
         BadQuery: the cursor is not ours.
     """
     where = _conditions(wanted)
+    order: tuple[Any, ...] = (Event.at_ms, Event.device, Event.seq)
     if cursor:
-        where.append(_after(*unpack_cursor(cursor, (int, str, int))))
-    newest_first = (col(Event.at_ms).desc(), col(Event.device).desc(), col(Event.seq).desc())
+        where.append(rows_after(list(zip(order, unpack_cursor(cursor, (int, str, int)), strict=True))))
+    newest_first = [column.desc() for column in order]
     found = list(session.exec(select(Event).where(*where).order_by(*newest_first).limit(limit + 1)))
     if len(found) <= limit:
         return Page(found, None)
@@ -67,14 +69,3 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
     if wanted.until_ms is not None:
         where.append(col(Event.at_ms) < wanted.until_ms)
     return where
-
-
-def _after(at_ms: int, device: str, seq: int) -> ColumnElement[bool]:
-    """Rows that come later in newest-first order."""
-    return or_(
-        col(Event.at_ms) < at_ms,
-        and_(
-            col(Event.at_ms) == at_ms,
-            or_(col(Event.device) < device, and_(col(Event.device) == device, col(Event.seq) < seq)),
-        ),
-    )

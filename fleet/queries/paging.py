@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
+from pydantic import AfterValidator
+from sqlalchemy import ColumnElement, and_, or_
 
 from fleet.errors import BadQuery
 
@@ -39,11 +41,39 @@ def unpack_cursor(cursor: str, shape: tuple[type, ...]) -> list[Any]:
     """
     try:
         position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, binascii.Error, RecursionError) as error:
         raise BadQuery("cursor: take it from next_cursor of the page before, unchanged") from error
     is_ours = isinstance(position, list) and len(position) == len(shape)
     if not is_ours or not all(type(part) is kind for part, kind in zip(position, shape, strict=True)):
         raise BadQuery("cursor: take it from next_cursor of the page before, unchanged")
     if any(isinstance(part, int) and abs(part) >= 2**63 for part in position):
         raise BadQuery("cursor: a number in it is out of range")
+    if not all(is_storable(part) for part in position if isinstance(part, str)):
+        raise BadQuery("cursor: a text in it is none that could be stored")
     return list(position)
+
+
+def rows_after(place: list[tuple[ColumnElement[object], str | int]]) -> ColumnElement[bool]:
+    """Rows that come later when every column falls: smaller in the first column that differs."""
+    (column, value), *rest = place
+    if not rest:
+        return column < value
+    return or_(column < value, and_(column == value, rows_after(rest)))
+
+
+def is_storable(word: str) -> bool:
+    """Whether both databases could hold a text at all: no NUL, no half of a surrogate pair.
+
+    PostgreSQL refuses to be asked for others, and SQLite ends a word at its NUL.
+    """
+    return "\0" not in word and not any("\ud800" <= letter <= "\udfff" for letter in word)
+
+
+def _storable(word: str) -> str:
+    if not is_storable(word):
+        raise ValueError("a NUL or half a surrogate pair is in no text of ours")
+    return word
+
+
+Storable = Annotated[str, AfterValidator(_storable)]
+"""A text of a request that the database may be asked for."""

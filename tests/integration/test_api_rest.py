@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from fleet.app import create_api
+from fleet.errors import FleetError
+from fleet.parts import Parts
 from fleet.reading import read_message
 from fleet.services import Services, build_services
 from fleet.serving import listen, serve
@@ -51,7 +53,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     store(built, "cam-01", *(count(20 + n, T0_S + 60 * n, cars=n) for n in range(5)))
     store(built, "cam-02", Alarm(id=new_id(), ts=now(), kind="covered", detail="flat picture"))
     yield built
-    built.engine.dispose()
+    built.close()
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +142,21 @@ def test_counts_and_alarms_are_listed(api: httpx.Client) -> None:
     assert (alarm["device"], alarm["kind"], alarm["detail"]) == ("cam-02", "covered", "flat picture")
 
 
+def test_alarms_come_in_pages(services: Services, api: httpx.Client) -> None:
+    kinds: list[Any] = ["covered", "dark", "frozen"]
+    store(services, "cam-03", *(Alarm(id=new_id(), ts=format_ts(T0_S), kind=kind) for kind in kinds))
+    seen, cursor = [], None
+    while True:
+        page = get(api, "/alarms", device="cam-03", limit=2, **({"cursor": cursor} if cursor else {}))
+        seen += [item["kind"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    with services.engine.begin() as connection:
+        connection.execute(text("delete from alarm where device = 'cam-03'"))
+    assert seen == ["frozen", "dark", "covered"]
+
+
 def test_stats_count_what_is_stored(api: httpx.Client) -> None:
     stats = get(api, "/stats")
     assert (stats["devices"], stats["events_stored"], stats["events_by_device"]["cam-01"]) == (5, 51, 11)
@@ -165,6 +182,13 @@ def test_healthz_answers(api: httpx.Client) -> None:
         ("/events?since=yesterday", 422),
         ("/counts?bucket_s=7", 422),
         ("/devices?cursor=WzFd", 422),
+        ("/devices?cursor=WyJcdWQ4MDAiXQ", 422),
+        ("/devices?cursor=WyJcdTAwMDAiXQ", 422),
+        ("/devices?q=%00", 422),
+        ("/devices/cam%00-01", 422),
+        ("/alarms?device=%00", 422),
+        ("/alarms?cursor=rubbish", 422),
+        ("/events?kind=%00", 422),
     ],
 )
 def test_every_error_is_a_problem_document(api: httpx.Client, path: str, status: int) -> None:
@@ -180,7 +204,11 @@ def test_every_error_is_a_problem_document(api: httpx.Client, path: str, status:
 def test_a_wrong_method_is_a_problem_document(api: httpx.Client) -> None:
     answer = api.delete("/devices")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.status_code in (404, 405)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+
+
+def test_a_health_check_may_ask_with_head(api: httpx.Client) -> None:
+    assert api.head("/healthz").status_code == 200
 
 
 def test_a_database_that_does_not_answer_is_said_as_503(services: Services, api: httpx.Client) -> None:
@@ -192,6 +220,38 @@ def test_a_database_that_does_not_answer_is_said_as_503(services: Services, api:
         with services.engine.begin() as connection:
             connection.execute(text("alter table alarm_away rename to alarm"))
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+
+
+def test_healthz_says_503_when_the_writer_is_locked_out_or_a_part_has_ended(
+    services: Services, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(services.ingest, "_is_away", True)
+        assert api.get("/healthz").status_code == 503
+    assert api.get("/healthz").status_code == 200
+    parts = Parts()
+    parts.start("ingest", lambda: None)
+    parts.join()
+    with monkeypatch.context() as patched:
+        patched.setattr(services.parts, "_threads", parts._threads)
+        answer = api.get("/healthz")
+    assert (answer.status_code, "ingest" in answer.json()["detail"]) == (503, True)
+
+
+def test_serving_ends_with_an_error_when_a_part_has_ended(services: Services) -> None:
+    listener = listen("127.0.0.1", 0)
+    with pytest.raises(FleetError, match="presence ended"):
+        serve(
+            create_api(services), listener, threading.Event(), ready=lambda: None, ended=lambda: ["presence"]
+        )
+
+
+def test_a_fault_of_ours_is_a_problem_document_too(
+    services: Services, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.tally, "view", lambda: 1 / 0)
+    answer = httpx.get(f"{api.base_url}stats", timeout=20)
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
 
 
 def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.Client) -> None:

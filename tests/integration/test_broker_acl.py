@@ -144,6 +144,33 @@ def test_a_will_on_another_devices_topic_does_not_arrive(broker: Any) -> None:
         assert f"{ROOT}/cam-09/status" not in {topic for topic, _ in fleet.heard}
 
 
+def test_a_device_cannot_take_over_the_session_of_another(broker: Any) -> None:
+    topic = f"{ROOT}/cam-11/ack"
+    with as_user(broker, "cam-11", clean_session=False) as victim:
+        assert victim.subscribe(topic)
+    with as_user(broker, "fleet") as fleet:
+        fleet.publish(topic, MARK)
+        with as_user(broker, "cam-12", client_id="cam-11", clean_session=False) as hostile:
+            assert hostile.subscribe(f"{ROOT}/cam-12/ack")
+            fleet.publish(f"{ROOT}/cam-12/ack", b"fence")
+            wait_until(lambda: hostile.heard, "the fence arrives")
+            assert [payload for _, payload in hostile.heard] == [b"fence"]
+    with as_user(broker, "cam-11", clean_session=False) as victim:
+        wait_until(lambda: (topic, MARK) in victim.heard, "what waited is still there for its owner")
+
+
+def test_who_does_not_know_the_secret_cannot_throw_a_client_out(broker: Any) -> None:
+    topic = f"{ROOT}/cam-11/ack"
+    with as_user(broker, "cam-11") as victim, as_user(broker, "fleet") as fleet:
+        assert victim.subscribe(topic)
+        for clean_session in (True, False):
+            hostile = Client(broker.port, "cam-11", "wrong", clean_session=clean_session).start()
+            assert hostile.refused
+            hostile.stop()
+        fleet.publish(topic, MARK)
+        wait_until(lambda: (topic, MARK) in victim.heard, "the client still hears")
+
+
 def test_a_password_is_hashed_as_mosquitto_hashes_it(tmp_path: Path) -> None:
     """`mosquitto_passwd -U` leaves alone what is hashed already; the brokers above prove the hash."""
     assert hash_password("x", b"0" * 12) == hash_password("x", b"0" * 12)

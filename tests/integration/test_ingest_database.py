@@ -309,24 +309,6 @@ def test_a_database_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Path
         open_database(url)
 
 
-def test_a_full_disk_is_waited_out(tmp_path: Path) -> None:
-    """`max_page_count` makes SQLite answer as it does on a full disk."""
-    engine = open_database(f"sqlite:///{tmp_path}/fleet.db")
-    from sqlalchemy.exc import OperationalError
-
-    with engine.connect() as connection:
-        pages = connection.execute(text("pragma page_count")).scalar_one()
-        connection.execute(text(f"pragma max_page_count = {pages}"))
-        batch = [received("cam-01", event(n)) for n in range(1, 500)]
-        with pytest.raises(OperationalError, match="full"), connection.begin_nested():
-            write_batch(connection, batch, NOW_MS)
-        connection.rollback()
-        connection.execute(text("pragma max_page_count = 1000000"))
-        assert write_batch(connection, batch, NOW_MS).fresh == 499
-        connection.commit()
-    engine.dispose()
-
-
 def test_mosquitto_and_postgresql_are_named_when_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_args, **_options: None)
     monkeypatch.setenv("CI", "true")

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.exc import InternalError, OperationalError
 
 from fleet.services import Services, build_services, running
 from fleet.settings import Settings
+from fleet.store.write import write_batch
 from ota.messages import Channel, Status, Topic, encode, format_ts, new_id
 from tests.brokers import Mosquitto, running_mosquitto, wait_until
 from tests.fake_device import FakeDevice, count, event, health, info, now
@@ -287,7 +290,7 @@ def test_a_broker_that_is_down_at_start_is_waited_for(tmp_path: Path) -> None:
         wait_until(lambda: services.link.is_up, "the fleet hears the broker")
     finally:
         services.link.stop()
-        services.engine.dispose()
+        services.close()
         broker.stop()
 
 
@@ -309,22 +312,140 @@ def test_what_comes_while_the_database_is_locked_waits_and_nothing_is_acknowledg
         wait_until(lambda: device.acked == set(range(1, 11)), "all are acknowledged after the lock is gone")
 
 
-def test_a_full_queue_drops_unacknowledged_and_takes_the_resend(
+def test_a_full_disk_is_waited_out_and_nothing_is_acknowledged_early(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """`max_page_count` makes SQLite answer as it does on a full disk."""
+    pages = {"max": 1_000_000}
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path}/fleet.db",
+        mqtt_port=broker.port,
+        mqtt_username="fleet",
+        mqtt_password=broker.secrets["fleet"],
+    )
+    services = build_services(settings)
+
+    @sqlalchemy_event.listens_for(services.writer_engine, "begin")
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql(f"pragma max_page_count = {pages['max']}")
+
+    with running(services), FakeDevice(broker, "cam-01") as device:
+        wait_until(lambda: services.link.is_up, "the fleet hears the broker")
+        pages["max"] = 1
+        for seq in range(1, 401):
+            device.say(event(seq))
+        wait_until(lambda: services.ingest.is_database_away, "the writer noticed")
+        few = len(device.acked)
+        assert few < 400
+        pages["max"] = 1_000_000
+        wait_until(lambda: len(device.acked) == 400, "all are acknowledged once there is room")
+        assert rows(services, "select count(*) from event") == [(400,)]
+        assert services.tally.view().refused == {}
+
+
+def test_a_stop_waits_a_few_seconds_for_a_locked_database_however_much_is_queued(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.store.database.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("fleet.ingest.GIVE_UP_S", 0.5)
+    tries: list[int] = []
+    services = build_services(Settings(database_url=f"sqlite:///{tmp_path}/fleet.db"))
+    monkeypatch.setattr(services.ingest, "_note_away", lambda _error: tries.append(1))
+    for seq in range(1, 5001):
+        topic = "pehra/v1/cam-01/cam0/event/line-cross"
+        services.ingest.on_message(topic, encode(event(seq)), False)
+    lock = sqlite3.connect(tmp_path / "fleet.db", isolation_level=None)
+    lock.execute("begin immediate")
+    stop = threading.Event()
+    stop.set()
+    services.ingest.run(services.link, stop)
+    lock.execute("rollback")
+    lock.close()
+    assert len(tries) <= 5  # ten batches, each with a wait of its own, would be thirty
+    assert rows(services, "select count(*) from event") == [(0,)]
+    services.close()
+
+
+def test_what_a_full_queue_dropped_and_the_broker_remembers_is_told_again(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.ingest.QUEUE_MAX", 5)
-    settings = Settings(database_url=f"sqlite:///{tmp_path}/fleet.db")
-    services = build_services(settings)
+    monkeypatch.setattr("fleet.store.database.BUSY_TIMEOUT_MS", 100)
+    with running_fleet(broker, tmp_path / "fleet.db") as fleet, FakeDevice(broker, "cam-05") as device:
+        lock = sqlite3.connect(tmp_path / "fleet.db", isolation_level=None)
+        lock.execute("begin immediate")
+        for seq in range(1, 21):
+            device.say(event(seq))
+        wait_until(lambda: fleet.tally.view().refused.get("queue-full"), "the queue is full")
+        device.say(info("lahore/dropped"))
+        device.birth()
+        device.raise_alarm("dark")
+        dropped = fleet.tally.view().refused["queue-full"]
+        assert dropped >= 3
+        lock.execute("rollback")
+        lock.close()
+        wait_until(lambda: device_row(fleet, "cam-05").get("site") == "lahore/dropped", "the info is there")
+        wait_until(lambda: device_row(fleet, "cam-05").get("session") == device.session, "the birth is there")
+        alarm = "select kind from alarm where device = 'cam-05'"
+        wait_until(lambda: rows(fleet, alarm) == [("dark",)], "the alarm is there")
+        device.clear_alarm("dark")
+
+
+def test_a_read_only_server_and_an_error_without_words_are_waited_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg calls a server that became a standby `InternalError`."""
+    faults = [
+        InternalError("insert", {}, Exception("read-only")),
+        OperationalError("insert", {}, Exception()),
+    ]
+
+    def fail_twice(*arguments: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return write_batch(*arguments)
+
+    monkeypatch.setattr("fleet.ingest.write_batch", fail_twice)
+    services = build_services(Settings(database_url=f"sqlite:///{tmp_path}/fleet.db"))
+    services.ingest.on_message("pehra/v1/cam-01/cam0/event/line-cross", encode(event(1)), False)
+    stop = threading.Event()
+    stop.set()
+    services.ingest.run(services.link, stop)
+    assert rows(services, "select count(*) from event") == [(1,)]
+    assert services.tally.view().refused == {}
+    services.close()
+
+
+def test_one_noisy_device_does_not_silence_the_log_about_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = build_services(Settings(database_url=f"sqlite:///{tmp_path}/fleet.db"))
+    for _ in range(5):
+        services.ingest.on_message("pehra/v1/cam-01/ack", b"{}", False)
+    services.ingest.on_message("pehra/v1/cam-02/ack", b"{}", False)
+    said = [record.getMessage() for record in caplog.records if "kept out" in record.getMessage()]
+    assert [("cam-01" in line, "cam-02" in line) for line in said] == [(True, False)] * 3 + [(False, True)]
+    services.close()
+
+
+def test_a_full_queue_drops_unacknowledged_and_takes_the_resend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.ingest.QUEUE_MAX", 5)
+    services = build_services(Settings(database_url=f"sqlite:///{tmp_path}/fleet.db"))
     said = [event(seq) for seq in range(1, 9)]
     for one in said:
         services.ingest.on_message("pehra/v1/cam-01/cam0/event/line-cross", encode(one), False)
     assert services.tally.view().refused == {"queue-full": 3}
-    services.ingest.stop_taking()
     stop = threading.Event()
     stop.set()
     services.ingest.run(services.link, stop)
     assert rows(services, "select count(*) from event") == [(5,)]
-    services.engine.dispose()
+    for one in said:
+        services.ingest.on_message("pehra/v1/cam-01/cam0/event/line-cross", encode(one), False)
+        services.ingest.run(services.link, stop)
+    assert rows(services, "select count(*) from event") == [(8,)]
+    services.close()
 
 
 def test_frames_of_the_live_view_are_never_stored(fleet: Services, device: FakeDevice) -> None:

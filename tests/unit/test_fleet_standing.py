@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fleet.presence import find_silent
 from fleet.standing import Standing, after_message
-from ota.messages import Status
-from tests.fake_device import event, health, new_id, now
+from ota.messages import Status, new_id
+from tests.fake_device import event, health, now
 
 FIRST, SECOND = "01a00000-0000-7000-8000-000000000001", "01a00000-0000-7000-8000-000000000002"
 
