@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.brokers import free_port, wait_until
 from tests.system.test_console import FLAGS
 
 PICTURES: Final = Path(__file__).resolve().parent.parent / "docs" / "pictures"
-SIZE: Final = {"width": 1280, "height": 800}
+SIZE: Final[ViewportSize] = {"width": 1280, "height": 800}
 CAMERAS: Final = 4
 EVENTS: Final = 40
 MINUTES: Final = 3
