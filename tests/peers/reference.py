@@ -31,9 +31,12 @@ def photos(data: Path) -> list[Path]:
 
 @functools.cache
 def truth(data: Path) -> dict[str, list[Any]]:
-    images, boxes = [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for number, photo in enumerate(photos(data), start=1):
-        height, width = cv2.imread(str(photo)).shape[:2]
+        picture = cv2.imread(str(photo))
+        assert picture is not None
+        height, width = picture.shape[:2]
         images.append({"id": number, "width": width, "height": height})
         for row in (data / "street" / "valid" / "labels" / f"{photo.stem}.txt").read_text().splitlines():
             name, x, y, w, h = row.split()

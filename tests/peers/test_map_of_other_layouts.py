@@ -68,7 +68,8 @@ def in_v5(real: np.ndarray, seed: int) -> np.ndarray:
     rows[1, :, 4] *= 0.7  # the same thing seen less surely: suppression must take it away
     rows[2, :, 4] = rng.uniform(0, 0.03, cells)  # nothing there, though some class would be sure of itself
     rows[2, np.arange(cells), 5 + rng.integers(0, 80, cells)] = 0.95
-    return np.clip(np.rint(rows.reshape(-1, 85) / V5_SCALE) + V5_ZERO, 0, 255).astype(np.uint8)
+    quantised: np.ndarray = np.rint(rows.reshape(-1, 85) / V5_SCALE) + V5_ZERO
+    return quantised.clip(0, 255).astype(np.uint8)
 
 
 def v5_reference(outputs: list[np.ndarray], sizes: list[tuple[int, int]], conf: float, iou: float) -> Results:
@@ -153,7 +154,14 @@ def ssd_outputs(data: Path) -> list[list[np.ndarray]]:
     return [in_ssd(real, width, height) for real, width, height in raw_outputs(data, data / MODEL)]
 
 
-def ours(data: Path, folder: Path, models: list[bytes], decoder: str, **settings: float | None) -> Results:
+def ours(
+    data: Path,
+    folder: Path,
+    models: list[bytes],
+    decoder: str,
+    conf: float | None = None,
+    iou: float | None = None,
+) -> Results:
     """What a `Detector` finds in each photo with that photo's own model."""
     results = []
     file = folder / "model_of_one_photo.tflite"
@@ -162,7 +170,7 @@ def ours(data: Path, folder: Path, models: list[bytes], decoder: str, **settings
         bundle = load_bundle(file)
         assert bundle.card.decoder == decoder
         height, width = pixels.shape[:2]
-        found = Detector(bundle, **settings).detect(Frame(pixels, "rgb", width, height, 0.0, 0.0, 0))
+        found = Detector(bundle, conf=conf, iou=iou).detect(Frame(pixels, "rgb", width, height, 0.0, 0.0, 0))
         for number, score, box in zip(found.classes, found.scores, found.boxes, strict=True):
             if CLASSES[number] in NAMES:
                 sides = (box * (width, height, width, height)).tolist()
