@@ -38,7 +38,8 @@ def inside_polygon(points: Points, polygon: Points) -> npt.NDArray[np.bool_]:
     """
     x, y = points[:, 0:1], points[:, 1:2]
     ax, ay = polygon[:, 0], polygon[:, 1]
-    bx, by = np.roll(ax, -1), np.roll(ay, -1)
+    following = np.concatenate([polygon[1:], polygon[:1]])
+    bx, by = following[:, 0], following[:, 1]
     spans = (ay > y) != (by > y)
     slope = np.where(by == ay, 1.0, by - ay)
     crossing_x = (bx - ax) * (y - ay) / slope + ax

@@ -96,11 +96,12 @@ class Tracker:
         weak = ~strong & (detections.scores >= self._settings.low)
         all_rows = np.arange(len(self._ids))
         rows, found = self._associate(all_rows, detections, np.flatnonzero(strong))
-        left_rows = np.setdiff1d(all_rows, rows, assume_unique=True)
+        left_rows = _without(len(all_rows), rows)
         weak_rows, weak_found = self._associate(left_rows, detections, np.flatnonzero(weak))
         seen, matched = np.concatenate([rows, weak_rows]), np.concatenate([found, weak_found])
         self._correct(seen, detections, matched)
-        self._begin(detections, np.setdiff1d(np.flatnonzero(strong), found, assume_unique=True))
+        strong[found] = False
+        self._begin(detections, np.flatnonzero(strong))
         ended = self._forget()
         return self._in_view(ended)
 
@@ -211,6 +212,12 @@ class Tracker:
             boxes=np.clip(self._position[rows], 0.0, 1.0).astype(np.float32),
             ended=ended,
         )
+
+
+def _without(count: int, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    left = np.ones(count, np.bool_)
+    left[rows] = False
+    return np.flatnonzero(left)
 
 
 def _widened(boxes: Boxes, share: float) -> Boxes:

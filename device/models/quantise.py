@@ -75,6 +75,7 @@ class Levels:
     spec: TensorSpec
     _table: Reals = field(init=False, repr=False)
     _ascending: Reals = field(init=False, repr=False)
+    _known: dict[float, np.generic | None] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         table = real_table(self.spec) if self.spec.is_quantised else np.empty(0, np.float32)
@@ -103,12 +104,19 @@ class Levels:
 
     def at_least(self, values: Array, real: float) -> npt.NDArray[np.bool_]:
         """Which values are at least ``real``, compared without dequantising; NaN never is."""
+        if real not in self._known:
+            self._known[real] = self._least_value(real)
+        least = self._known[real]
+        return np.zeros(values.shape, np.bool_) if least is None else np.greater_equal(values, least)
+
+    def _least_value(self, real: float) -> np.generic | None:
+        """`least` in the tensor's own type, None where no value is so great; a caller asks for few."""
         least = self.least(real)
         if not self.spec.is_quantised:
-            return np.greater_equal(values, np.float32(least))
+            return np.float32(least)
         if least > np.iinfo(self.spec.dtype.name).max:
-            return np.zeros(values.shape, np.bool_)
-        return np.greater_equal(values, self.spec.dtype.type(int(least)))
+            return None
+        return self.spec.dtype.type(int(least))
 
     @property
     def greatest(self) -> float:
