@@ -89,6 +89,14 @@ class TopicPlugin(BaseTopicPlugin):  # type: ignore[misc]  # amqtt is untyped he
 
 
 class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        finally:  # amqtt leaves open what has not finished its CONNECT when the broker ends
+            writer.close()
+
     async def _initialize_client_session(
         self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
     ) -> tuple[BrokerProtocolHandler, _Session]:

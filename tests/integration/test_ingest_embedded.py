@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from pathlib import Path
 
 from ota.messages import LiveFrame, new_id
-from tests.brokers import running_embedded, wait_until
+from tests.brokers import as_user, running_embedded, wait_until
 from tests.fake_device import FakeDevice, event, health, info, moving_objects, now
 from tests.integration.test_ingest_road import device_row, rows, running_fleet
 
@@ -55,3 +56,12 @@ def test_will_and_live_lease_work_over_the_embedded_broker(tmp_path: Path) -> No
             device.client.vanish()
             wait_until(lambda: device_row(fleet)["state"] == "lost", "the will arrives")
         assert not device_row(fleet)["is_online"]
+
+
+def test_a_connection_that_never_spoke_is_closed_when_the_broker_ends() -> None:
+    with running_embedded() as broker:
+        silent = socket.create_connection(("127.0.0.1", broker.port), timeout=10)
+        with as_user(broker, "fleet"):
+            pass  # the broker took the silent one before
+    with silent:
+        assert silent.recv(1) == b""
