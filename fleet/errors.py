@@ -5,6 +5,7 @@ FleetError
 ├── SettingsError      operator: an argument or a variable of the environment is wrong
 ├── AddressInUse       operator: the port is taken
 ├── DatabaseUnusable   operator: the database cannot be opened or migrated
+├── DatabaseAway       the console: the database does not answer now
 ├── NotFound           caller of the API: no such device
 ├── BadQuery           caller of the API: a filter or a cursor makes no sense
 ├── NotWell            caller of the API: it answers, but does not do its work now
@@ -48,6 +49,10 @@ class DatabaseUnusable(FleetError):
         super().__init__(
             f"the database {url} cannot be used: {reason}; check --db (the folder must exist and be writable)"
         )
+
+
+class DatabaseAway(FleetError):
+    """The database does not answer now; it may in a moment."""
 
 
 class NotFound(FleetError):

@@ -8,6 +8,8 @@ because devices send again what was not acknowledged.
 from __future__ import annotations
 
 import logging
+import ssl
+import sys
 import time
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +18,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fleet.errors import SettingsError, first_line
 from fleet.settings import Settings
 from ota.messages import Channel, Message, Topic, encode
 from ota.messages.topics import AT_MOST_ONCE, FROM_FLEET
@@ -34,11 +37,16 @@ class Link:
     """The one MQTT client of the fleet."""
 
     def __init__(self, settings: Settings, on_message: OnMessage) -> None:
+        """Make the client; connects nothing.
+
+        Raises:
+            SettingsError: a TLS file holds no certificate or key.
+        """
         self._settings = settings
         self._hand_on = on_message
         self.up_since_s: float | None = None
         """Monotonic seconds since when we hear devices; None while we do not."""
-        self._is_failing = False
+        self._complaint = ""
         self._client = self._make_client()
 
     @property
@@ -82,11 +90,7 @@ class Link:
         if settings.mqtt_username:
             client.username_pw_set(settings.mqtt_username, settings.mqtt_password)
         if settings.mqtt_ca:
-            client.tls_set(
-                str(settings.mqtt_ca),
-                str(settings.mqtt_cert) if settings.mqtt_cert else None,
-                str(settings.mqtt_key) if settings.mqtt_key else None,
-            )
+            _use_tls(client, settings)
         client.reconnect_delay_set(min_delay=1, max_delay=RECONNECT_MAX_S)
         client.max_inflight_messages_set(1000)
         client.max_queued_messages_set(10_000)
@@ -101,39 +105,37 @@ class Link:
         self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.is_failure:
-            log.error(
-                "broker refuses us host=%s port=%d reason=%s: check PEHRA_MQTT_USERNAME and _PASSWORD",
-                self._settings.mqtt_host,
-                self._settings.mqtt_port,
-                reason,
-            )
+            self._complain(f"broker refuses us reason={reason}: check PEHRA_MQTT_USERNAME and _PASSWORD")
             return
         self.subscribe()
 
     def _on_connect_fail(self, _client: paho.Client, _data: object) -> None:
-        if not self._is_failing:
-            log.warning(
-                "broker not reachable host=%s port=%d: tried again every %d s at most",
-                self._settings.mqtt_host,
-                self._settings.mqtt_port,
-                RECONNECT_MAX_S,
-            )
-        self._is_failing = True
+        error = sys.exc_info()[1]  # paho calls us while it handles it, and does not hand it over
+        if isinstance(error, ssl.SSLError):
+            what_to_do = "check PEHRA_MQTT_CA, _CERT and _KEY, and that the broker speaks TLS on this port"
+            self._complain(f"TLS failed reason={first_line(error)!r}: {what_to_do}")
+        else:
+            reason = first_line(error) if error else "unknown"
+            self._complain(f"broker not reachable reason={reason!r}: tried every {RECONNECT_MAX_S} s at most")
+
+    def _complain(self, sentence: str) -> None:
+        """Log why there is no link, once for each reason and not at each try."""
+        if sentence != self._complaint:
+            log.error("%s host=%s port=%d", sentence, self._settings.mqtt_host, self._settings.mqtt_port)
+        self._complaint = sentence
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
         refused = [c for c, reason in zip(CHANNELS, reasons, strict=False) if reason.is_failure]
         if refused:
-            log.error(
-                "subscription refused channels=%s: the broker's ACL must let us read pehra/v1/#",
-                ",".join(refused),
-            )
+            names = ",".join(refused)
+            self._complain(f"subscription refused channels={names}: the ACL must let us read pehra/v1/#")
             return
         if self.is_up:
             return
         self.up_since_s = time.monotonic()
-        self._is_failing = False
+        self._complaint = ""
         log.info("link up host=%s port=%d", self._settings.mqtt_host, self._settings.mqtt_port)
 
     def _on_disconnect(
@@ -149,3 +151,15 @@ class Link:
         except UnicodeDecodeError:
             topic = ""
         self._hand_on(topic, bytes(message.payload), message.retain)
+
+
+def _use_tls(client: paho.Client, settings: Settings) -> None:
+    names = (settings.mqtt_ca, settings.mqtt_cert, settings.mqtt_key)
+    ca, cert, key = (str(name) if name else None for name in names)
+    try:
+        client.tls_set(ca, cert, key)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"PEHRA_MQTT_CA, _CERT or _KEY cannot be used ({first_line(error)}): each is a PEM file, "
+            "and the key is the one of the certificate"
+        ) from error

@@ -6,7 +6,7 @@ Reads the environment once, in `load_settings`; opens nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from sqlalchemy.exc import ArgumentError
 from fleet.errors import SettingsError
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///pehra-fleet.db"
+SILENCE_MIN_S: Final = 25.0
+SILENCE_MAX_S: Final = 600.0
 LOCAL_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -24,25 +26,26 @@ class Settings:
     """All that `fleet` is told.
 
     Attributes:
-        database_url: SQLAlchemy URL; `sqlite:///file.db` or `postgresql+psycopg://...`.
+        database_url: SQLAlchemy URL; `sqlite:///file.db` or `postgresql+psycopg://...`; may hold a password.
         mqtt_host: the broker's name or address.
         mqtt_port: the broker's port, 1..65535.
         mqtt_username: empty for a broker that knows us by our certificate.
-        mqtt_password: never printed (`masked`).
+        mqtt_password: never printed.
         mqtt_client_id: fixed, so that the broker keeps our session while we are away.
         mqtt_ca: PEM file of the broker's authority; TLS is used when it is given.
         mqtt_cert: PEM file of our certificate.
         mqtt_key: PEM file of our key.
         http_host: where API and console listen.
         http_port: 1..65535.
-        offline_after_s: a device silent for longer is offline; the firmware sends health every 20 s.
+        offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
+            or oftener, and less than that would call every device offline between two of them.
     """
 
-    database_url: str = DEFAULT_DATABASE_URL
+    database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
     mqtt_host: str = "127.0.0.1"
     mqtt_port: int = 1883
     mqtt_username: str = ""
-    mqtt_password: str = ""
+    mqtt_password: str = field(default="", repr=False)
     mqtt_client_id: str = "pehra-fleet"
     mqtt_ca: Path | None = None
     mqtt_cert: Path | None = None
@@ -61,13 +64,6 @@ class Settings:
         """Where a browser on this machine finds the console."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.http_host, self.http_host)  # noqa: S104
         return f"http://{host}:{self.http_port}"
-
-    def masked(self) -> dict[str, str]:
-        """Return the settings for printing, secrets hidden."""
-        shown = {name: str(getattr(self, name)) for name in self.__dataclass_fields__}
-        shown["mqtt_password"] = "***" if self.mqtt_password else ""
-        shown["database_url"] = make_url(self.database_url).render_as_string(hide_password=True)
-        return shown
 
 
 _VARIABLES: Final = {
@@ -106,16 +102,17 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
 
 
 def parse_address(text: str, default_port: int) -> tuple[str, int]:
-    """Return host and port of `HOST`, `HOST:PORT` or `[V6]:PORT`.
+    """Return host and port of `HOST`, `HOST:PORT`, `V6` or `[V6]:PORT`.
 
     Raises:
         SettingsError: the port is not a number, or the host is empty.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]"):
+    is_bare_v6 = ":" in host and not host.startswith("[")
+    if not colon or text.endswith("]") or is_bare_v6:
         host, port = text, str(default_port)
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdecimal()):
         raise SettingsError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:1883")
     return host, int(port)
 
@@ -141,11 +138,15 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{_VARIABLES[name]}: there is no file {file}")
     if (settings.mqtt_cert is None) != (settings.mqtt_key is None):
         raise SettingsError("PEHRA_MQTT_CERT and PEHRA_MQTT_KEY belong together: give both or none")
-    if settings.offline_after_s <= 0:
-        raise SettingsError("offline_after_s must be more than 0 seconds")
+    if settings.mqtt_cert and not settings.mqtt_ca:
+        raise SettingsError("PEHRA_MQTT_CERT needs PEHRA_MQTT_CA: without it there would be no TLS at all")
+    if not SILENCE_MIN_S <= settings.offline_after_s <= SILENCE_MAX_S:
+        allowed = f"{SILENCE_MIN_S:.0f} to {SILENCE_MAX_S:.0f} seconds, because devices report every 20"
+        raise SettingsError(f"--offline-after-s {settings.offline_after_s}: {allowed}")
     try:
         make_url(settings.database_url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # the URL may hold a password, so it is not repeated
         raise SettingsError(
-            f"--db {settings.database_url!r} is no database URL: write sqlite:///FILE or postgresql+psycopg://..."
+            "--db or PEHRA_DB is no database URL: write sqlite:///FILE or "
+            "postgresql+psycopg://USER:PASSWORD@HOST:PORT/NAME"
         ) from error

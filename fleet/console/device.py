@@ -11,8 +11,8 @@ from sqlmodel import Session
 
 from fleet.console.counts_chart import CountsChart
 from fleet.console.events import EventsTable
-from fleet.console.frame import ask, empty_state, now_ms, page_frame
-from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_of
+from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
+from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_of, word_of
 from fleet.errors import NotFound
 from fleet.queries.alarms import list_alarms
 from fleet.queries.devices import get_device, shown_state
@@ -42,7 +42,7 @@ def add_page(services: Services) -> None:
         ui.page_title(f"{device} · Pehra")
         with page_frame(services, "/"):
             try:
-                facts = await ask(services, lambda session: read_facts(session, device))
+                facts = await ask(services, lambda session: read_facts(session, word_of(device)))
             except NotFound as error:
                 empty_state("No such device.", escape(str(error)))
                 return
@@ -95,6 +95,7 @@ class DeviceView:
         self._show()
         ui.timer(REFRESH_S, self._refresh)
 
+    @spared
     async def _refresh(self) -> None:
         self._facts = await ask(self._services, lambda session: read_facts(session, self._id))
         self._events.follow()
@@ -144,6 +145,8 @@ def tiles_html(health: dict[str, Any]) -> str:
         ("Waiting to send", number(health.get("outbox", 0) if health else None)),
         ("Running for", duration(health.get("uptime_s"))),
     ]
+    if dropped := health.get("outbox_dropped", 0):
+        tiles.append(("Dropped, outbox full", number(dropped)))
     cells = "".join(
         f'<div class="tile"><div class="k">{k}</div><div class="v">{v}</div></div>' for k, v in tiles
     )

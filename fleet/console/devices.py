@@ -8,14 +8,15 @@ from typing import Any, Final
 from nicegui import events, ui
 from sqlmodel import Session, col, func, select
 
-from fleet.console.frame import ask, empty_state, now_ms, page_frame
-from fleet.console.words import device_line, url_of
+from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
+from fleet.console.words import device_line, url_of, word_of
 from fleet.queries.devices import DeviceFilter, list_devices
 from fleet.services import Services
 from fleet.store.tables import Alarm
 
 SHOWN_MAX: Final = 500
 ROWS_PER_PAGE: Final = 25
+PAGES_MAX: Final = SHOWN_MAX // ROWS_PER_PAGE
 REFRESH_S: Final = 2.0
 STATES: Final = {
     "": "All states",
@@ -79,9 +80,9 @@ class DevicesView:
 
     def __init__(self, services: Services, *, q: str, state: str, page: int) -> None:
         self._services = services
-        self._q = q
+        self._q = word_of(q)
         self._state = state if state in STATES else ""
-        self._page = max(1, page)
+        self._page = min(max(1, page), PAGES_MAX)
 
     async def draw(self) -> None:
         """Put the widgets on the page and fill them."""
@@ -109,6 +110,7 @@ class DevicesView:
         table.on("rowClick", self._on_row, args=[[], ["id"], None])
         return table
 
+    @spared
     async def _refresh(self) -> None:
         wanted = DeviceFilter(q=self._q, state=self._state)
         lines, has_more = await ask(self._services, lambda session: read_lines(session, wanted))
@@ -135,7 +137,7 @@ class DevicesView:
                 )
 
     async def _on_search(self, event: events.ValueChangeEventArguments[Any]) -> None:
-        self._q = (event.value or "").strip()
+        self._q = word_of(event.value or "")
         await self._changed()
 
     async def _on_state(self, event: events.ValueChangeEventArguments[Any]) -> None:

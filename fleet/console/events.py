@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from fleet.console.frame import ask, empty_state, page_frame
-from fleet.console.words import event_line, url_of
+from fleet.console.frame import ask, empty_state, page_frame, spared
+from fleet.console.words import event_line, url_of, word_of
 from fleet.errors import BadQuery
 from fleet.queries.events import EventFilter, list_events
 from fleet.queries.paging import Page
@@ -50,6 +50,7 @@ def add_page(services: Services) -> None:
         object_class: str = "",
         cursor: str = "",
     ) -> None:
+        device, cam, kind, rule, object_class = map(word_of, (device, cam, kind, rule, object_class))
         wanted = EventFilter(device=device, cam=cam, kind=kind, rule=rule, object_class=object_class)
         with page_frame(services, "/events"):
             await EventsView(services, wanted, cursor=cursor).draw()
@@ -73,15 +74,19 @@ class EventsTable:
         self._table.add_slot("body-cell-device", DEVICE_CELL)
         self._table.add_slot("body-cell-kind", KIND_CELL)
 
-    async def load(self, cursor: str | None = None) -> Page[Event]:
-        """Read a page from the database and show it.
+    async def load(self, cursor: str | None = None) -> Page[Event] | None:
+        """Read a page from the database and show it; None when the filter was changed meanwhile.
 
         Raises:
             BadQuery: the cursor is not ours.
         """
-        self._version = self._services.feed.version
+        version = self._services.feed.version
         wanted, limit = self.wanted, self._rows_max
         page = await ask(self._services, lambda s: list_events(s, wanted, limit=limit, cursor=cursor))
+        if wanted is not self.wanted:
+            return None
+        # What came while we read may be missing in the answer, so it is followed from before the question.
+        self._version = version
         self._show([event_line(row) for row in page.items])
         return page
 
@@ -133,11 +138,14 @@ class EventsView:
         if not self._cursor:
             ui.timer(REFRESH_S, self._table.follow)
 
+    @spared
     async def _load(self) -> None:
         try:
             page = await self._table.load(self._cursor or None)
         except BadQuery:
             ui.navigate.to(self._url(""))
+            return
+        if page is None:
             return
         dot, word = ("", "older events") if self._cursor else ("good", "live")
         self._mode.set_content(f'<span class="pehra-sum"><i class="dot {dot}"></i>{word}</span>')
@@ -146,7 +154,7 @@ class EventsView:
         self._older.props["href"] = self._url(page.next_cursor or "")
 
     async def _on_filter(self, name: str, value: str) -> None:
-        self._table.wanted = _with_word(self._table.wanted, name, value.strip())
+        self._table.wanted = _with_word(self._table.wanted, name, word_of(value))
         if self._cursor:
             ui.navigate.to(self._url(""))
             return

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from nicegui import run, ui
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
+from fleet.errors import DatabaseAway, first_line
 from fleet.queries.devices import FleetSummary, summarise_fleet
 from fleet.services import Services
 
+log = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 STYLE: Final = Path(__file__).parent / "style.css"
 FAVICON: Final = (
@@ -43,14 +51,54 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class _Outage:
+    """Logs once that the database does not answer the pages, and once that it does again."""
+
+    def __init__(self) -> None:
+        self._is_away = False
+
+    def begins(self, error: Exception) -> None:
+        if not self._is_away:
+            log.error("database does not answer the console reason=%r", first_line(error))
+        self._is_away = True
+
+    def ends(self) -> None:
+        if self._is_away:
+            log.info("database answers the console again")
+        self._is_away = False
+
+
+_OUTAGE: Final = _Outage()
+
+
+def spared(work: Callable[Arguments, Awaitable[None]]) -> Callable[Arguments, Awaitable[None]]:
+    """Leave the page as it is while the database does not answer; the header says so."""
+
+    @wraps(work)
+    async def spare(*arguments: Arguments.args, **named: Arguments.kwargs) -> None:
+        with suppress(DatabaseAway):
+            await work(*arguments, **named)
+
+    return spare
+
+
 async def ask(services: Services, question: Callable[[Session], Result]) -> Result:
-    """Run a question to the database in a thread; the event loop never waits for it."""
+    """Run a question to the database in a thread; the event loop never waits for it.
+
+    Raises:
+        DatabaseAway: it does not answer; logged once.
+    """
 
     def answer() -> Result:
         with services.session() as session:
             return question(session)
 
-    result = await run.io_bound(answer)
+    try:
+        result = await run.io_bound(answer)
+    except (DBAPIError, PoolTimeout) as error:
+        _OUTAGE.begins(error)
+        raise DatabaseAway("the database does not answer the console: its log says more") from error
+    _OUTAGE.ends()
     if result is None:  # NiceGUI 3's way to say that the program stops; 4 raises this itself
         raise asyncio.CancelledError
     return result
@@ -71,7 +119,10 @@ def page_frame(services: Services, here: str) -> Iterator[None]:
         sums = ui.html("", sanitize=False).classes("pehra-sums").mark("summary")
     _keep_summary(services, sums)
     with ui.element("div").classes("page"):
-        yield
+        try:
+            yield
+        except DatabaseAway:
+            empty_state("The database does not answer.", "Devices keep what they have to say until it does.")
 
 
 def empty_state(title: str, what_to_do: str) -> None:
@@ -82,10 +133,20 @@ def empty_state(title: str, what_to_do: str) -> None:
 
 def _keep_summary(services: Services, sums: ui.html) -> None:
     async def refresh() -> None:
-        summary = await ask(services, summarise_fleet)
+        try:
+            summary = await ask(services, summarise_fleet)
+        except DatabaseAway:
+            sums.set_content(DATABASE_AWAY)
+            return
         sums.set_content(summary_html(summary, is_link_up=services.link.is_up))
 
     ui.timer(SUMMARY_EVERY_S, refresh)
+
+
+DATABASE_AWAY: Final = (
+    '<span class="pehra-sum"><i class="dot bad"></i>'
+    "<span>The database does not answer: what you see may be old</span></span>"
+)
 
 
 def summary_html(summary: FleetSummary, *, is_link_up: bool) -> str:

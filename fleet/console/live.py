@@ -11,8 +11,8 @@ from nicegui import ui
 
 from fleet.console.counts_chart import COLOURS
 from fleet.console.device import Facts, head_html, read_facts
-from fleet.console.frame import ask, empty_state, now_ms, page_frame
-from fleet.console.words import url_of
+from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
+from fleet.console.words import url_of, word_of
 from fleet.errors import NotFound
 from fleet.services import Services
 
@@ -41,7 +41,7 @@ def add_page(services: Services) -> None:
         ui.page_title(f"{device} {cam} · Pehra")
         with page_frame(services, "/"):
             try:
-                facts = await ask(services, lambda session: read_facts(session, device))
+                facts = await ask(services, lambda session: read_facts(session, word_of(device)))
             except NotFound as error:
                 empty_state("No such device.", escape(str(error)))
                 return
@@ -81,6 +81,7 @@ def _draw(services: Services, facts: Facts, camera: dict[str, Any]) -> None:
             shown = frame.id
             view.show(msgspec.to_builtins(frame))
 
+    @spared
     async def refresh() -> None:
         now = await ask(services, lambda session: read_facts(session, device))
         head.set_content(head_html(now.device, now_ms()))

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fleet.queries.devices import shown_state
+from fleet.queries.paging import is_storable
 from fleet.store.tables import Device, Event
 
 NOTHING = "–"
@@ -53,6 +54,11 @@ def url_of(path: str, **state: str | int | None) -> str:
     """Return a page's URL that holds its view state; what is empty is left out."""
     query = urlencode({name: value for name, value in state.items() if value not in ("", None, 0)})
     return quote(path) + (f"?{query}" if query else "")
+
+
+def word_of(text: str) -> str:
+    """Return what somebody typed or what stood in a URL; nothing if no text of ours could match it."""
+    return text.strip() if is_storable(text) else ""
 
 
 def device_line(device: Device, alarms: int, now_ms: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +51,15 @@ def list_counts(session: Session, wanted: CountFilter, *, limit: int, cursor: st
     return Page(found[:limit], pack_cursor(*place))
 
 
-def sum_by_class(counts: Iterable[Count]) -> dict[str, dict[int, int]]:
-    """Return class -> start of bucket (Unix milliseconds) -> how many, all directions together."""
+def sum_by_class(session: Session, wanted: CountFilter) -> dict[str, dict[int, int]]:
+    """Return class -> start of bucket (Unix milliseconds) -> how many, all rules and directions together.
+
+    Reads every bucket that is wanted, so name a span of time.
+    """
     sums: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for count in counts:
-        for cls, directions in count.counts.items():
-            sums[cls][count.from_ms] += sum(directions.values())
+    for from_ms, counts in session.exec(select(Count.from_ms, Count.counts).where(*_conditions(wanted))):
+        for cls, directions in counts.items():
+            sums[cls][from_ms] += sum(directions.values())
     return {cls: dict(buckets) for cls, buckets in sums.items()}
 
 

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from fleet.errors import NotFound
 from fleet.queries.paging import Page, pack_cursor, unpack_cursor
+from fleet.standing import GONE_STATES
 from fleet.store.tables import Alarm, Device
 
 Seen = Literal["online", "offline"]
@@ -21,7 +22,8 @@ class DeviceFilter:
 
     Attributes:
         q: part of the id or the site.
-        state: `online` or `offline`, or a state that the device reports (`degraded`, `safe`, ...).
+        state: `online` or `offline`, or a state that the device reports (`degraded`, `safe`, ...), which
+            counts only while it is there; `stopped` and `lost` are the states of those that are not.
         site: a site and all below it.
     """
 
@@ -99,8 +101,10 @@ def _conditions(wanted: DeviceFilter) -> list[ColumnElement[bool]]:
         )
     if wanted.state in ("online", "offline"):
         where.append(col(Device.is_online).is_(wanted.state == "online"))
-    elif wanted.state:
+    elif wanted.state in GONE_STATES:
         where.append(col(Device.state) == wanted.state)
+    elif wanted.state:  # what a silent device said last is not how it stands now
+        where += [col(Device.is_online).is_(True), col(Device.state) == wanted.state]
     if wanted.site:
         site = wanted.site.rstrip("/")
         where.append(or_(col(Device.site) == site, col(Device.site).startswith(site + "/", autoescape=True)))

@@ -32,7 +32,8 @@ def open_database(url: str) -> Engine:
     Raises:
         DatabaseUnusable: it cannot be opened, a step failed, or it is of a newer version.
     """
-    shown = make_url(url).render_as_string(hide_password=True)
+    # A password may also stand in the query part of the URL.
+    shown = make_url(url).set(query={}).render_as_string(hide_password=True)
     try:
         engine = connect_database(url)
         _migrate(engine)

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlmodel import Session, SQLModel
 
 from fleet.errors import DatabaseUnusable
-from fleet.queries.counts import CountFilter, list_counts
+from fleet.queries.counts import CountFilter, list_counts, sum_by_class
 from fleet.queries.devices import DeviceFilter, list_devices
 from fleet.queries.events import EventFilter, list_events
 from fleet.reading import Received, read_message
@@ -234,6 +234,32 @@ def test_cursors_give_every_row_once_in_order(engine: Engine) -> None:
     assert sorted(seqs) == list(range(1, 26))
     assert sorted(buckets) == list(range(100, 109))
     assert names == ["cam-00", "cam-01", "cam-02"]
+
+
+def test_a_chart_sums_all_buckets_of_its_span_and_not_one_page_of_them(engine: Engine) -> None:
+    minutes, rules = 180, 4
+    buckets = [(minute, rule) for minute in range(minutes) for rule in range(rules)]
+    batch = [
+        received(
+            "cam-01", count(seq, 1e9 + 60 * minute, rule=f"gate-{rule}", counts={"car": {"in": 1, "out": 1}})
+        )
+        for seq, (minute, rule) in enumerate(buckets, start=1)
+    ]
+    write(engine, *batch)
+    with Session(engine) as session:
+        sums = sum_by_class(session, CountFilter(device="cam-01", bucket_s=60))
+    assert sums == {"car": {round((1e9 + 60 * minute) * 1000): 2 * rules for minute in range(minutes)}}
+
+
+def test_a_device_that_went_silent_while_degraded_is_not_listed_as_degraded(engine: Engine) -> None:
+    for device in ("cam-01", "cam-02"):
+        said = Status(id=new_id(), ts=now(), state="degraded", session=new_id())
+        write(engine, received(device, said))
+    with engine.begin() as connection:
+        connection.execute(text("update device set is_online = false where id = 'cam-02'"))
+    with Session(engine) as session:
+        found = list_devices(session, DeviceFilter(state="degraded"), limit=9, cursor=None).items
+    assert [row.id for row in found] == ["cam-01"]
 
 
 def test_search_does_not_read_wildcards(engine: Engine) -> None:

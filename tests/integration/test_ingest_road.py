@@ -252,7 +252,8 @@ def silence(fleet: Services) -> list[str]:
 
 
 def reconnect(fleet: Services) -> None:
-    fleet.link._client._sock.shutdown(2)
+    connection: Any = fleet.link._client.socket()
+    connection.shutdown(2)
     wait_until(lambda: not fleet.link.is_up, "the link is down")
     wait_until(lambda: fleet.link.is_up, "the link is up")
 

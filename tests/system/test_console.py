@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from ota.messages import LiveFrame
+from ota.messages import LiveFrame, new_id
 from tests.brokers import Mosquitto, running_mosquitto, wait_until
 from tests.conftest import missing
-from tests.fake_device import FakeDevice, count, event, health, info, moving_objects, new_id, now
+from tests.fake_device import FakeDevice, count, event, health, info, moving_objects, now
 from tests.integration.test_ingest_killed import FleetProcess
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 expect = playwright_api.expect
+expect.set_options(timeout=20_000)
 
 pytestmark = pytest.mark.browser
 
@@ -63,6 +66,12 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, fleet: FleetProcess) -> Iterator[Any]:
+    with opened_page(browser, fleet) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def opened_page(browser: Any, fleet: FleetProcess) -> Iterator[Any]:
     """A page that fails its test when it asks anything outside the fleet, or logs an error."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=fleet.url)
     opened = context.new_page()
@@ -109,15 +118,40 @@ def picture(page: Any, name: str) -> None:
         page.screenshot(path=str(Path(folder) / f"console-{name}.png"))
 
 
-def test_an_empty_fleet_says_what_to_do(page: Any, fleet: FleetProcess) -> None:
-    if fleet.get("/stats")["devices"]:
-        pytest.skip("another test came first")
-    page.goto("/")
-    expect(page.get_by_text("No camera has reported yet.")).to_be_visible()
-    expect(page.get_by_role("img", name="پہرہ")).to_be_visible()
-    expect(page.get_by_text("pehra device run")).to_be_visible()
-    page.goto("/events")
-    expect(page.get_by_text("No event yet.")).to_be_visible()
+def test_an_empty_fleet_says_what_to_do(browser: Any, tmp_path: Path) -> None:
+    with running_mosquitto(tmp_path / "mosquitto") as broker:
+        fleet = FleetProcess(broker, tmp_path).start()
+        try:
+            with opened_page(browser, fleet) as page:
+                page.goto("/")
+                expect(page.get_by_text("No camera has reported yet.")).to_be_visible()
+                expect(page.get_by_role("img", name="پہرہ")).to_be_visible()
+                expect(page.get_by_text("pehra device run")).to_be_visible()
+                page.goto("/events")
+                expect(page.get_by_text("No event yet.")).to_be_visible()
+        finally:
+            assert fleet.stop() == 0
+
+
+def test_a_page_number_out_of_all_bounds_opens_the_last_page(page: Any, device: FakeDevice) -> None:
+    page.goto("/?page=999999999999999999999999999")
+    expect(page.get_by_text("Broker link up")).to_be_visible()
+
+
+def test_when_the_database_goes_the_console_says_so_and_logs_no_traceback(
+    page: Any, fleet: FleetProcess, device: FakeDevice
+) -> None:
+    page.goto("/devices/cam-01")
+    expect(page.get_by_text("Broker link up")).to_be_visible()
+    connection = sqlite3.connect(fleet.database, timeout=20, isolation_level=None)
+    connection.execute("alter table alarm rename to alarm_away")
+    try:
+        expect(page.get_by_text("The database does not answer")).to_be_visible()
+    finally:
+        connection.execute("alter table alarm_away rename to alarm")
+        connection.close()
+    expect(page.get_by_text("Broker link up")).to_be_visible()
+    assert "Traceback" not in fleet.log.read_text()
 
 
 def test_the_devices_page_shows_state_fps_and_temperature(page: Any, device: FakeDevice) -> None:
