@@ -4,7 +4,7 @@
     writer thread: take a batch -> one transaction -> commit -> acknowledge -> tell the pages
 
 Nothing is acknowledged before it is committed. While the database is away messages wait in the
-queue; when that is full they are dropped: events and counts go un-acknowledged and the devices send
+queue; when that stays full they are dropped: events and counts go un-acknowledged and the devices send
 them again; status, info and alarms the broker remembers, so we subscribe anew once there is room and
 it tells them again. A health that is dropped is followed by the next.
 """
@@ -35,6 +35,8 @@ from ota.messages import Ack, Channel, LiveFrame, Topic, format_ts, new_id
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 500
+ROOM_WAIT_S: Final = 5.0
+"""How long paho's thread waits for room in the queue; well below the keep-alive of the link."""
 BATCH_WAIT_S: Final = 0.05
 QUEUE_MAX: Final = 20_000
 RETRY_FIRST_S: Final = 0.2
@@ -84,7 +86,8 @@ class Ingest:
             if isinstance(item.message, LiveFrame):
                 self._live.show(item.topic.device, item.message)
             else:
-                self._queue.put_nowait(item)
+                # A writer that is only slow holds the broker back; one without a database must not.
+                self._queue.put(item, timeout=0 if self._is_away else ROOM_WAIT_S)
         except Refused as refused:
             self._refuse(refused.reason, _device_of(topic), str(refused))
         except queue.Full:

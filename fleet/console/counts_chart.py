@@ -25,14 +25,21 @@ COLOURS: Final = {
 REFRESH_S: Final = 5.0
 
 
-def chart_options(sums: dict[str, dict[int, int]]) -> dict[str, Any]:
-    """Return ECharts' options for the answer of `sum_by_class`."""
+def chart_options(sums: dict[str, dict[int, int]], *, bucket_s: int = 60) -> dict[str, Any]:
+    """Return ECharts' options for the answer of `sum_by_class`.
+
+    Bars that are stacked need a point of every class in every bucket; a bucket that nobody reported stays
+    a gap. The axis begins and ends half a bucket beside the bars.
+    """
+    moments = sorted({moment for buckets in sums.values() for moment in buckets})
+    half_ms = bucket_s * 500
+    ends = {"min": moments[0] - half_ms, "max": moments[-1] + half_ms} if moments else {}
     return {
         "animation": False,
         "tooltip": {"trigger": "axis"},
         "legend": {"textStyle": {"color": "#8495a0"}, "top": 0},
         "grid": {"left": 44, "right": 12, "top": 40, "bottom": 28},
-        "xAxis": {"type": "time", "axisLabel": {"color": "#8495a0"}, "splitLine": {"show": False}},
+        "xAxis": {"type": "time", "axisLabel": {"color": "#8495a0"}, "splitLine": {"show": False}} | ends,
         "yAxis": {
             "type": "value",
             "minInterval": 1,
@@ -46,7 +53,7 @@ def chart_options(sums: dict[str, dict[int, int]]) -> dict[str, Any]:
                 "stack": "all",
                 "barMaxWidth": 14,
                 "itemStyle": {"color": COLOURS.get(cls, "#8495a0")},
-                "data": [list(point) for point in sorted(buckets.items())],
+                "data": [[moment, buckets.get(moment, 0)] for moment in moments],
             }
             for cls, buckets in sorted(sums.items())
         ],
@@ -87,7 +94,7 @@ class CountsChart:
             return
         self._chart.set_visibility(bool(sums))
         self._empty.set_visibility(not sums)
-        options = chart_options(sums)
+        options = chart_options(sums, bucket_s=self.bucket_s)
         if options != self._chart.options:
             self._chart.options.update(options)
             self._chart.update()
