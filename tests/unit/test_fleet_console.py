@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from fleet.console import events as console_events
+from fleet.console.counts_chart import chart_options
 from fleet.console.device import tiles_html
 from fleet.console.devices import PAGES_MAX, DevicesView
 from fleet.console.events import EventsTable
@@ -115,3 +116,13 @@ def test_what_a_device_had_to_drop_is_shown_only_when_there_is_something() -> No
     assert "Dropped" not in tiles_html({"outbox": 3})
     assert "Dropped" not in tiles_html({"outbox": 3, "outbox_dropped": 0})
     assert '<div class="v">7</div>' in tiles_html({"outbox_dropped": 7})
+
+
+def test_every_class_has_a_bar_in_every_reported_minute_so_that_stacks_do_not_overlap() -> None:
+    options = chart_options({"car": {60_000: 3, 120_000: 1}, "truck": {120_000: 2}}, bucket_s=60)
+    assert {one["name"]: one["data"] for one in options["series"]} == {
+        "car": [[60_000, 3], [120_000, 1]],
+        "truck": [[60_000, 0], [120_000, 2]],
+    }
+    assert (options["xAxis"]["min"], options["xAxis"]["max"]) == (30_000, 150_000)
+    assert chart_options({})["series"] == []
