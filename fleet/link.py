@@ -142,7 +142,8 @@ class Link:
         self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if self.up_since_s is not None:
-            log.warning("link down reason=%s", reason)
+            level = logging.WARNING if reason.is_failure else logging.INFO
+            log.log(level, "link down reason=%s", reason)
         self.up_since_s = None
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:

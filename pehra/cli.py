@@ -6,6 +6,8 @@ Each part says which extra it needs when that is not installed; nothing heavy is
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -17,10 +19,22 @@ from pehra.commands.models import models_app
 
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Pehra: the cameras watch, so that people need not. Start with: pehra demo",
 )
+
+
+@app.callback()
+def _pehra(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"pehra {version('pehra')}")
+        raise typer.Exit
+
+
 app.command()(demo)
 app.command()(detect)
 app.add_typer(device_app, name="device")

@@ -20,10 +20,12 @@ from msgspec import Meta
 from device.errors import ConfigError
 from device.firmware.geometry import line_fault, polygon_fault
 from device.firmware.toml_lines import line_of
-from device.models.labels import CLASSES
+from device.models.bundle import load_bundle
+from device.models.labels import CLASSES, classes_of
 from ota.messages.fields import DeviceId, Name, Point
 from ota.messages.structs import Severity
 
+CAMERA_WORDS: Final = frozenset({"street", "webcam", "picamera2"})
 MAX_CONFIG_BYTES: Final = 256 * 1024
 HOST_PATTERN: Final = (
     r"^([A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:]+)$"
@@ -206,11 +208,51 @@ def parse_config(text: str, path: Path) -> Config:
         reason = next((words for mark, words in _IN_WORDS if mark in reason), reason)
         key = where.rstrip("`").lstrip(".")
         unknown = re.search(r"unknown field `(.+?)`", reason)
+        reason = _with_words(reason, key)
         full = ".".join(part for part in (key, unknown[1] if unknown else "") if part)
         raise ConfigError(path, line_of(text, full), full, reason) from error
     for key, reason in _faults(config):
         raise ConfigError(path, line_of(text, key), key, reason)
     return config
+
+
+def _with_words(reason: str, key: str) -> str:
+    """Add the allowed words to an error about a word."""
+    allowed = {"sev": "low, medium, high", "kind": "zone, line"}.get(key.rpartition(".")[2], "")
+    return f"{reason}; there are {allowed}" if allowed and "enum" in reason else reason
+
+
+def check_named_things(config: Config, path: Path) -> None:
+    """Check what a configuration names beside itself: the model, its classes, the sources.
+
+    Args:
+        config: a good configuration.
+        path: its file, for the line in an error.
+
+    Raises:
+        ConfigError: a rule waits for a class that the model cannot see, or a source is no file and no camera.
+        ModelUnavailable: there is no such model.
+        ModelRefused: it is no int8 model.
+    """
+    bundle = load_bundle(config.model.name, int8_only=True)
+    seen = {CLASSES[cls] for cls in classes_of(bundle.card.labels) if cls >= 0}
+    text = path.read_text("utf-8")
+    for number, camera in enumerate(config.camera):
+        where = f"camera[{number}]"
+        if not _is_source(camera.source):
+            reason = f"no camera and no file is called {camera.source!r}; see docs/cameras.md for the words"
+            raise ConfigError(path, line_of(text, f"{where}.source"), f"{where}.source", reason)
+        for index, rule in enumerate(camera.rule):
+            unseen = sorted(set(rule.classes) - seen)
+            if unseen:
+                key = f"{where}.rule[{index}].classes"
+                reason = f"{config.model.name} cannot see {', '.join(unseen)}: the rule would stay silent"
+                raise ConfigError(path, line_of(text, key), key, reason)
+
+
+def _is_source(source: str) -> bool:
+    word = source.partition(":")[0]
+    return "://" in source or word in CAMERA_WORDS or Path(source).exists()
 
 
 def _faults(config: Config) -> list[tuple[str, str]]:

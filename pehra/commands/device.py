@@ -34,13 +34,17 @@ def run(
 def check(
     config: Annotated[Path, typer.Argument(help="TOML file to check.")],
 ) -> None:
-    """Check a configuration file and say what is wrong, with path and line, without running it."""
-    from device.errors import ConfigError
-    from device.firmware.config import load_config
+    """Check a configuration file and what it names: model, rules' classes, video files.
+
+    Says what is wrong, with path and line. Opens no camera, no broker and writes nothing.
+    """
+    from device.errors import PehraDeviceError
+    from device.firmware.config import check_named_things, load_config
 
     try:
         loaded = load_config(config)
-    except ConfigError as error:
+        check_named_things(loaded, config)
+    except PehraDeviceError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     typer.echo(

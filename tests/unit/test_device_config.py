@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from device.errors import ConfigError
 from device.firmware.config import load_config, parse_config
 from device.firmware.eye import driver_name, make_rule
 from device.firmware.rules import LineRule, ZoneRule
+from pehra.cli import app
 
 GOOD = """\
 [device]
@@ -55,7 +57,7 @@ def test_a_good_file_has_safe_defaults():
         ('"fleet.example"', '"fleet..example"', 7, "mqtt.host", "IP address"),
         ("host =", "hots =", 7, "mqtt.hots", "unknown field"),
         ('host = "fleet.example"', 'host = "x"\nport = 99999', 8, "mqtt.port", "65535"),
-        ('kind = "line"', 'kind = "lime"', 14, "camera[0].rule[0].kind", "lime"),
+        ('kind = "line"', 'kind = "lime"', 14, "camera[0].rule[0].kind", "zone, line"),
         ("[0.9, 0.5]]", "[0.9, 1.5]]", 15, "camera[0].rule[0].points[1][1]", "1.0"),
         ("[0.9, 0.5]]", "[0.1, 0.5]]", 15, "camera[0].rule[0].points", "same point"),
         ("[0.9, 0.5], [0.9, 0.9]", "[0.9, 0.9], [0.9, 0.5]", 20, "camera[0].rule[1].points", "crosses"),
@@ -118,3 +120,20 @@ def test_a_tls_file_that_is_not_there_is_named_with_its_line(tmp_path):
     with pytest.raises(ConfigError, match=r"ca\.pem is not there") as caught:
         load_config(file)
     assert (caught.value.line, caught.value.path) == (8, "mqtt.ca")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('source = "street"', 'source = "webcm"', "docs/cameras.md"),
+        ("[mqtt]", '[model]\nname = "street-9"\n\n[mqtt]', "street-1"),
+        ('["person"]', '["person", "bicycle"]', "cannot see bicycle"),
+    ],
+)
+def test_what_a_configuration_names_is_checked_before_it_runs(tmp_path, old, new, words):
+    file = tmp_path / "device.toml"
+    file.write_text(GOOD.replace(old, new))
+    done = CliRunner().invoke(app, ["device", "check", str(file)])
+    assert done.exit_code == 2
+    assert words in done.output
+    assert CliRunner().invoke(app, ["--version"]).output.startswith("pehra ")

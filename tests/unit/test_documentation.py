@@ -84,3 +84,9 @@ def test_every_relative_link_of_the_documents_leads_somewhere():
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_configuration_to_try_in_the_manual_is_good():
+    manual = (ROOT / "docs" / "device.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
+    assert parse_config(text, Path("try.toml")).camera[0].source == "street"
