@@ -264,7 +264,7 @@ class Link:
         _log.info("link up session=%s waiting=%d", self._session, self._outbox.depth)
         try:
             self._on_birth()
-        except Exception:  # noqa: BLE001 (paho's thread must live; the supervisor repeats what is said)
+        except Exception:  # noqa: BLE001 (paho's thread must live; the supervisor repeats the birth)
             _log.exception("link: the birth was not said in full")
         self._outbox.written.set()
 

@@ -50,6 +50,7 @@ class Voice:
         self._outbox = outbox
         self._pace = pace
         self._started_s = time.monotonic()
+        self._is_born = True
         self.link: Link | None = None
 
     def supervise(self, stop: threading.Event, check_parts: Callable[[], None]) -> None:
@@ -63,13 +64,15 @@ class Voice:
                 _log.exception("supervisor: one round failed")
 
     def say_birth(self) -> None:
-        """Everything that is retained, after each connection."""
+        """Everything that is retained, after each connection; the supervisor repeats one that failed."""
+        self._is_born = False
         self.say_info()
         self._say_status()
         self._say_health()
         for eye in self._eyes:
             self._say_alarm(eye)
             eye.forget_occupancy()
+        self._is_born = True
 
     def say_info(self) -> None:
         """The birth certificate; again when a camera turns out to have another size."""
@@ -96,6 +99,8 @@ class Voice:
     def _speak(self, due: _Due) -> None:
         for eye in self._eyes:
             self._watch_over(eye)
+        if not self._is_born:
+            self.say_birth()
         now_s = time.monotonic()
         state = (tuple(eye.capture.state for eye in self._eyes), bool(self._outbox.fault))
         has_changed, due.said = state != due.said, state

@@ -158,6 +158,38 @@ def test_the_birth_and_health_of_eight_cameras_fit_the_wire(tmp_path):
     assert len(json.loads(said[Channel.INFO])["cameras"]) == 8
 
 
+def test_a_birth_that_fails_in_the_middle_is_said_again_in_full(tmp_path, monkeypatch):
+    daemon, said = Daemon(config(tmp_path, "street")), []
+
+    class Ear:
+        def say(self, topic, message):
+            said.append(topic.channel)
+
+        def say_status(self, state, reason=""):
+            said.append(Channel.STATUS)
+
+        def clear(self, topic):
+            said.append(topic.channel)
+
+    def failing(**facts):
+        monkeypatch.undo()
+        raise OSError("no such sensor")
+
+    daemon._voice.link = Ear()
+    monkeypatch.setattr("device.firmware.voice.health_message", failing)
+    with pytest.raises(OSError, match="no such sensor"):
+        daemon._voice.say_birth()
+    assert Channel.ALARM not in said
+    stop = threading.Event()
+    supervisor = threading.Thread(target=daemon._voice.supervise, args=(stop, lambda: None), daemon=True)
+    supervisor.start()
+    wait_until(lambda: Channel.ALARM in said, "the whole birth")
+    stop.set()
+    supervisor.join(10)
+    daemon._end()
+    assert said.count(Channel.INFO) == 2
+
+
 def test_a_file_that_ends_leaves_the_device_running_and_says_so(start, tmp_path, monkeypatch, data_dir):
     monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
     wide = config(tmp_path, str(data_dir / "videos" / "otc_cars_cyclist.mp4"))
