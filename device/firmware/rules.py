@@ -18,7 +18,10 @@ from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 Direction = Literal["in", "out"]
-REARM_BANDS: Final = 4.0
+NEAR_WIDTHS: Final = 0.08
+"""An object is clear of a line when it is this share of its width away."""
+FAR_BANDS: Final = 4.0
+"""After a crossing it must be so many times as far away before a way back is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +171,14 @@ class _Place:
     """Where an object stands to a line.
 
     Attributes:
-        is_right: the side it last stood on, outside the band.
-        point: where that was, shape (2,).
-        counted_right: the side that its counted crossings have brought it to.
-        is_armed: false from a crossing until it is `REARM_BANDS` away: nearer than that it trembles.
+        is_right: the side it stands on.
+        point: where it was last clear of the line, shape (2,).
+        is_settled: false from a crossing until it is far enough away not to tremble back over the line.
     """
 
     is_right: bool
     point: Points
-    counted_right: bool
-    is_armed: bool = True
+    is_settled: bool = True
 
 
 @dataclass(slots=True)
@@ -185,8 +186,9 @@ class LineRule:
     """A line of two points: notices who crosses it, and which way.
 
     `in` is from the left of the line to its right, seen along the line from its first to its second point.
-    An object counts once per direction; it must leave a band around the line to have crossed it, so a car
-    that stops on the line counts once.
+    An object has crossed when its way, from where it was first seen, leads over the line and it is clear of
+    it: a share of its own width away, because a detector trembles with the size of what it sees. Who crosses,
+    comes back and crosses again counts three times; who only trembles on the line, or stops on it, once.
 
     Attributes:
         name: unique on its camera.
@@ -194,7 +196,7 @@ class LineRule:
         end: shape (2,), 0..1.
         classes: indices that count; empty means all.
         sev: severity of its events.
-        band: half width of the band, share of the picture.
+        band: half width of the band in which nobody is clear of the line, share of the picture.
         is_event: false when it only counts.
     """
 
@@ -206,19 +208,13 @@ class LineRule:
     band: float = 0.01
     is_event: bool = True
     _places: dict[int, _Place] = field(default_factory=dict)
-    _counted: dict[int, set[Direction]] = field(default_factory=dict)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`; the time plays no part."""
         del mono_s
-        chosen = _of_classes(tracks, self.classes)
-        feet = bottom_centres(tracks.boxes[chosen])
-        distances = signed_distances(feet, self.start, self.end)
         happenings: list[Happening] = []
-        for row, foot, distance in zip(chosen, feet, distances, strict=True):
-            if abs(distance) < self.band:
-                continue
-            direction = self._crossed(int(tracks.ids[row]), foot, float(distance))
+        for row in _of_classes(tracks, self.classes):
+            direction = self._crossed(tracks, row)
             if direction is not None:
                 seen = _sighting(tracks, row)
                 happenings.append(
@@ -228,35 +224,33 @@ class LineRule:
                 )
         for track in tracks.ended:
             self._places.pop(track, None)
-            self._counted.pop(track, None)
         return happenings
 
-    def _crossed(self, track: int, foot: Points, distance: float) -> Direction | None:
-        is_right, is_clear = distance > 0, abs(distance) >= REARM_BANDS * self.band
+    def _crossed(self, tracks: Tracks, row: np.intp) -> Direction | None:
+        track = int(tracks.ids[row])
+        if track not in self._places and tracks.first_boxes is not None:
+            self._stand(track, tracks.first_boxes[row])
+        return self._stand(track, tracks.boxes[row])
+
+    def _stand(self, track: int, box: npt.NDArray[np.float32]) -> Direction | None:
+        """Say where a track stands now; return its direction if that is on the other side."""
+        foot = bottom_centres(box[None])
+        distance = float(signed_distances(foot, self.start, self.end)[0])
+        is_right, away = distance > 0, abs(distance)
+        near = max(self.band, NEAR_WIDTHS * float(box[2] - box[0]))
         place = self._places.get(track)
         if place is None:
-            self._places[track] = _Place(is_right, foot, counted_right=is_right)
+            if away >= self.band:
+                self._places[track] = _Place(is_right, foot[0])
             return None
-        has_flipped, before = place.is_right != is_right, place.point
-        place.is_right, place.point = is_right, foot
-        if place.is_armed:
-            if has_flipped and segments_cross(before, foot, self.start, self.end):
-                place.is_armed, place.counted_right = is_clear, is_right
-                return self._once(track, "in" if is_right else "out")
+        if away < (near if place.is_settled else FAR_BANDS * near):
             return None
-        place.is_armed = is_clear
-        if is_clear and place.counted_right != is_right:
-            # It turned round close to the line: the way back counts when it is clearly back.
-            place.counted_right = is_right
-            return self._once(track, "in" if is_right else "out")
+        before, has_flipped = place.point, place.is_right != is_right
+        place.point, place.is_right = foot[0], is_right
+        place.is_settled = away >= FAR_BANDS * near or not has_flipped
+        if has_flipped and segments_cross(before, foot[0], self.start, self.end):
+            return "in" if is_right else "out"
         return None
-
-    def _once(self, track: int, direction: Direction) -> Direction | None:
-        counted = self._counted.setdefault(track, set())
-        if direction in counted:
-            return None
-        counted.add(direction)
-        return direction
 
 
 def _of_classes(tracks: Tracks, classes: frozenset[int]) -> npt.NDArray[np.intp]:

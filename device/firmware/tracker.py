@@ -1,9 +1,11 @@
 """From detections to tracks: the same object over time, by seconds and never by frame counts.
 
-Two-stage association after ByteTrack (Zhang et al., ECCV 2022): confident detections first, then the weak
-ones for objects that are known already. Motion is a constant-velocity Kalman filter per box side, batched in
-numpy. Young tracks have no velocity yet, so their boxes are widened before the overlap is taken (C-BIoU,
-Yang et al., WACV 2023). The tracker never looks at pixels and never keeps one.
+Association in stages after ByteTrack (Zhang et al., ECCV 2022): confident detections for the tracks that
+count, then weak ones for those that are left, then what is confident still for young tracks. Motion is a
+constant-velocity Kalman filter per box side, batched in numpy. Boxes are widened before the overlap is taken,
+because an object may move by its own width between two frames (C-BIoU, Yang et al., WACV 2023). A second box
+round an object that is tracked already is followed but does not count before it goes its own way. The tracker
+never looks at pixels and never keeps one.
 """
 
 from __future__ import annotations
@@ -37,19 +39,22 @@ class TrackerSettings:
         class_bonus: how much overlap a detection of the same class is worth more, 0..1.
         noise_box: standard deviation of a box side, share of the box's height.
         noise_speed: standard deviation of acceleration, heights per second squared.
+        twin_overlap: a young track that overlaps more than this with an older one may be a second box round
+            the same object: it comes no nearer to counting.
         max_tracks: the oldest unseen go first beyond this.
     """
 
-    high: float = 0.4
+    high: float = 0.35
     low: float = 0.15
     min_hits: int = 3
     lost_s: float = 1.5
     new_lost_s: float = 0.5
     min_overlap: float = 0.12
-    widen: float = 0.3
+    widen: float = 0.2
     class_bonus: float = 0.1
     noise_box: float = 0.06
-    noise_speed: float = 1.5
+    noise_speed: float = 0.8
+    twin_overlap: float = 0.35
     max_tracks: int = 1000
 
 
@@ -69,6 +74,8 @@ class Tracker:
         self._seen_s = np.empty(0)
         self._votes = np.empty((0, len(CLASSES)), np.float32)
         self._scores = np.empty(0, np.float32)
+        self._first = np.empty((0, 4), np.float32)
+        self._latest = np.empty((0, 4), np.float32)
         self._position = np.empty((0, 4))
         self._velocity = np.empty((0, 4))
         self._covariance = np.empty((0, 3, 4))
@@ -94,13 +101,18 @@ class Tracker:
         self._predict(mono_s)
         strong = detections.scores >= self._settings.high
         weak = ~strong & (detections.scores >= self._settings.low)
-        all_rows = np.arange(len(self._ids))
-        rows, found = self._associate(all_rows, detections, np.flatnonzero(strong))
-        left_rows = _without(len(all_rows), rows)
-        weak_rows, weak_found = self._associate(left_rows, detections, np.flatnonzero(weak))
-        seen, matched = np.concatenate([rows, weak_rows]), np.concatenate([found, weak_found])
-        self._correct(seen, detections, matched)
+        counts = self._hits >= self._settings.min_hits
+        rows, found = self._associate(np.flatnonzero(counts), detections, np.flatnonzero(strong))
+        left = np.setdiff1d(np.flatnonzero(counts), rows)
+        weak_rows, weak_found = self._associate(left, detections, np.flatnonzero(weak))
         strong[found] = False
+        young_rows, young_found = self._associate(np.flatnonzero(~counts), detections, np.flatnonzero(strong))
+        strong[young_found] = False
+        self._correct(
+            np.concatenate([rows, weak_rows, young_rows]),
+            detections,
+            np.concatenate([found, weak_found, young_found]),
+        )
         self._begin(detections, np.flatnonzero(strong))
         ended = self._forget()
         return self._in_view(ended)
@@ -156,10 +168,18 @@ class Tracker:
         )
         self._votes[rows] *= 0.98
         self._votes[rows, detections.classes[found]] += scores
-        self._scores[rows] = scores
+        self._scores[rows], self._latest[rows] = scores, boxes
         self._seen_s[rows] = self._now_s
+        self._count_hits(rows, boxes)
+
+    def _count_hits(self, rows: npt.NDArray[np.intp], boxes: Boxes) -> None:
+        """Add to the hits of tracks that were seen; `rows` has those that count first, then older ones."""
+        settings = self._settings
+        counts = self._hits[rows] >= settings.min_hits
+        overlap = np.tril(overlaps(boxes, boxes), -1).max(axis=1)
+        rows = rows[counts | (overlap <= settings.twin_overlap)]
         self._hits[rows] += 1
-        self.confirmed_total += int(np.count_nonzero(self._hits[rows] == self._settings.min_hits))
+        self.confirmed_total += int(np.count_nonzero(self._hits[rows] == settings.min_hits))
 
     def _begin(self, detections: Detections, chosen: npt.NDArray[np.intp]) -> None:
         count = len(chosen)
@@ -182,6 +202,8 @@ class Tracker:
         self._seen_s = np.concatenate([self._seen_s, np.full(count, self._now_s)])
         self._votes = np.concatenate([self._votes, votes])
         self._scores = np.concatenate([self._scores, detections.scores[chosen].astype(np.float32)])
+        self._first = np.concatenate([self._first, detections.boxes[chosen]])
+        self._latest = np.concatenate([self._latest, detections.boxes[chosen]])
         self._position = np.concatenate([self._position, boxes])
         self._velocity = np.concatenate([self._velocity, np.zeros((count, 4))])
         self._covariance = np.concatenate([self._covariance, doubt])
@@ -201,23 +223,21 @@ class Tracker:
             self._votes, self._scores = self._votes[keep], self._scores[keep]
             self._position, self._velocity = self._position[keep], self._velocity[keep]
             self._covariance = self._covariance[keep]
+            self._first, self._latest = self._first[keep], self._latest[keep]
         return ended
 
     def _in_view(self, ended: tuple[int, ...]) -> Tracks:
         rows = np.flatnonzero((self._hits >= self._settings.min_hits) & (self._seen_s == self._now_s))
+        # Half filtered, half as it was found: the filter calms a trembling box, and runs past who stops.
+        boxes = (self._position[rows] + self._latest[rows]) / 2.0
         return Tracks(
             ids=self._ids[rows],
             classes=self._votes[rows].argmax(axis=1),
             scores=self._scores[rows],
-            boxes=np.clip(self._position[rows], 0.0, 1.0).astype(np.float32),
+            boxes=np.clip(boxes, 0.0, 1.0).astype(np.float32),
             ended=ended,
+            first_boxes=self._first[rows],
         )
-
-
-def _without(count: int, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    left = np.ones(count, np.bool_)
-    left[rows] = False
-    return np.flatnonzero(left)
 
 
 def _widened(boxes: Boxes, share: float) -> Boxes:

@@ -18,6 +18,7 @@ class Tracks:
         scores: float32 (N,), of the latest detection, 0..1.
         boxes: float32 (N, 4), left, top, right, bottom in 0..1.
         ended: ids that will not come back.
+        first_boxes: float32 (N, 4), where each was first seen, before it counted as a track; None if unknown.
     """
 
     ids: npt.NDArray[np.int64]
@@ -25,6 +26,7 @@ class Tracks:
     scores: npt.NDArray[np.float32]
     boxes: npt.NDArray[np.float32]
     ended: tuple[int, ...] = ()
+    first_boxes: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -10,15 +10,17 @@ CAR, PERSON = CLASSES.index("car"), CLASSES.index("person")
 MIDDLE = np.array([[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]])
 
 
-def at(*feet, ended=()):
-    """Tracks from (id, class, x, y) of their bottom centres."""
-    boxes = [(x - 0.05, y - 0.1, x + 0.05, y) for _, _, x, y in feet]
+def at(*feet, ended=(), width=0.1, first_xs=None):
+    """Tracks from (id, class, x, y) of their bottom centres, and the x where each was first seen."""
+    boxes = [(x - width / 2, y - 0.1, x + width / 2, y) for _, _, x, y in feet]
+    firsts = [(x - width / 2, 0.4, x + width / 2, 0.5) for x in first_xs or []]
     return Tracks(
         ids=np.array([f[0] for f in feet], np.int64),
         classes=np.array([f[1] for f in feet], np.int64),
         scores=np.full(len(feet), 0.9, np.float32),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         ended=tuple(ended),
+        first_boxes=np.array(firsts, np.float32) if firsts else None,
     )
 
 
@@ -112,12 +114,39 @@ def test_a_line_forgets_tracks_that_ended():
     walk(gate, np.linspace(0.1, 0.9, 20))
     gate.apply(at(ended=(1,)), 5.0)
     assert not gate._places
-    assert not gate._counted
 
 
 def test_a_person_who_crosses_and_comes_back_counts_once_each_way():
     there_and_back = [*np.linspace(0.2, 0.8, 20), *np.linspace(0.8, 0.2, 20)]
     assert [h.direction for h in walk(line(), there_and_back)] == ["out", "in"]
+
+
+def test_who_crosses_again_and_again_counts_each_time():
+    there, back = np.linspace(0.2, 0.8, 20), np.linspace(0.8, 0.2, 20)
+    assert [h.direction for h in walk(line(), [*there, *back, *there])] == ["out", "in", "out"]
+
+
+def test_an_object_that_was_first_seen_before_the_line_has_crossed_it_when_its_track_counts_behind_it():
+    gate = line()
+    (found,) = gate.apply(at((1, CAR, 0.6, 0.5), first_xs=[0.45]), 0.0)
+    assert found.direction == "out"
+    assert not gate.apply(at((1, CAR, 0.65, 0.5), first_xs=[0.45]), 0.1), "its beginning is told once"
+
+
+def test_an_object_that_was_not_seen_on_the_line_has_crossed_it_when_it_is_seen_again():
+    gate = line()
+    gate.apply(at((1, PERSON, 0.4, 0.5)), 0.0)
+    gate.apply(at(), 0.5)
+    assert [h.direction for h in gate.apply(at((1, PERSON, 0.6, 0.5)), 1.0)] == ["out"]
+
+
+def test_a_wide_object_must_be_farther_from_the_line_than_a_narrow_one_because_its_box_trembles_more():
+    bus, person = line(), line()
+    for t, x in enumerate((0.4, 0.52)):
+        wide = bus.apply(at((1, CAR, x, 0.5), width=0.5), float(t))
+        narrow = person.apply(at((2, PERSON, x, 0.5), width=0.03), float(t))
+    assert (len(wide), len(narrow)) == (0, 1)
+    assert len(bus.apply(at((1, CAR, 0.55, 0.5), width=0.5), 2.0)) == 1
 
 
 def test_a_step_over_the_line_and_back_counts_both_ways():

@@ -111,3 +111,39 @@ def test_a_thousand_detections_in_a_frame_are_taken_and_memory_stays_bounded():
 
 def test_no_detection_at_all_is_fine():
     assert len(Tracker().update(seen(), 0.0)) == 0
+
+
+def test_a_second_box_round_the_same_object_never_becomes_a_track():
+    tracker, ids = Tracker(), set()
+    for frame in range(40):
+        x = 0.1 + 0.01 * frame
+        pair = seen((PERSON, 0.6, box(x, 0.5, 0.08, 0.2)), (PERSON, 0.5, box(x + 0.02, 0.51, 0.08, 0.2)))
+        ids |= set(tracker.update(pair, frame / 8).ids.tolist())
+    assert len(ids) == 1
+    assert tracker.confirmed_total == 1
+
+
+def test_someone_who_steps_out_from_beside_another_becomes_a_track_and_keeps_where_it_began():
+    tracker = Tracker()
+    for frame in range(24):
+        apart = max(0.0, 0.01 * (frame - 8))
+        pair = (PERSON, 0.8, box(0.4, 0.5, 0.06, 0.2)), (PERSON, 0.7, box(0.42 + apart, 0.5, 0.06, 0.2))
+        tracks = tracker.update(seen(*pair), frame / 8)
+    assert len(tracks) == 2
+    assert np.allclose(tracks.first_boxes[:, 0], [0.4, 0.42])
+
+
+def test_a_track_tells_where_it_was_first_seen_before_it_counted():
+    tracker = Tracker()
+    for frame in range(3):
+        tracks = tracker.update(seen((CAR, 0.8, box(0.1 + 0.05 * frame, 0.5))), frame / 8)
+    assert tracks.ids.tolist() == [1]
+    assert np.allclose(tracks.first_boxes, [box(0.1, 0.5)])
+
+
+def test_who_stops_is_not_carried_on_by_the_speed_it_had():
+    tracker = Tracker()
+    for frame in range(20):
+        x = min(0.3, 0.1 + 0.0125 * frame)
+        tracks = tracker.update(seen((PERSON, 0.8, box(x, 0.5, 0.04, 0.16))), frame / 8)
+        assert tracks.boxes[:, 0].max(initial=0.0) < 0.3 + 0.25 * 0.04
