@@ -22,7 +22,7 @@ from device.firmware.eye import Eye, make_eye
 from device.firmware.health import Pace
 from device.firmware.link import Link, LinkSettings
 from device.firmware.outbox import Outbox
-from device.firmware.summary import SUMMARY_FILE, Summary, write_summary
+from device.firmware.summary import SUMMARY_FILE, Summary, Watch, write_summary
 from device.firmware.voice import Voice, total
 from device.models.bundle import Bundle, load_bundle
 from device.models.detector import Detector
@@ -212,7 +212,13 @@ class Daemon:
             cameras=len(self._eyes),
             invoke_ms_p50=self._pace.invoke_ms(50),
             invoke_ms_p95=self._pace.invoke_ms(95),
+            watches=tuple(watch for watch in map(_watch_of, self._eyes) if watch is not None),
         )
+
+
+def _watch_of(eye: Eye) -> Watch | None:
+    tallies = eye.pipeline.tallies
+    return tallies.first and Watch(eye.section.id, *tallies.first, tallies.last_s)
 
 
 def _model_info(bundle: Bundle) -> ModelInfo:

@@ -51,11 +51,16 @@ class Tallies:
         frames: that came from capture.
         inferences: frames the detector looked at.
         skipped: frames the motion gate skipped.
+        first: the first frame's moment, Unix seconds, and its number since the driver was opened; None
+            before it.
+        last_s: the latest frame's moment, Unix seconds.
     """
 
     frames: int = 0
     inferences: int = 0
     skipped: int = 0
+    first: tuple[float, int] | None = None
+    last_s: float = 0.0
 
 
 class Pipeline:
@@ -96,6 +101,8 @@ class Pipeline:
             What is in view, or None when the motion gate skipped the frame.
         """
         self.tallies.frames += 1
+        self.tallies.first = self.tallies.first or (frame.utc_s, frame.seq)
+        self.tallies.last_s = frame.utc_s
         self._report_closed(self._counts.watch(frame.utc_s))
         tracks = self._look(frame)
         if tracks is not None:

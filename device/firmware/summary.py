@@ -11,6 +11,23 @@ SUMMARY_FILE: Final = "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """When a camera watched.
+
+    Attributes:
+        camera: its id.
+        from_s: moment of the first frame, Unix seconds.
+        from_seq: number of that frame since the driver was opened, from 0.
+        to_s: moment of the last frame.
+    """
+
+    camera: str
+    from_s: float
+    from_seq: int
+    to_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run did; written to the state folder when it ends.
 
@@ -31,6 +48,7 @@ class Summary:
         cameras: how many.
         invoke_ms_p50: median of the interpreter's `invoke`.
         invoke_ms_p95: its 95th percentile.
+        watches: of the cameras that gave a picture.
     """
 
     frames: int
@@ -49,6 +67,7 @@ class Summary:
     cameras: int
     invoke_ms_p50: float | None
     invoke_ms_p95: float | None
+    watches: tuple[Watch, ...] = ()
 
 
 def write_summary(path: Path, summary: Summary) -> None:

@@ -8,6 +8,7 @@ knows no cameras (see `street_camera.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -78,13 +79,21 @@ class Street:
             )
         self.seed, self.width, self.height, self.night = seed, width, height, night
         self._scene: Scene = make_scene(seed, width, height, night=night)
-        self._backdrop = paint_backdrop(self._scene)
-        if night:
-            light_lamps(self._scene, self._backdrop)
-        self._in_shadow = darken(self._backdrop)
         self._posts = stand_lamps(self._scene)
         self._grain = Grain(seed, width, height, 3.2 if night else 1.6)
         self._episodes: dict[int, tuple[Pass, ...]] = {}
+
+    @cached_property
+    def _backdrop(self) -> Pixels:
+        """Painted when the first picture is asked for: the truth needs no paint."""
+        backdrop = paint_backdrop(self._scene)
+        if self.night:
+            light_lamps(self._scene, backdrop)
+        return backdrop
+
+    @cached_property
+    def _in_shadow(self) -> Pixels:
+        return darken(self._backdrop)
 
     def render(self, t_s: float) -> Pixels:
         """The picture at `t_s` seconds (>= 0) as (height, width, 3) uint8 RGB, a new array.

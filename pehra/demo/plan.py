@@ -32,11 +32,15 @@ SITES: Final = (
     "johar-town/canal-road",
 )
 
-STREET_RULES: Final = """
+STREET_LINE: Final = "street-line"
+STREET_LINE_POINTS: Final = ((0.3, 0.15), (0.3, 1.0))
+"""Across road and pavements, beside the zebra crossing: where people wait and turn is no place to count."""
+
+STREET_RULES: Final = f"""
 [[camera.rule]]
-name = "mid-street"
+name = "{STREET_LINE}"
 kind = "line"
-points = [[0.5, 0.15], [0.5, 1.0]]
+points = {[list(point) for point in STREET_LINE_POINTS]}
 
 [[camera.rule]]
 name = "near-side"
@@ -129,9 +133,7 @@ def check(options: DemoOptions, stop: threading.Event) -> None:
 def camera_config(options: DemoOptions, number: int, folder: Path, broker_port: int, password: str) -> str:
     """Return the TOML text of one camera's device, numbered from 1."""
     device = device_id(number)
-    is_street = not options.source or options.source.partition(":")[0] == "street"
-    night = ",night=1" if number % NIGHT_EVERY == 0 else ""
-    source = options.source or f"street:seed={number}{night}"
+    street = street_source(options, number)
     return f"""\
 health_s = 5
 
@@ -152,12 +154,19 @@ name = {_quoted(options.model)}
 
 [[camera]]
 id = "cam0"
-source = {_quoted(source)}
+source = {_quoted(street or options.source)}
 width = {SIZE[0]}
 height = {SIZE[1]}
 fps = {STREET_FPS}
-loop = {"false" if is_street else "true"}
-{STREET_RULES if is_street else PICTURE_RULES}"""
+loop = {"false" if street else "true"}
+{STREET_RULES if street else PICTURE_RULES}"""
+
+
+def street_source(options: DemoOptions, number: int) -> str:
+    """Return the simulated street of a camera, numbered from 1; empty if it looks at something else."""
+    if options.source:
+        return options.source if options.source.partition(":")[0] == "street" else ""
+    return f"street:seed={number}{',night=1' if number % NIGHT_EVERY == 0 else ''}"
 
 
 def device_id(number: int) -> str:

@@ -8,8 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from pehra.demo.truth import Agreement
+
 VIDEO_BIT_PER_S: Final = 1_000_000
 """The peer for bytes sent: a modest 1 Mbit/s video stream (WIRE.md)."""
+
+CROSSINGS: Final = ("true", "counted", "missed", "false", "counted_share", "false_share")
+"""What the report takes from the `Agreement`, as `crossings_...`."""
 
 SHORT: Final = 12
 """Digits of a SHA-256 that are enough to tell models apart."""
@@ -40,6 +45,13 @@ class Report:
         latency_ms_p50: from frame to commit in the database, median; None without events.
         latency_ms_p95: its 95th percentile.
         invoke_ms_p50: median of the detector's invoke, over the cameras.
+        crossings_true: how often the simulated street's line was crossed while its cameras watched (see
+            `pehra.demo.truth`); None, as what follows, when no camera looks at a simulated street.
+        crossings_counted: of these, how many the fleet has an event of.
+        crossings_missed: of these, how many it has none of.
+        crossings_false: events of crossings that did not happen.
+        crossings_counted_share: counted / true, 0..1; None without crossings.
+        crossings_false_share: false / true, from 0; None without crossings.
         trouble: what went wrong, in words; empty when nothing did.
     """
 
@@ -63,6 +75,12 @@ class Report:
     latency_ms_p50: float | None
     latency_ms_p95: float | None
     invoke_ms_p50: float | None
+    crossings_true: int | None
+    crossings_counted: int | None
+    crossings_missed: int | None
+    crossings_false: int | None
+    crossings_counted_share: float | None
+    crossings_false_share: float | None
     trouble: tuple[str, ...]
 
     @property
@@ -88,7 +106,11 @@ def model_of(known: list[dict[str, Any]]) -> tuple[str, str]:
 
 
 def make_report(
-    devices: list[dict[str, Any]], stats: dict[str, Any], model: tuple[str, str], trouble: list[str]
+    devices: list[dict[str, Any]],
+    stats: dict[str, Any],
+    model: tuple[str, str],
+    trouble: list[str],
+    crossings: Agreement | None = None,
 ) -> Report:
     """Fold the devices' summaries and the fleet's stats into one report.
 
@@ -97,6 +119,7 @@ def make_report(
         stats: what `/api/v1/stats` answered.
         model: see `model_of`.
         trouble: what went wrong so far.
+        crossings: events beside the truth of all simulated streets; None without one.
     """
 
     def total(name: str) -> int:
@@ -109,6 +132,9 @@ def make_report(
     hours = sum(float(device["uptime_s"]) for device in devices) / 3600.0
     per_hour = total("bytes_sent") / hours if hours else 0.0
     medians = sorted(device["invoke_ms_p50"] for device in devices if device["invoke_ms_p50"] is not None)
+    compared: dict[str, Any] = {
+        f"crossings_{name}": None if crossings is None else getattr(crossings, name) for name in CROSSINGS
+    }
     return Report(
         model=model[0],
         model_sha256=model[1],
@@ -130,6 +156,7 @@ def make_report(
         latency_ms_p50=stats.get("latency_ms_p50"),
         latency_ms_p95=stats.get("latency_ms_p95"),
         invoke_ms_p50=medians[len(medians) // 2] if medians else None,
+        **compared,
         trouble=tuple(found),
     )
 
@@ -152,9 +179,20 @@ def lines(report: Report) -> list[str]:
         f"tracks       {report.tracks}",
         f"events       {report.events_made} made, {report.events_stored} stored, "
         f"{report.events_acked} acknowledged",
+        *_crossing_lines(report),
         f"counts       {report.counts_made} buckets made, {report.counts_acked} acknowledged",
         f"sent         {report.bytes_per_camera_hour / 1e6:.2f} MB per camera and hour; 1 Mbit/s video sends "
         f"450 MB, {report.video_ratio:.0f} times as much",
         f"frame->store {latency}",
         *(f"TROUBLE      {line}" for line in report.trouble),
+    ]
+
+
+def _crossing_lines(report: Report) -> list[str]:
+    if report.crossings_counted_share is None or report.crossings_false_share is None:
+        return []
+    return [
+        f"crossings    {report.crossings_counted} of {report.crossings_true} on the street were counted "
+        f"({report.crossings_counted_share:.1%}); {report.crossings_false} were counted that did not happen "
+        f"({report.crossings_false_share:.1%})"
     ]

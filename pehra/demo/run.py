@@ -13,17 +13,32 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from device.firmware.summary import SUMMARY_FILE
-from pehra.demo.plan import POLL_S, CannotStart, DemoOptions, camera_config, device_id
+from hardware.camera.street_camera import StreetCamera
+from pehra.demo.plan import (
+    POLL_S,
+    SIZE,
+    STREET_FPS,
+    STREET_LINE,
+    STREET_LINE_POINTS,
+    CannotStart,
+    DemoOptions,
+    camera_config,
+    device_id,
+    street_source,
+)
 from pehra.demo.processes import Child, answers, free_port, start
 from pehra.demo.report import Report, make_report, model_of
+from pehra.demo.truth import TOLERANCE_S, Agreement, Crossing, Witness, agreement
 
 STOP_S: Final = 20.0
 ENDED_WELL: Final = (0, -signal.SIGTERM)
@@ -69,6 +84,19 @@ class _House:
         except (urllib.error.URLError, OSError, ValueError):
             return {}
 
+    def crossings_told(self, device: str) -> list[Crossing] | None:
+        """Return what the fleet stored of a device's street line, in Unix seconds; None without an answer."""
+        told: list[Crossing] = []
+        wanted = {"device": device, "rule": STREET_LINE, "kind": "line-cross", "limit": "500"}
+        while True:
+            page = self.ask(f"events?{urllib.parse.urlencode(wanted)}")
+            if "items" not in page:
+                return None
+            told += [(datetime.fromisoformat(e["ts"]).timestamp(), e["direction"]) for e in page["items"]]
+            if not page["next_cursor"]:
+                return told
+            wanted["cursor"] = page["next_cursor"]
+
 
 def run_demo(
     options: DemoOptions,
@@ -93,11 +121,11 @@ def run_demo(
         _ending(_House(Path(name), options.port)) as house,
     ):
         _start_all(house, options, stop)
-        trouble = []
+        witnesses, trouble = _witnesses(options), []
         if not stop.is_set():
             on_ready(f"http://127.0.0.1:{options.port}")
-            trouble = _watch(house, options, stop, on_progress)
-        return _stop_all(house, trouble)
+            trouble = _watch(house, options, witnesses, stop, on_progress)
+        return _stop_all(house, witnesses, trouble)
 
 
 def _start_all(house: _House, options: DemoOptions, stop: threading.Event) -> None:
@@ -143,8 +171,24 @@ def _private_file(path: Path, text: str) -> Path:
     return path
 
 
+def _witnesses(options: DemoOptions) -> dict[str, Witness]:
+    """Return who knows the truth of each camera that looks at a simulated street."""
+    witnesses = {}
+    for number, device in enumerate(_devices(options), 1):
+        if source := street_source(options, number):
+            camera = StreetCamera(source, width=SIZE[0], height=SIZE[1], fps=STREET_FPS)
+            witnesses[device] = Witness(
+                camera.scene, STREET_LINE_POINTS, fps=STREET_FPS, start_s=camera.options.start
+            )
+    return witnesses
+
+
 def _watch(
-    house: _House, options: DemoOptions, stop: threading.Event, on_progress: Callable[[Progress], None]
+    house: _House,
+    options: DemoOptions,
+    witnesses: dict[str, Witness],
+    stop: threading.Event,
+    on_progress: Callable[[Progress], None],
 ) -> list[str]:
     cameras = options.camera_count
     _wait_until(lambda: house.ask("stats").get("online", 0) >= cameras, house, "every camera", options, stop)
@@ -156,16 +200,19 @@ def _watch(
         stats = house.ask("stats")
         online, stored = int(stats.get("online", 0)), int(stats.get("events_stored", 0))
         on_progress(Progress(elapsed_s, online, cameras, stored))
+        for witness in witnesses.values():
+            witness.look_until(elapsed_s)
         if options.duration_s is not None and elapsed_s >= options.duration_s:
             break
     return []
 
 
-def _stop_all(house: _House, trouble: list[str]) -> Report:
+def _stop_all(house: _House, witnesses: dict[str, Witness], trouble: list[str]) -> Report:
     for camera in house.cameras:
         camera.ask_to_stop()
     codes = {camera.name: camera.wait(STOP_S) for camera in house.cameras}
     devices, missing = _summaries(house, codes)
+    crossings = _crossings(house, witnesses, devices)
     stats, known = house.ask("stats"), house.ask("devices?limit=100").get("items", [])
     for child in (house.fleet, house.broker):
         if child is not None:
@@ -176,16 +223,36 @@ def _stop_all(house: _House, trouble: list[str]) -> Report:
         for child in house.all()
         if codes[child.name] not in ENDED_WELL
     ]
-    return make_report(devices, stats, model_of(known), [*trouble, *([] if trouble else failed), *missing])
+    found = [*trouble, *([] if trouble else failed), *missing]
+    return make_report(list(devices.values()), stats, model_of(known), found, crossings)
 
 
-def _summaries(house: _House, codes: dict[str, int]) -> tuple[list[dict[str, Any]], list[str]]:
+def _crossings(
+    house: _House, witnesses: dict[str, Witness], devices: dict[str, dict[str, Any]]
+) -> Agreement | None:
+    """Compare what the fleet stored with what happened in all streets; None without a street."""
+    agreements = []
+    for device, summary in devices.items():
+        witness = witnesses.get(device)
+        told = house.crossings_told(device) if witness else None
+        if witness is None or told is None:
+            continue
+        for watch in summary["watches"]:
+            opened_s = watch["from_s"] - watch["from_seq"] / STREET_FPS
+            from_s, to_s = watch["from_s"] - opened_s, watch["to_s"] - opened_s
+            witness.look_until(to_s + TOLERANCE_S)
+            in_street = [(at_s - opened_s, direction) for at_s, direction in told]
+            agreements.append(agreement(witness.crossings, in_street, from_s, to_s))
+    return sum(agreements, Agreement()) if agreements else None
+
+
+def _summaries(house: _House, codes: dict[str, int]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Read what each camera left; one that was stopped before it was up has nothing to say."""
-    devices, missing = [], []
+    devices, missing = {}, []
     for camera in house.cameras:
         summary = house.folder / camera.name / SUMMARY_FILE
         if summary.is_file():
-            devices.append(json.loads(summary.read_text("utf-8")))
+            devices[camera.name] = json.loads(summary.read_text("utf-8"))
         elif codes[camera.name] == 0:
             missing.append(f"{camera.name} left no summary")
     return devices, missing
