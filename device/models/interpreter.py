@@ -23,6 +23,9 @@ from device.models.quantise import Array, TensorSpec
 POSTPROCESS_OP = "TFLite_Detection_PostProcess"
 """The custom operator that ends SSD models (tensorflow/lite/kernels/detection_postprocess.cc)."""
 
+_DELEGATE_OP = "DELEGATE"
+"""What XNNPACK puts beside the operators that it takes over."""
+
 _PROBE = """
 import sys
 from tflite_runtime.interpreter import Interpreter
@@ -41,6 +44,62 @@ class PostProcess:
 
     outputs: tuple[int, ...]
     class_columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One node of a graph; an optional input that is absent is left out.
+
+    Attributes:
+        name: Such as ``CONV_2D``; a custom operator's own name.
+        inputs: Weights included, in the order of the schema.
+        outputs: What it computes.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A model as it is written, whether or not this machine can run it."""
+
+    runtime: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: tuple[Operator, ...]
+
+
+def read_graph(path: Path | str, content: bytes) -> Graph:
+    """Tensors and operators of a model, read without making room for them.
+
+    Raises:
+        ModelUnavailable: No runtime is installed, or it cannot read this file.
+    """
+    runtime, make = _runtime(path)
+    if runtime == "tflite-runtime":
+        _survive(path, content)
+    try:
+        it = make(model_content=content)
+        specs = {int(details["index"]): _spec(details) for details in it.get_tensor_details()}
+        inputs = tuple(_spec(details) for details in it.get_input_details())
+        outputs = tuple(_spec(details) for details in it.get_output_details())
+        nodes = it._get_ops_details()
+    except (ValueError, RuntimeError) as error:
+        raise ModelUnavailable(
+            path, f"{runtime} cannot read it ({_first_line(error)})", _way_out(error)
+        ) from error
+    operators = tuple(
+        Operator(str(node["op_name"]), _known(specs, node["inputs"]), _known(specs, node["outputs"]))
+        for node in nodes
+        if node["op_name"] != _DELEGATE_OP
+    )
+    return Graph(runtime, inputs, outputs, operators)
+
+
+def _known(specs: dict[int, TensorSpec], numbers: Array) -> tuple[TensorSpec, ...]:
+    return tuple(specs[int(number)] for number in numbers if int(number) in specs)
 
 
 class Interpreter:

@@ -75,3 +75,47 @@ def test_train_with_a_recipe_that_is_not_there_is_exit_code_2(tmp_path: Path) ->
     done = models("train", "--recipe", tmp_path / "none.toml", "--data", tmp_path, "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert "none.toml" in done.stderr
+
+
+def test_inspect_prints_one_json_object(tmp_path: Path) -> None:
+    done = models("inspect", person_model(tmp_path), "--labels", "person,bicycle", "--json")
+    assert done.exit_code == 0, done.output
+    seen = json.loads(done.stdout)
+    assert seen["trial"]["decoder"] == "yolov8"
+    assert seen["anatomy"]["inputs"][0]["shape"] == [1, 64, 64, 3]
+
+
+def test_inspect_of_a_damaged_file_is_exit_code_2_with_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "half.tflite"
+    file.write_bytes(person_model(tmp_path).read_bytes()[:300])
+    done = models("inspect", file)
+    assert done.exit_code == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v1_0.5_160_quant", "traffic_model", "yolov8n_full_integer_quant_416"]
+)
+def test_foreign_models_are_inspected_and_verified(data_dir: Path, name: str) -> None:
+    file = data_dir / "models" / f"{name}.tflite"
+    shown = models("inspect", file)
+    assert shown.exit_code == 0, shown.output
+    assert "CONV_2D" in shown.stdout
+    labels = ["--labels", "car,person,bus,truck"] if name == "traffic_model" else []
+    judged = models("verify", file, "--json", *labels)
+    checks = {check["name"]: check["state"] for check in json.loads(judged.stdout)["checks"]}
+    is_detector = name != "mobilenet_v1_0.5_160_quant"
+    assert checks["runs"] == checks["integer"] == checks["size"] == "ok"
+    assert checks["outputs"] == ("ok" if is_detector else "WRONG")
+    assert judged.exit_code == (0 if is_detector else 1)
+
+
+def test_verify_says_one_line_a_check_and_ends_with_1_where_one_is_wrong() -> None:
+    done = models("verify", "street-1", "--slot-bytes", "1000")
+    assert done.exit_code == 1
+    assert next(line for line in done.stdout.splitlines() if line.startswith("WRONG")).split()[1] == "size"
+    assert models("verify", "street-1").exit_code == 0
+
+
+def test_verify_of_nothing_is_exit_code_2(tmp_path: Path) -> None:
+    assert models("verify", tmp_path / "none.tflite").exit_code == 2

@@ -10,16 +10,18 @@ import typer
 from pehra.commands.models.evaluating import evaluate_model
 from pehra.commands.models.inspecting import inspect_model, list_models
 from pehra.commands.models.training import train_model
+from pehra.commands.models.verifying import verify_model
 
-models_app = typer.Typer(help="Detectors: list, inspect, evaluate, train.", no_args_is_help=True)
+models_app = typer.Typer(help="Detectors: list, inspect, verify, evaluate, train.", no_args_is_help=True)
 
 
 @models_app.callback()
 def _models() -> None:
-    """Detectors: list, inspect, evaluate, train."""
+    """Detectors: list, inspect, verify, evaluate, train."""
 
 
 models_app.command("list")(list_models)
 models_app.command("inspect")(inspect_model)
+models_app.command("verify")(verify_model)
 models_app.command("evaluate")(evaluate_model)
 models_app.command("train")(train_model)

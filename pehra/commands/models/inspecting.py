@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from pehra.commands.models.shared import DIFFERS, Labels, ModelArgument, end, stdout
+from pehra.commands.models.shared import Labels, ModelArgument, end, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from device.models.bundle import Bundle
-    from device.models.interpreter import Interpreter
+    from device.models.bundle import Card
+    from device.models.examine import Anatomy, Examination
 
 
 def list_models() -> None:
@@ -35,52 +36,78 @@ def list_models() -> None:
     stdout().print(table)
 
 
-def inspect_model(model: ModelArgument, labels: Labels = None) -> None:
-    """Show a model's tensors and its card, and run its golden vectors."""
+def inspect_model(
+    model: ModelArgument,
+    *,
+    labels: Labels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show what is in a model: tensors, operators, card. Judge it with `pehra models verify`.
+
+    Works on any `.tflite`, a detector or not. The model runs in a process of its own, so a damaged file does
+    no harm. Ends with 2 when the file cannot be read.
+
+    Example: pehra models inspect street-1
+    """
+    import msgspec
+
     from device.errors import PehraDeviceError
-    from device.models.bundle import find_model, load_bundle, read_model
-    from device.models.golden import mismatches
-    from device.models.interpreter import Interpreter
+    from device.models.examine import examine
     from pehra.commands.detect import read_labels
 
-    out = stdout()
     try:
-        file = find_model(model)
-        _show_tensors(out, Interpreter(file, read_model(file)))
-        bundle = load_bundle(model, labels=read_labels(labels))
-        _show_card(out, bundle)
-        wrong = mismatches(bundle)
-    except PehraDeviceError as error:
+        seen = examine(model, read_labels(labels))
+    except (PehraDeviceError, OSError) as error:
         end(str(error))
-    for one in wrong:
-        at = f"{one.expected.output}[{one.expected.at}]"
-        out.print(f"golden seed {one.seed}: {at} is {one.got:.5f}, the card says {one.expected.value:.5f}")
-    if wrong:
-        raise typer.Exit(DIFFERS)
-    checked = sum(len(golden.expected) for golden in bundle.card.golden)
-    out.print(f"golden: {checked} values as on the card" if checked else "golden: the card has none")
+    if seen.anatomy is None:
+        end(f"model {seen.path}: {seen.trial.trouble}")
+    if as_json:
+        print(msgspec.json.encode(seen, enc_hook=str).decode())
+        return
+    out = stdout()
+    _show_tensors(out, seen.anatomy)
+    _show_facts(out, seen, seen.anatomy)
+    if seen.trial.card is not None:
+        _show_card(out, seen.trial.card)
 
 
-def _show_tensors(out: Console, interpreter: Interpreter) -> None:
+def _show_tensors(out: Console, anatomy: Anatomy) -> None:
     from rich.table import Column, Table
 
     table = Table("", Column("tensor", overflow="fold"), "shape", "type", "scale", "zero point", box=None)
-    for kind, specs in (("input", interpreter.inputs), ("output", interpreter.outputs)):
-        for spec in specs:
-            shape = "x".join(str(size) for size in spec.shape)
-            table.add_row(kind, spec.name, shape, spec.dtype.name, f"{spec.scale:.9g}", str(spec.zero_point))
+    for kind, tensors in (("input", anatomy.inputs), ("output", anatomy.outputs)):
+        for one in tensors:
+            shape = "x".join(str(size) for size in one.shape)
+            table.add_row(kind, escape(one.name), shape, one.dtype, f"{one.scale:.9g}", str(one.zero_point))
     out.print(table)
 
 
-def _show_card(out: Console, bundle: Bundle) -> None:
+def _show_facts(out: Console, seen: Examination, anatomy: Anatomy) -> None:
+    """What the file itself tells, one line a fact."""
+    trial = seen.trial
+    floats = sum(anatomy.float_operators.values())
+    classes = "" if trial.classes is None else f", {trial.classes} classes"
+    facts = {
+        "file": f"{seen.path}, {seen.size_bytes} bytes, sha256 {seen.sha256}",
+        "operators": f"{sum(anatomy.operators.values())}: "
+        + ", ".join(f"{count} {name}" for name, count in anatomy.operators.items()),
+        "multiplications": f"{anatomy.macs / 1e6:.1f} million an invoke",
+        "integers": "all that computes" if not floats else f"no, {floats} operators compute in float",
+        "runs": trial.trouble or f"{trial.invoke_ms:.1f} ms an invoke with {anatomy.runtime}, 1 thread",
+        "layout": f"{trial.decoder}{classes}" if trial.decoder else "not that of a detector Pehra knows",
+        "card": trial.no_card or ("read" if seen.has_card else "; ".join(trial.guessed)),
+    }
+    for key, value in facts.items():
+        if value:
+            out.print(f"{key}: {value}", markup=False)
+
+
+def _show_card(out: Console, card: Card) -> None:
     import msgspec
 
-    card = msgspec.to_builtins(bundle.card)
-    card["golden"] = len(bundle.card.golden)
-    card["sha256"] = bundle.sha256
-    for key, value in card.items():
+    values = msgspec.to_builtins(card)
+    values["golden"] = f"{len(card.golden)} vectors; `pehra models verify` compares them"
+    for key, value in values.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {one}" for name, one in value.items())  # noqa: PLW2901
         out.print(f"{key}: {value}", markup=False)
-    for guess in bundle.guessed:
-        out.print(f"guessed: {guess}", markup=False)
