@@ -87,7 +87,7 @@ class Preparer:
     Args:
         card: The model's input.
         spec: The input tensor.
-        decoder: The model's decoder; float inputs of SSD models want -1..1, the others 0..1.
+        decoder: The model's decoder; it tells what a float input wants.
     """
 
     def __init__(self, card: InputCard, spec: TensorSpec, decoder: str) -> None:
@@ -180,13 +180,21 @@ def _conversion(spec: TensorSpec, decoder: str) -> tuple[Literal["same", "flip",
     """
     pixels = np.arange(256, dtype=np.float32)
     if not spec.is_quantised:
-        real = (pixels - 127.5) / 127.5 if decoder == "ssd-postprocess" else pixels / 255.0
-        return "table", real.astype(np.float32)
+        return "table", _as_float(pixels, decoder)
     table = quantise(_meant(pixels, spec), spec)
     shift = 128 if spec.dtype == np.int8 else 0
     if np.abs(table.astype(np.float32) - (pixels - shift)).max() <= 1.5:
         return ("flip" if shift else "same"), table
     return "table", table
+
+
+def _as_float(pixels: Floats, decoder: str) -> Floats:
+    """What a float input of each family wants: SSD -1..1, Pehra's own the same by 1/128, YOLO 0..1."""
+    if decoder == "ssd-postprocess":
+        return (pixels - np.float32(127.5)) / np.float32(127.5)
+    return (
+        (pixels - np.float32(128)) / np.float32(128) if decoder == "pehra-ltrb" else pixels / np.float32(255)
+    )
 
 
 def _meant(pixels: Floats, spec: TensorSpec) -> Floats:

@@ -66,7 +66,7 @@ def _show_report(report: Report) -> None:
 
     table = Table("class", "boxes", "AP50", "AP50-95", box=None)
     for name, row in report.per_class.items():
-        table.add_row(name, f"{row['boxes']:.0f}", f"{row['ap50']:.4f}", f"{row['ap50_95']:.4f}")
+        table.add_row(name, f"{row.boxes}", f"{row.ap50:.4f}", f"{row.ap50_95:.4f}")
     table.add_row("mean", "", f"{report.map50:.4f}", f"{report.map50_95:.4f}")
     out = stdout()
     out.print(table)
