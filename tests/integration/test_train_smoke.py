@@ -242,7 +242,8 @@ def test_a_batch_without_boxes_has_a_finite_loss() -> None:
     logits = torch.zeros((1, len(centres), 2), requires_grad=True)
     distances = torch.ones((1, len(centres), 4), requires_grad=True)
     none = Truth(torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), torch.zeros((0, 4)))
-    score, box = loss(logits, distances, centres, strides, none)
+    blind = torch.zeros((1, 8, 8), dtype=torch.long)
+    score, box = loss(logits, distances, centres, strides, none, blind)
     (score + box).backward()
     assert torch.isfinite(score)
     assert box.item() == 0
@@ -260,3 +261,27 @@ def test_the_measure_is_one_for_the_truth_itself_and_falls_for_a_wrong_class() -
     wrong = measure(lambda p: [(0, 0.9, box) for box in p.boxes], pictures, ("a", "b"))
     assert wrong.map50 < 0.8
     assert measure(lambda p: [], pictures, ("a", "b")).map50 == 0.0
+
+
+def test_a_class_that_a_picture_did_not_label_teaches_nothing_but_where_a_box_is() -> None:
+    centres, strides = cells(64)
+    truth = Truth(
+        owners=torch.tensor([0]), classes=torch.tensor([0]), boxes=torch.tensor([[8.0, 8.0, 40.0, 40.0]])
+    )
+    distances = torch.full((1, len(centres), 4), 2.0)
+    blind = torch.zeros((1, 8, 8), dtype=torch.long)
+    blind[:, :, 4:] = 0b10  # class 1 was not labelled in the right half
+    logits = torch.zeros((1, len(centres), 2), requires_grad=True)
+    loss(logits, distances, centres, strides, truth, blind)[0].backward()
+    assert logits.grad is not None
+    learned = (logits.grad[0] != 0).double()
+    answering = assign(
+        torch.full((1, len(centres), 2), 0.5), boxes_of(distances, centres, strides), centres, truth
+    ).cells
+    is_right = centres[:, 0] >= 32
+    is_right[answering] = False
+    assert is_right.any()
+    assert learned[:, 0].all(), "class 0 was labelled everywhere"
+    assert learned[~is_right, 1].all()
+    assert not learned[is_right, 1].any()
+    assert learned[answering].all(), "a cell that answers for a box is judged on all classes"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from device.models.training.augment import flipped, letterbox, mosaic, recoloured, scaled
-from device.models.training.batches import BatchMaker, Wish, stack
+from device.models.training.batches import BatchMaker, Wish, chances, stack
 from device.models.training.pictures import Picture, parse_no_rows
 
 RED = (255, 0, 0)
@@ -68,6 +70,28 @@ def test_most_mosaics_keep_their_object() -> None:
     assert sum(len(picture.boxes) for picture in made) > 40
 
 
+def test_a_mosaic_remembers_which_classes_nobody_labelled_in_each_of_its_parts() -> None:
+    four = [replace(block(), blind=np.full((1, 1), bits)) for bits in (1, 2, 4, 8)]
+    made = mosaic(four, 160, np.random.default_rng(3))
+    assert made.blind.shape == (20, 20)
+    corners = made.blind[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert sorted(corners.tolist()) == [1, 2, 4, 8]
+    assert set(np.unique(made.blind)) == {1, 2, 4, 8}
+
+
+def test_a_flip_turns_the_unlabelled_parts_too() -> None:
+    picture = replace(block(), blind=np.array([[1, 2]]))
+    assert flipped(picture).blind.tolist() == [[2, 1]]
+
+
+def test_pictures_of_a_rare_class_are_drawn_more_often() -> None:
+    common, rare = block(), replace(block(), classes=np.array([0]))
+    ends = chances([common] * 19 + [rare])
+    share_of_rare = ends[-1] - ends[-2]
+    assert share_of_rare > 2 * ends[0]
+    assert ends[-1] == 1.0
+
+
 def test_other_light_keeps_shape_and_type() -> None:
     pixels = block().pixels
     for seed in range(60):
@@ -77,7 +101,7 @@ def test_other_light_keeps_shape_and_type() -> None:
 
 
 def test_a_batch_knows_which_box_belongs_to_which_picture() -> None:
-    empty = Picture(np.zeros((96, 96, 3), np.uint8), *parse_no_rows())
+    empty = letterbox(Picture(np.zeros((96, 96, 3), np.uint8), *parse_no_rows()), 96)
     made = stack([empty, letterbox(block(), 96), empty, letterbox(block(), 96)])
     assert made.pixels.shape == (4, 96, 96, 3)
     assert made.owners.tolist() == [1, 3]

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from device.models.training.errors import DataMissing, LabelError
-from device.models.training.pictures import load_yolo, parse_rows, shrink
+from device.models.training.pictures import blind_bits, load_source, load_yolo, parse_rows, shrink
 from device.models.training.recipe import Source
 from device.models.training.simulated import render_source
 
 CLASSES = ("bus", "car")
 LABELS = ("car", "truck", "bus")
+SOURCE = Source(name="s", kind="yolo", folder=".", classes=CLASSES)
 
 
 def rows(tmp_path: Path, text: str) -> Path:
@@ -63,20 +64,20 @@ def test_a_label_out_of_range_is_refused_with_file_and_line(tmp_path: Path, row:
 
 def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match=r"nowhere.*--data"):
-        load_yolo(tmp_path / "nowhere", CLASSES, LABELS)
+        load_yolo(tmp_path / "nowhere", SOURCE, LABELS)
 
 
 def test_an_empty_data_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     with pytest.raises(DataMissing, match="holds no picture"):
-        load_yolo(tmp_path, CLASSES, LABELS)
+        load_yolo(tmp_path, SOURCE, LABELS)
 
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(DataMissing, match=r"torn\.jpg.*cannot be decoded"):
-        load_yolo(tmp_path, CLASSES, LABELS)
+        load_yolo(tmp_path, SOURCE, LABELS)
 
 
 def test_a_picture_is_read_as_rgb_and_without_a_label_file_it_is_empty(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_picture_is_read_as_rgb_and_without_a_label_file_it_is_empty(tmp_path:
     blue_in_bgr[..., 0] = 255
     folder = folder_with(tmp_path, blue_in_bgr, "")
     (folder / "labels" / "a.txt").unlink()
-    (picture,) = load_yolo(folder, CLASSES, LABELS)
+    (picture,) = load_yolo(folder, SOURCE, LABELS)
     assert picture.pixels[0, 0].tolist() == [0, 0, 255]
     assert not len(picture.boxes)
 
@@ -112,3 +113,22 @@ def test_simulated_pictures_are_the_same_each_time_and_carry_the_truth() -> None
         np.testing.assert_array_equal(one.pixels, other.pixels)
         np.testing.assert_array_equal(one.boxes, other.boxes)
     assert all(((p.boxes >= 0) & (p.boxes <= 1)).all() for p in first)
+
+
+def test_a_split_by_every_nth_name_parts_a_folder_into_two_that_share_nothing() -> None:
+    files = [Path(f"{number:03}.webp") for number in range(25)]
+    used, held_back = (
+        Source(name="s", kind="yolo", folder=".", classes=CLASSES, **part).part_of(files)
+        for part in ({"leave_out": 10}, {"only": 10})
+    )
+    assert [file.stem for file in held_back] == ["000", "010", "020"]
+    assert sorted(used + held_back) == files
+    assert not set(used) & set(held_back)
+
+
+def test_what_a_source_did_not_label_is_marked_on_its_pictures(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, np.zeros((40, 60, 3), np.uint8), "0 .5 .5 .2 .2")
+    source = Source(name="s", kind="yolo", folder=folder.name, classes=CLASSES)
+    (picture,) = load_source(source, folder.parent, LABELS)
+    assert picture.blind.tolist() == [[0b010]]
+    assert blind_bits(LABELS, LABELS) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from device.models.training.layout import STRIDES
 from device.models.training.pictures import Picture, parse_no_rows
 
 _GREY = 114
@@ -27,7 +28,7 @@ def mosaic(pictures: list[Picture], size: int, rng: np.random.Generator) -> Pict
     placed = []
     for picture, (left, top, right, bottom) in zip(pictures, regions, strict=True):
         height, width = picture.pixels.shape[:2]
-        scale = size * float(rng.uniform(0.45, 1.15)) / max(height, width)
+        scale = size * float(rng.uniform(0.4, 1.25)) / max(height, width)
         # The corner that touches the point stays whole; the far side may be cut.
         shift_x = right - width * scale if left == 0 else left
         shift_y = bottom - height * scale if top == 0 else top
@@ -38,7 +39,7 @@ def mosaic(pictures: list[Picture], size: int, rng: np.random.Generator) -> Pict
 def scaled(picture: Picture, size: int, rng: np.random.Generator) -> Picture:
     """One picture, larger or smaller than its letterbox and shifted at random."""
     height, width = picture.pixels.shape[:2]
-    scale = size * float(rng.uniform(0.6, 1.5)) / max(height, width)
+    scale = size * float(rng.uniform(0.4, 1.6)) / max(height, width)
     free_x, free_y = size - width * scale, size - height * scale
     shift = (free_x * float(rng.uniform(0, 1)), free_y * float(rng.uniform(0, 1)))
     return _place([(picture, scale, shift, (0, 0, size, size))], size)
@@ -48,11 +49,12 @@ def flipped(picture: Picture) -> Picture:
     """Left and right exchanged."""
     boxes = picture.boxes.copy()
     boxes[:, 0], boxes[:, 2] = 1 - picture.boxes[:, 2], 1 - picture.boxes[:, 0]
-    return Picture(np.ascontiguousarray(picture.pixels[:, ::-1]), picture.classes, boxes)
+    pixels, blind = (np.ascontiguousarray(part[:, ::-1]) for part in (picture.pixels, picture.blind))
+    return Picture(pixels, picture.classes, boxes, blind)
 
 
 def recoloured(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Other light: hue, saturation and brightness shifted; now and then grey, dark, blurred or noisy."""
+    """Other light: hue, saturation, brightness; now and then grey, dark, blurred, noisy or compressed."""
     hue, saturation, value = rng.uniform(-1, 1, 3) * (0.015, 0.6, 0.4) + (0, 1, 1)
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
     ramp = np.arange(256)
@@ -69,6 +71,11 @@ def recoloured(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     elif chance < 0.16:
         noise = rng.normal(0, rng.uniform(3, 12), pixels.shape)
         pixels = (pixels + noise).clip(0, 255).astype(np.uint8)
+    elif chance < 0.22:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 60))]
+        pixels = np.asarray(cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR))
+    elif chance < 0.25:
+        pixels = cv2.blur(pixels, (int(rng.integers(3, 8)), 1))  # motion
     return pixels
 
 
@@ -77,6 +84,7 @@ _Placement = tuple[Picture, float, tuple[float, float], tuple[int, int, int, int
 
 def _place(placements: list[_Placement], size: int) -> Picture:
     canvas = np.full((size, size, 3), _GREY, np.uint8)
+    blind = np.zeros((size // STRIDES[0],) * 2, np.int64)
     classes, boxes = [], []
     for picture, scale, (shift_x, shift_y), (left, top, right, bottom) in placements:
         move = np.array([[scale, 0, shift_x - left], [0, scale, shift_y - top]], np.float32)
@@ -91,10 +99,12 @@ def _place(placements: list[_Placement], size: int) -> Picture:
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=(_GREY, _GREY, _GREY),
         )
+        grid = [round(edge / STRIDES[0]) for edge in (left, top, right, bottom)]
+        blind[grid[1] : grid[3], grid[0] : grid[2]] = picture.blind[0, 0]
         found = _visible(picture, scale, (shift_x, shift_y), (left, top, right, bottom))
         classes.append(found[0])
         boxes.append(found[1])
-    return Picture(canvas, np.concatenate(classes), np.concatenate(boxes) / np.float32(size))
+    return Picture(canvas, np.concatenate(classes), np.concatenate(boxes) / np.float32(size), blind)
 
 
 def _visible(

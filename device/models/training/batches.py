@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from device.models.training.augment import flipped, letterbox, mosaic, recoloure
 from device.models.training.pictures import Picture
 
 _READY = 6
+_RARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,14 @@ class Batch:
         owners: int64 (T,), index into the batch of each box.
         classes: int64 (T,).
         boxes: float32 (T,4) left, top, right, bottom in pixels.
+        blind: int64 (B,S/8,S/8), as `Picture.blind`.
     """
 
     pixels: np.ndarray
     owners: np.ndarray
     classes: np.ndarray
     boxes: np.ndarray
+    blind: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class BatchMaker:
     ) -> None:
         self._sources = sources
         self._shares = np.array(shares) / sum(shares)
+        self._chances = [chances(pictures) for pictures in sources]
         self._batch = batch
         self._rng = np.random.default_rng(seed)
         self._wish = wish
@@ -94,8 +99,9 @@ class BatchMaker:
         return stack([self._example(wish) for _ in range(self._batch)])
 
     def _draw(self) -> Picture:
-        source = self._sources[int(self._rng.choice(len(self._sources), p=self._shares))]
-        return source[int(self._rng.integers(len(source)))]
+        number = int(self._rng.choice(len(self._sources), p=self._shares))
+        at = np.searchsorted(self._chances[number], self._rng.random(), side="right")
+        return self._sources[number][int(at)]
 
     def _example(self, wish: Wish) -> Picture:
         if wish.is_mosaic and self._rng.random() < 0.8:
@@ -106,7 +112,22 @@ class BatchMaker:
             made = letterbox(self._draw(), wish.size)
         if self._rng.random() < 0.5:
             made = flipped(made)
-        return Picture(recoloured(made.pixels, self._rng), made.classes, made.boxes)
+        return replace(made, pixels=recoloured(made.pixels, self._rng))
+
+
+def chances(pictures: list[Picture]) -> np.ndarray:
+    """Upper ends (N,) in 0..1 of the shares by which the pictures of a source are drawn.
+
+    A picture is drawn more often the rarer its rarest class is, by the square root of the rarity: repeat
+    factor sampling, Gupta et al. 2019, arXiv:1908.03195, with the threshold at `_RARE`.
+    """
+    kinds = [set(picture.classes.tolist()) for picture in pictures]
+    counts = Counter(kind for present in kinds for kind in present)
+    repeat = {kind: max(1.0, (_RARE * len(pictures) / count) ** 0.5) for kind, count in counts.items()}
+    factors = np.array([max((repeat[kind] for kind in present), default=1.0) for present in kinds])
+    ends: np.ndarray = np.cumsum(factors) / factors.sum()
+    ends[-1] = 1.0
+    return ends
 
 
 def stack(examples: list[Picture]) -> Batch:
@@ -117,4 +138,5 @@ def stack(examples: list[Picture]) -> Batch:
         owners=np.repeat(np.arange(len(examples)), [len(example.boxes) for example in examples]),
         classes=np.concatenate([example.classes for example in examples]),
         boxes=np.concatenate([example.boxes for example in examples]) * np.float32(size),
+        blind=np.stack([example.blind for example in examples]),
     )

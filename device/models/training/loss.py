@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from device.models.training.layout import STRIDES
 from device.models.training.network import boxes_of
 
 _TOP = 10
@@ -82,13 +83,13 @@ def assign(scores: torch.Tensor, boxes: torch.Tensor, centres: torch.Tensor, tru
     score = scores[truth.owners, :, truth.classes]
     metric = score.pow(_ALPHA) * overlap.pow(_BETA) * inside
     best, cell = metric.topk(_TOP, dim=1)
-    truths = torch.arange(len(truth.boxes)).unsqueeze(1).expand_as(cell)
+    truths = torch.arange(len(truth.boxes), device=boxes.device).unsqueeze(1).expand_as(cell)
     keep = best > 0
     cell, truths, best = cell[keep], truths[keep], best[keep]
     overlap_kept = overlap[truths, cell]
     alone = _wins(truth.owners[truths] * len(centres) + cell, overlap_kept, scores.shape[0] * len(centres))
     cell, truths, best, overlap_kept = cell[alone], truths[alone], best[alone], overlap_kept[alone]
-    empty = torch.zeros(len(truth.boxes))
+    empty = torch.zeros(len(truth.boxes), device=boxes.device)
     best_of = empty.scatter_reduce(0, truths, best, "amax")
     overlap_of = empty.scatter_reduce(0, truths, overlap_kept, "amax")
     targets = best / (best_of[truths] + 1e-9) * overlap_of[truths]
@@ -97,16 +98,36 @@ def assign(scores: torch.Tensor, boxes: torch.Tensor, centres: torch.Tensor, tru
 
 def _wins(keys: torch.Tensor, values: torch.Tensor, count: int) -> torch.Tensor:
     """True for one entry of each key, that with the largest value: a cell answers for one box only."""
-    largest = torch.zeros(count).scatter_reduce(0, keys, values, "amax")
+    largest = torch.zeros(count, device=keys.device).scatter_reduce(0, keys, values, "amax")
     best = values >= largest[keys]
     # Small boxes inside two true boxes tie: the first entry wins.
-    entries = torch.arange(len(keys))
-    first = torch.full((count,), len(keys)).scatter_reduce(0, keys[best], entries[best], "amin")
+    entries = torch.arange(len(keys), device=keys.device)
+    first = torch.full((count,), len(keys), device=keys.device).scatter_reduce(
+        0, keys[best], entries[best], "amin"
+    )
     return best & (first[keys] == entries)
 
 
+def seen(blind: torch.Tensor, centres: torch.Tensor, classes: int) -> torch.Tensor:
+    """Which scores the truth can judge, float (B,A,C) of 0 and 1: all but classes not labelled there.
+
+    Args:
+        blind: int64 (B,S/8,S/8), bit k set where class k was not labelled.
+        centres: (A,2) of the cells, pixels.
+        classes: C.
+    """
+    column, row = (centres / STRIDES[0]).long().unbind(-1)
+    bits = blind[:, row, column].unsqueeze(-1) >> torch.arange(classes, device=blind.device)
+    return 1.0 - (bits & 1).float()
+
+
 def loss(
-    logits: torch.Tensor, distances: torch.Tensor, centres: torch.Tensor, strides: torch.Tensor, truth: Truth
+    logits: torch.Tensor,
+    distances: torch.Tensor,
+    centres: torch.Tensor,
+    strides: torch.Tensor,
+    truth: Truth,
+    blind: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of the scores and loss of the boxes, both scalars; their sum is what is learned from.
 
@@ -116,17 +137,21 @@ def loss(
         centres: (A,2) pixels.
         strides: (A,) pixels.
         truth: boxes, possibly none.
+        blind: int64 (B,S/8,S/8), as `seen` takes it. A cell that answers for a box is judged on all classes.
     """
     boxes = boxes_of(distances, centres, strides)
     targets = torch.zeros_like(logits)
     box_loss = distances.sum() * 0
-    total = torch.ones(())
+    judged = seen(blind, centres, logits.shape[-1])
+    total = torch.ones((), device=logits.device)
     if len(truth.boxes):
         with torch.no_grad():
             found = assign(logits.sigmoid(), boxes, centres, truth)
         targets[found.owners, found.cells, truth.classes[found.truths]] = found.targets
+        judged[found.owners, found.cells] = 1.0
         total = found.targets.sum().clamp(min=1)
         fit = iou(boxes[found.owners, found.cells], truth.boxes[found.truths], generalised=True)
         box_loss = ((1 - fit) * found.targets).sum() / total
-    score_loss = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / total
+    wrong = functional.binary_cross_entropy_with_logits(logits, targets, judged, reduction="sum")
+    score_loss = wrong / total
     return score_loss, _BOX_WEIGHT * box_loss

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -23,11 +23,14 @@ class Picture:
         pixels: uint8 (H,W,3) RGB, long side at most 320.
         classes: int64 (N,), index into the recipe's labels.
         boxes: float32 (N,4) left, top, right, bottom in 0..1.
+        blind: int64 (h,w), a grid over the picture: bit k is set where class k may be there without a box, as
+            the picture's source did not label it. (1,1) for a picture of one source.
     """
 
     pixels: np.ndarray
     classes: np.ndarray
     boxes: np.ndarray
+    blind: np.ndarray = field(default_factory=lambda: np.zeros((1, 1), np.int64))
 
 
 def load_source(source: Source, data: Path, labels: tuple[str, ...], *, limit: int = 0) -> list[Picture]:
@@ -47,20 +50,26 @@ def load_source(source: Source, data: Path, labels: tuple[str, ...], *, limit: i
         from device.models.training.simulated import render_source
 
         return render_source(source, labels, limit=limit)
-    return load_yolo(data / source.folder, source.classes, labels, limit=limit)
+    blind = np.full((1, 1), blind_bits(source.classes, labels), np.int64)
+    pictures = load_yolo(data / source.folder, source, labels, limit=limit)
+    return [replace(picture, blind=blind) for picture in pictures]
 
 
-def load_yolo(
-    folder: Path, classes: tuple[str, ...], labels: tuple[str, ...], *, limit: int = 0
-) -> list[Picture]:
+def blind_bits(classes: tuple[str, ...], labels: tuple[str, ...]) -> int:
+    """A number whose bit k is set where `labels[k]` is not among a source's `classes`."""
+    return sum(1 << k for k, label in enumerate(labels) if label not in classes)
+
+
+def load_yolo(folder: Path, source: Source, labels: tuple[str, ...], *, limit: int = 0) -> list[Picture]:
     """Pictures of `folder`/images with their rows of `folder`/labels; see `load_source`."""
     images = folder / "images"
     if not images.is_dir():
         raise DataMissing(folder, "is not a folder with images/ and labels/")
     files = sorted(file for file in images.iterdir() if file.suffix.lower() in _SUFFIXES)
+    files = source.part_of(files)
     files = files[:: max(1, len(files) // limit)] if limit else files
     pictures = [
-        _read_picture(file, folder / "labels" / f"{file.stem}.txt", classes, labels) for file in files
+        _read_picture(file, folder / "labels" / f"{file.stem}.txt", source.classes, labels) for file in files
     ]
     if not pictures:
         raise DataMissing(images, f"holds no picture ({', '.join(sorted(_SUFFIXES))})")

@@ -21,7 +21,13 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         kind: `yolo` = a folder with images/ and labels/; `simulated` = frames of the simulated street.
         share: how often a training picture comes from here, relative to the other sources' shares.
         folder: of a yolo source, relative to the data folder.
-        classes: names of a yolo source's class numbers, in their order.
+        classes: class map of a yolo source: what its class numbers 0, 1, 2 ... are for the model. A name may
+            stand twice (two kinds of one label) or be none of the model's labels (its boxes are left out).
+            Labels of the model that are not among them count as not labelled there, and their scores are left
+            out of the loss (see `loss.py`).
+        leave_out: of a yolo source, n = every n-th picture by name is not used; 0 = all are.
+        only: of a yolo source, n = only every n-th picture by name, those that `leave_out` = n does not use;
+            0 = all.
         seeds: of a simulated source, first (included) and last (excluded) seed.
         frames_per_seed: of a simulated source.
         frame_every_s: of a simulated source, seconds of the scene between two frames.
@@ -34,11 +40,19 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     share: float = 1.0
     folder: str = ""
     classes: tuple[str, ...] = ()
+    leave_out: int = 0
+    only: int = 0
     seeds: tuple[int, int] = (0, 0)
     frames_per_seed: int = 0
     frame_every_s: float = 1.5
     frame_width: int = 640
     frame_height: int = 360
+
+    def part_of(self, files: list[Path]) -> list[Path]:
+        """The files of a sorted list that this source uses."""
+        if self.only:
+            return files[:: self.only]
+        return [f for k, f in enumerate(files) if k % self.leave_out] if self.leave_out else files
 
 
 class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

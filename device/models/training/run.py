@@ -55,6 +55,7 @@ class Run:
         self._valid = valid[:: max(1, len(valid) // _EVALUATED_PICTURES)]
         self._network = Network(len(recipe.labels), recipe.neck_channels)
         self._averaged = copy.deepcopy(self._network)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._optimiser = _optimiser(self._network, recipe)
         self._step = 0
         self._trained_s = 0.0
@@ -67,9 +68,11 @@ class Run:
             chosen = [first[int(k)] for k in rng.integers(len(first), size=_NORM_PICTURES)]
             size = self._recipe.schedule.size_at(0.0)
             pixels = stack([letterbox(picture, size) for picture in chosen]).pixels
-            initialise_backbone(self._network, self._data / self._recipe.backbone, as_input(pixels))
-        self._network.to(memory_format=torch.channels_last)
-        self._averaged.load_state_dict(self._network.state_dict())
+            initialise_backbone(
+                self._network, self._data / self._recipe.backbone, as_input(torch.from_numpy(pixels))
+            )
+        self._network.to(self._device, memory_format=torch.channels_last)
+        self._averaged.to(self._device).load_state_dict(self._network.state_dict())
 
     def resume(self) -> None:
         """Go on from the checkpoint.
@@ -79,8 +82,8 @@ class Run:
         """
         state = load_checkpoint(self._file, self._recipe)
         self._network.load_state_dict(state.weights)
-        self._network.to(memory_format=torch.channels_last)
-        self._averaged.load_state_dict(state.averaged)
+        self._network.to(self._device, memory_format=torch.channels_last)
+        self._averaged.to(self._device).load_state_dict(state.averaged)
         self._optimiser.load_state_dict(state.optimiser)
         self._step, self._trained_s = state.step, state.trained_s
         _log.info("resumed step=%d trained_s=%.0f", self._step, self._trained_s)
@@ -126,11 +129,15 @@ class Run:
 
     def _learn_from(self, batch: Batch, progress: float, sums: _Sums) -> None:
         self._set_learning_rate(progress)
-        truth = Truth(*(torch.from_numpy(part) for part in (batch.owners, batch.classes, batch.boxes)))
+        owners, classes, boxes, blind, pixels = (
+            torch.from_numpy(part).to(self._device)
+            for part in (batch.owners, batch.classes, batch.boxes, batch.blind, batch.pixels)
+        )
+        centres, strides = (part.to(self._device) for part in cells(batch.pixels.shape[1]))
         self._network.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, distances = self._network(as_input(batch.pixels))
-        score, box = loss(logits, distances, *cells(batch.pixels.shape[1]), truth)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            logits, distances = self._network(as_input(pixels))
+        score, box = loss(logits, distances, centres, strides, Truth(owners, classes, boxes), blind)
         self._optimiser.zero_grad(set_to_none=True)
         (score + box).backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
@@ -185,17 +192,17 @@ class Run:
     def _evaluate(self) -> Accuracy | None:
         if not self._valid:
             return None
-        detect = float_detector(self._averaged, self._recipe.size, self._recipe.thresholds.iou)
+        on_cpu = copy.deepcopy(self._averaged).cpu()
+        detect = float_detector(on_cpu, self._recipe.size, self._recipe.thresholds.iou)
         found = measure(detect, self._valid, self._recipe.labels)
         each = " ".join(f"{name}={value:.3f}" for name, value in found.by_class.items())
         _log.info("step=%d trained_s=%.0f map50=%.3f %s", self._step, self._trained_s, found.map50, each)
         return found
 
 
-def as_input(pixels: np.ndarray) -> torch.Tensor:
+def as_input(pixels: torch.Tensor) -> torch.Tensor:
     """Pictures uint8 (B,S,S,3) as the network takes them: float (B,3,S,S), (pixel - 128) / 128."""
-    channels_last = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    return (channels_last.float() - 128) / 128
+    return (pixels.permute(0, 3, 1, 2).float() - 128) / 128
 
 
 def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from device.models.training.duplicates import without_repeats
 from device.models.training.errors import DataMissing, TrainingExtraMissing
 from device.models.training.pictures import Picture, load_source
-from device.models.training.recipe import Recipe, load_recipe
+from device.models.training.recipe import Source, load_recipe
 
 _log = logging.getLogger(__name__)
 EXTRA = ("torch", "tensorflow", "pycocotools", "ai_edge_litert")
@@ -40,13 +42,18 @@ def train(recipe: Path, data: Path, out: Path, *, minutes: float | None, smoke: 
     if not data.is_dir():
         raise DataMissing(data, "is not a folder")
     limit = _SMOKE_PICTURES if smoke else 0
-    sources = load_all(chosen, data, limit=limit)
-    valid = [p for source in chosen.valid for p in load_source(source, data, chosen.labels, limit=limit)]
+    valid = load_all(chosen.valid, chosen.labels, data, limit=limit)
+    sources = [
+        _held_apart(source, pictures, chosen.valid, valid)
+        for source, pictures in zip(
+            chosen.train, load_all(chosen.train, chosen.labels, data, limit=limit), strict=True
+        )
+    ]
     out.mkdir(parents=True, exist_ok=True)
 
     from device.models.training.run import Run
 
-    run = Run(chosen, data, out, sources, valid)
+    run = Run(chosen, data, out, sources, [picture for pictures in valid for picture in pictures])
     run.resume() if resume else run.begin()
     return run.learn(_SMOKE_MINUTES if smoke and minutes is None else minutes or chosen.minutes)
 
@@ -66,14 +73,36 @@ def require_extra(*libraries: str) -> None:
             raise TrainingExtraMissing(library)
 
 
-def load_all(recipe: Recipe, data: Path, *, limit: int) -> list[list[Picture]]:
-    """The training pictures of each of the recipe's sources."""
+def load_all(
+    sources: Sequence[Source], labels: tuple[str, ...], data: Path, *, limit: int
+) -> list[list[Picture]]:
+    """The pictures of each of a recipe's sources, at most about `limit` of each (0 = all)."""
     loaded = []
-    for source in recipe.train:
-        pictures = load_source(source, data, recipe.labels, limit=limit)
+    for source in sources:
+        pictures = load_source(source, data, labels, limit=limit)
         boxes = sum(len(picture.boxes) for picture in pictures)
-        _log.info(
-            "source=%s pictures=%d boxes=%d share=%.2f", source.name, len(pictures), boxes, source.share
-        )
+        _log.info("source=%s pictures=%d boxes=%d", source.name, len(pictures), boxes)
         loaded.append(pictures)
     return loaded
+
+
+def _held_apart(
+    source: Source, pictures: list[Picture], valid: Sequence[Source], held_back: list[list[Picture]]
+) -> list[Picture]:
+    """Photographs without those that repeat a validation picture; simulated frames are apart by seeds."""
+    if source.kind != "yolo":
+        return pictures
+    photographs = [
+        picture
+        for kept, part in zip(valid, held_back, strict=True)
+        if kept.kind == "yolo"
+        for picture in part
+    ]
+    kept = without_repeats(pictures, photographs)
+    if len(kept) < len(pictures):
+        _log.info(
+            "source=%s left_out=%d reason=repeats-a-validation-picture",
+            source.name,
+            len(pictures) - len(kept),
+        )
+    return kept
