@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -24,12 +27,13 @@ from device.models.bundle import load_bundle
 from device.models.detector import Detector
 from device.models.golden import mismatches
 from device.models.training.checkpoint import load_checkpoint
-from device.models.training.errors import CheckpointMismatch, DataMissing
+from device.models.training.errors import CheckpointMismatch, CheckpointThere, DataMissing
 from device.models.training.evaluate import measure
-from device.models.training.export import export
+from device.models.training.export import export_all
 from device.models.training.loss import Truth, assign, iou, loss
 from device.models.training.network import Network, boxes_of, cells
 from device.models.training.pictures import Picture
+from device.models.training.progress import Progress
 from device.models.training.train import train
 from hardware.camera.frame import Frame
 
@@ -38,6 +42,8 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("default"),  # the trainers' libraries deprecate each other
 ]
+
+SHIPPED = Path(__file__).resolve().parents[2] / "device" / "models" / "training" / "street-2.toml"
 
 RECIPE = """
 name = "tiny"
@@ -65,28 +71,33 @@ kind = "yolo"
 folder = "blocks"
 classes = ["car", "person"]
 [[valid]]
-name = "blocks"
+name = "held back"
 kind = "yolo"
-folder = "blocks"
+folder = "held-back"
 classes = ["car", "person"]
+[[variants]]
+name = "tiny-64"
+size = 64
+description = "The same, smaller."
 """
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of red and green blocks."""
+    """Pictures of red and green blocks: twelve to learn from, twelve held back."""
     folder = tmp_path_factory.mktemp("data")
-    for name in ("images", "labels"):
-        (folder / "blocks" / name).mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for number in range(12):
-        pixels = np.full((96, 96, 3), 90, np.uint8)
-        x, y = rng.integers(8, 48, 2)
-        kind = number % 2
-        pixels[y : y + 40, x : x + 40] = ((0, 0, 255), (0, 255, 0))[kind]
-        cv2.imwrite(str(folder / "blocks" / "images" / f"{number}.png"), pixels)
-        row = f"{kind} {(x + 20) / 96:.5f} {(y + 20) / 96:.5f} {40 / 96:.5f} {40 / 96:.5f}"
-        (folder / "blocks" / "labels" / f"{number}.txt").write_text(row)
+    for part in ("blocks", "held-back"):
+        for name in ("images", "labels"):
+            (folder / part / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(60, 120, (96, 96, 3)).astype(np.uint8)
+            x, y = rng.integers(8, 48, 2)
+            kind = number % 2
+            pixels[y : y + 40, x : x + 40] = ((0, 0, 255), (0, 255, 0))[kind]
+            cv2.imwrite(str(folder / part / "images" / f"{number}.png"), pixels)
+            row = f"{kind} {(x + 20) / 96:.5f} {(y + 20) / 96:.5f} {40 / 96:.5f} {40 / 96:.5f}"
+            (folder / part / "labels" / f"{number}.txt").write_text(row)
     return folder
 
 
@@ -99,17 +110,20 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoint(recipe: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(recipe, data, tmp_path_factory.mktemp("out"), minutes=0.5, smoke=False, resume=False)
+    return train(recipe, data, tmp_path_factory.mktemp("out"), minutes=0.5)
 
 
 def test_half_a_minute_learns_to_find_blocks_and_its_bundle_runs_in_the_detector(
     checkpoint: Path, recipe: Path, data: Path, tmp_path: Path
 ) -> None:
-    folder = export(checkpoint, recipe=recipe, data=data, out=tmp_path / "tiny")
+    (tmp_path / "checkpoint.pt").write_bytes(checkpoint.read_bytes())
+    folder, small = export_all(recipe=recipe, data=data, out=tmp_path)
+    assert load_bundle(small).card.input.width == 64
+    assert {file.name for file in folder.iterdir()} == {"model.tflite", "model.toml", "float.tflite"}
     bundle = load_bundle(folder, int8_only=True)
     assert bundle.card.sha256 == bundle.sha256
     assert mismatches(bundle) == []
-    assert bundle.card.measured["accuracy"]["blocks"]["int8_map50"] > 0.5  # type: ignore[index]
+    assert bundle.card.measured["accuracy"]["held back"]["int8_map50"] > 0.5  # type: ignore[index]
     pixels = np.full((96, 96, 3), 90, np.uint8)
     pixels[20:60, 30:70] = (255, 0, 0)
     found = Detector(bundle, conf=0.1).detect(Frame(pixels, "rgb", 96, 96, 0.0, 0.0, 0))
@@ -125,10 +139,40 @@ def test_a_resumed_run_goes_on_from_where_it_was(
     from device.models.training.recipe import load_recipe
 
     before = load_checkpoint(copy, load_recipe(recipe))
-    train(recipe, data, tmp_path, minutes=before.trained_s / 60 + 0.05, smoke=False, resume=True)
+    train(recipe, data, tmp_path, minutes=before.trained_s / 60 + 0.05, resume=True)
     after = load_checkpoint(copy, load_recipe(recipe))
     assert after.step > before.step
     assert after.trained_s > before.trained_s
+
+
+def test_a_second_run_into_the_same_folder_does_not_overwrite_the_first(
+    checkpoint: Path, recipe: Path, data: Path
+) -> None:
+    before = checkpoint.read_bytes()
+    with pytest.raises(CheckpointThere, match=r"--resume.*--anew"):
+        train(recipe, data, checkpoint.parent, minutes=0.05)
+    assert checkpoint.read_bytes() == before
+
+
+def test_ctrl_c_keeps_what_was_learned(recipe: Path, data: Path, tmp_path: Path) -> None:
+    def interrupt(now: Progress) -> None:
+        if now.trained_s > 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, data, tmp_path, minutes=1, tell=interrupt)
+    from device.models.training.recipe import load_recipe
+
+    assert load_checkpoint(tmp_path / "checkpoint.pt", load_recipe(recipe)).trained_s > 1
+
+
+def test_a_training_set_that_only_repeats_the_validation_set_is_refused(
+    recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(recipe.read_text().replace('folder = "held-back"', 'folder = "blocks"'))
+    with pytest.raises(DataMissing, match="holds only pictures that repeat a validation picture"):
+        train(other, data, tmp_path, minutes=0.1)
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(
@@ -137,31 +181,31 @@ def test_a_checkpoint_of_another_recipe_is_refused(
     other = tmp_path / "other.toml"
     other.write_text(recipe.read_text().replace('name = "tiny"', 'name = "other"', 1))
     with pytest.raises(CheckpointMismatch, match="was made by recipe 'tiny"):
-        train(other, data, checkpoint.parent, minutes=0.1, smoke=False, resume=True)
+        train(other, data, checkpoint.parent, minutes=0.1, resume=True)
     with pytest.raises(CheckpointMismatch, match="was made by recipe 'tiny"):
-        export(checkpoint, recipe=other, data=data, out=tmp_path)
+        export_all(recipe=other, data=data, out=checkpoint.parent)
 
 
 def test_a_checkpoint_that_is_absent_or_torn_is_refused(recipe: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointMismatch, match="is not there"):
-        train(recipe, data, tmp_path, minutes=0.1, smoke=False, resume=True)
+        train(recipe, data, tmp_path, minutes=0.1, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"PK torn")
     with pytest.raises(CheckpointMismatch, match="cannot be read"):
-        train(recipe, data, tmp_path, minutes=0.1, smoke=False, resume=True)
+        train(recipe, data, tmp_path, minutes=0.1, resume=True)
 
 
 def test_training_and_export_name_a_data_folder_that_is_not_there(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match="nowhere"):
-        train(recipe, tmp_path / "nowhere", tmp_path, minutes=None, smoke=True, resume=False)
+        train(recipe, tmp_path / "nowhere", tmp_path, smoke=True)
     with pytest.raises(DataMissing, match="nowhere"):
-        export(tmp_path / "c.pt", recipe=recipe, data=tmp_path / "nowhere", out=tmp_path)
+        export_all(recipe=recipe, data=tmp_path / "nowhere", out=tmp_path)
 
 
 def test_a_backbone_file_that_is_absent_is_named(recipe: Path, data: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text(recipe.read_text().replace('backbone = ""', 'backbone = "none.tflite"'))
     with pytest.raises(DataMissing, match=r"none\.tflite"):
-        train(other, data, tmp_path, minutes=0.1, smoke=False, resume=False)
+        train(other, data, tmp_path, minutes=0.1)
 
 
 def test_the_backbone_starts_by_computing_what_the_imagenet_file_computes(data_dir: Path) -> None:
@@ -285,3 +329,37 @@ def test_a_class_that_a_picture_did_not_label_teaches_nothing_but_where_a_box_is
     assert learned[~is_right, 1].all()
     assert not learned[is_right, 1].any()
     assert learned[answering].all(), "a cell that answers for a box is judged on all classes"
+
+
+def test_the_smoke_run_of_the_shipped_recipe_trains_quantises_and_verifies(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pehra", "models", "train", "--recipe", SHIPPED, "--smoke", "--out", tmp_path],
+        env=os.environ | {"PEHRA_DATA": str(data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trained_s=" in done.stderr
+    for name, side in (("street-2", 320), ("street-2-fast", 224)):
+        assert f"bundle {tmp_path / name}" in done.stdout
+        bundle = load_bundle(tmp_path / name, int8_only=True)
+        assert (bundle.card.input.width, bundle.card.version) == (side, "2.0.0-smoke")
+    assert "WRONG" not in done.stdout
+    assert done.stdout.count("golden   48 values as on the card") == 2
+
+
+def test_a_recipe_that_is_not_there_ends_with_a_sentence_and_code_2(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pehra", "models", "train", "--recipe", tmp_path / "none.toml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "none.toml: cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr

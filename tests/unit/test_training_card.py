@@ -11,13 +11,13 @@ from device.models.bundle import Golden, GoldenValue, load_bundle, read_card
 from device.models.training.card import make_card, write_card
 from device.models.training.recipe import load_recipe
 
-SHIPPED = Path(__file__).resolve().parents[2] / "device" / "models" / "training" / "street-1.toml"
+SHIPPED = Path(__file__).resolve().parents[2] / "device" / "models" / "training" / "street-2.toml"
 
 
 def test_a_card_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     card = msgspec.structs.replace(
         make_card(
-            load_recipe(SHIPPED), sha256="ab" * 32, recipe_name="street-1.toml", trained_at="2026-01-01"
+            load_recipe(SHIPPED), sha256="ab" * 32, recipe_name="street-2.toml", trained_at="2026-01-01"
         ),
         description='two lines\nwith "quotes", a \\ backslash, \t and پہرہ',
         measured={

@@ -17,12 +17,12 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 from pathlib import Path
 from device.models.training.errors import TrainingExtraMissing
-from device.models.training.export import export
+from device.models.training.export import export_all
 from device.models.training.train import train
-recipe, here = Path("device/models/training/street-1.toml"), Path(".")
+recipe, here = Path("device/models/training/street-2.toml"), Path(".")
 for call in (
-    lambda: train(recipe, here, here / "out", minutes=None, smoke=True, resume=False),
-    lambda: export(here / "c.pt", recipe=recipe, data=here, out=here / "out"),
+    lambda: train(recipe, here, here / "out", smoke=True),
+    lambda: export_all(recipe=recipe, data=here, out=here / "out"),
 ):
     try:
         call()

@@ -83,11 +83,25 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
 def test_a_picture_is_read_as_rgb_and_without_a_label_file_it_is_empty(tmp_path: Path) -> None:
     blue_in_bgr = np.zeros((40, 60, 3), np.uint8)
     blue_in_bgr[..., 0] = 255
-    folder = folder_with(tmp_path, blue_in_bgr, "")
-    (folder / "labels" / "a.txt").unlink()
-    (picture,) = load_yolo(folder, SOURCE, LABELS)
+    folder = folder_with(tmp_path, blue_in_bgr, "1 .5 .5 .2 .2")
+    cv2.imwrite(str(folder / "images" / "b.png"), blue_in_bgr)
+    picture, without = load_yolo(folder, SOURCE, LABELS)
     assert picture.pixels[0, 0].tolist() == [0, 0, 255]
-    assert not len(picture.boxes)
+    assert len(picture.boxes) == 1
+    assert without.boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_a_folder_whose_label_files_are_all_empty_is_refused(tmp_path: Path, text: str) -> None:
+    folder = folder_with(tmp_path, np.zeros((40, 60, 3), np.uint8), text)
+    with pytest.raises(DataMissing, match="holds no box of car, truck, bus: every label file"):
+        load_yolo(folder, SOURCE, LABELS)
+
+
+def test_a_class_map_may_call_two_numbers_the_same_and_drop_a_third(tmp_path: Path) -> None:
+    file = rows(tmp_path, "0 .5 .5 .2 .2\n1 .5 .5 .2 .2\n2 .5 .5 .2 .2")
+    classes, _ = parse_rows(file, ("car", "dog", "car"), LABELS)
+    assert classes.tolist() == [0, 0]
 
 
 def test_a_large_picture_is_kept_with_a_long_side_of_320() -> None:

@@ -10,7 +10,7 @@ from device.models.labels import CLASSES
 from device.models.training.errors import RecipeError
 from device.models.training.recipe import Schedule, load_recipe
 
-SHIPPED = Path(__file__).resolve().parents[2] / "device" / "models" / "training" / "street-1.toml"
+SHIPPED = Path(__file__).resolve().parents[2] / "device" / "models" / "training" / "street-2.toml"
 
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:
@@ -34,6 +34,14 @@ def test_no_simulated_seed_of_the_shipped_recipe_is_one_that_demos_and_tests_use
     assert all(source.seeds[0] >= 1000 for source in simulated)
 
 
+def test_a_variant_is_the_same_recipe_by_another_name_and_side() -> None:
+    recipe = load_recipe(SHIPPED)
+    itself, fast = recipe.bundles()
+    assert itself == recipe
+    assert (fast.name, fast.size, fast.labels) == ("street-2-fast", 224, recipe.labels)
+    assert fast.train == recipe.train
+
+
 def test_no_simulated_seed_is_both_trained_on_and_measured_on() -> None:
     recipe = load_recipe(SHIPPED)
     trained, measured = (
@@ -53,15 +61,18 @@ def test_an_absent_recipe_is_a_sentence_with_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("minutes = 45", "minuets = 38", "minuets"),
-        ("minutes = 45", "minutes = 0", "must be positive"),
-        ("minutes = 45", 'minutes = "long"', "minutes"),
+        ("minutes = 92", "minuets = 38", "minuets"),
+        ("minutes = 92", "minutes = 0", "must be positive"),
+        ("minutes = 92", 'minutes = "long"', "minutes"),
         ("size = 320", "size = 300", "multiples of 32"),
         ('"bus", "truck"]\nsize', '"bus", "bus"]\nsize', "each once"),
         ('folder = "street/train"', "", "needs folder and classes"),
-        ("seeds = [1000, 1080]", "seeds = [1080, 1000]", "needs seeds"),
+        ("seeds = [1000, 1150]", "seeds = [1150, 1000]", "needs seeds"),
         ('kind = "simulated"', 'kind = "dreamt"', "dreamt"),
         ("batch = 32", "batch = = 32", "recipe"),
+        ('name = "voc, nine in ten"', 'name = "street/train"', "two sources.*'street/train'"),
+        ('name = "street-2-fast"', 'name = "street-2"', "two models have the name 'street-2'"),
+        ("size = 224", "size = 250", "multiples of 32"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, old: str, new: str, says: str) -> None:

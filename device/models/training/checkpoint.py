@@ -13,8 +13,6 @@ from device.models.training.errors import CheckpointMismatch
 from device.models.training.network import Network
 from device.models.training.recipe import Recipe
 
-FILE_NAME = "checkpoint.pt"
-
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:

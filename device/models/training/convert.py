@@ -17,6 +17,8 @@ from device.models.training.layout import INPUT_SCALE, STRIDES
 from device.models.training.pictures import Picture
 
 if TYPE_CHECKING:
+    from tensorflow.lite import TFLiteConverter
+
     from device.models.training.network import Network
 
 
@@ -31,12 +33,9 @@ def to_int8(network: Network, size: int, pictures: list[Picture]) -> bytes:
     Raises:
         ExportError: the converter's file does not keep the contract of our decoder.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
-    from device.models.training.keras_network import build_keras
-
-    converter = tf.lite.TFLiteConverter.from_keras_model(build_keras(network, size))
+    converter = _converter(network, size)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: calibration(pictures, size)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -46,6 +45,22 @@ def to_int8(network: Network, size: int, pictures: list[Picture]) -> bytes:
         content = bytes(converter.convert())
     check_contract(content, size, network.classes)
     return content
+
+
+def to_float(network: Network, size: int) -> bytes:
+    """The same network as a float32 TFLite file: what the int8 file's loss is measured against."""
+    converter = _converter(network, size)
+    with _quiet():
+        return bytes(converter.convert())
+
+
+def _converter(network: Network, size: int) -> TFLiteConverter:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    from device.models.training.keras_network import build_keras
+
+    return tf.lite.TFLiteConverter.from_keras_model(build_keras(network, size))
 
 
 def calibration(pictures: list[Picture], size: int) -> Iterator[list[np.ndarray]]:

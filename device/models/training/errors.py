@@ -6,6 +6,7 @@ TrainingError
 ├── DataMissing            the operator points --data at the folder
 ├── LabelError             whoever made the labels corrects a line of a file
 ├── CheckpointMismatch     the operator chooses another --out, or starts anew
+├── CheckpointThere        the operator says whether to go on or to begin again
 └── ExportError            the converter made a file that breaks our contract
 """
 
@@ -56,6 +57,17 @@ class CheckpointMismatch(TrainingError):
 
     def __init__(self, checkpoint: Path, reason: str) -> None:
         super().__init__(f"checkpoint {checkpoint}: {reason}; choose another --out or train without --resume")
+        self.checkpoint = checkpoint
+
+
+class CheckpointThere(TrainingError):
+    """A run would begin in a folder that holds the checkpoint of another."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        super().__init__(
+            f"checkpoint {checkpoint} is there already: go on from it with --resume, begin again and lose it"
+            " with --anew, or choose another --out"
+        )
         self.checkpoint = checkpoint
 
 

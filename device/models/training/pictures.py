@@ -43,7 +43,7 @@ def load_source(source: Source, data: Path, labels: tuple[str, ...], *, limit: i
         limit: 0 = all; else every n-th picture, so that about this many remain.
 
     Raises:
-        DataMissing: a folder is not there or holds no picture.
+        DataMissing: a folder is not there, holds no picture, one that cannot be decoded, or no box.
         LabelError: a label row is malformed or out of range.
     """
     if source.kind == "simulated":
@@ -73,6 +73,11 @@ def load_yolo(folder: Path, source: Source, labels: tuple[str, ...], *, limit: i
     ]
     if not pictures:
         raise DataMissing(images, f"holds no picture ({', '.join(sorted(_SUFFIXES))})")
+    if not any(len(picture.boxes) for picture in pictures):
+        raise DataMissing(
+            folder / "labels",
+            f"holds no box of {', '.join(labels)}: every label file is missing, empty or of other classes",
+        )
     return pictures
 
 

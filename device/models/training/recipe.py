@@ -93,6 +93,20 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     known_failures: tuple[str, ...] = ()
 
 
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Another bundle of the same weights, at another side.
+
+    Attributes:
+        name: of the model.
+        size: side of its input in pixels, a multiple of 32.
+        description: first sentence of its card.
+    """
+
+    name: str
+    size: int
+    description: str
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole recipe; see the fields' own classes.
 
@@ -102,6 +116,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         neck_channels: width of the feature pyramid and the heads.
         backbone: quantised MobileNet file to start from, relative to the data folder; empty = random.
         minutes: time of training, not counting loading and evaluation.
+        variants: further bundles of the same weights.
     """
 
     name: str
@@ -121,6 +136,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     provenance: Provenance
     train: tuple[Source, ...]
     valid: tuple[Source, ...]
+    variants: tuple[Variant, ...] = ()
+
+    def bundles(self) -> list[Recipe]:
+        """The recipe itself and, for each variant, the recipe that makes it of the same checkpoint."""
+        of_variants = [
+            msgspec.structs.replace(self, name=v.name, size=v.size, description=v.description)
+            for v in self.variants
+        ]
+        return [self, *of_variants]
 
     def fingerprint(self) -> str:
         """What must be equal for a checkpoint to fit: name, labels and shape of the network."""
@@ -146,15 +170,20 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _fault(recipe: Recipe) -> str:
-    sides = [recipe.size, *(side for _, side in recipe.schedule.sizes)]
+    sides = [recipe.size, *(side for _, side in recipe.schedule.sizes), *(v.size for v in recipe.variants)]
+    names = [source.name for source in (*recipe.train, *recipe.valid)]
+    models = [recipe.name, *(variant.name for variant in recipe.variants)]
     if not recipe.labels or len(set(recipe.labels)) != len(recipe.labels):
         return "labels must be named, each once"
-    if len(sides) == 1 or any(side <= 0 or side % 32 for side in sides):
+    if not recipe.schedule.sizes or any(side <= 0 or side % 32 for side in sides):
         return f"size and schedule.sizes must be multiples of 32, got {sides}"
     if recipe.minutes <= 0 or recipe.batch < 1 or recipe.neck_channels < 8:
         return "minutes, batch and neck_channels must be positive (neck_channels at least 8)"
     if not recipe.train or sum(source.share for source in recipe.train) <= 0:
         return "at least one [[train]] source with a share above 0 is needed"
+    if len(set(names)) != len(names) or len(set(models)) != len(models):
+        twice = next(name for name in [*names, *models] if [*names, *models].count(name) > 1)
+        return f"two sources or two models have the name {twice!r}: give each its own"
     return next(filter(None, (_source_fault(s) for s in (*recipe.train, *recipe.valid))), "")
 
 

@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,13 @@ import torch
 from device.models.training.augment import letterbox
 from device.models.training.backbone import initialise_backbone
 from device.models.training.batches import Batch, BatchMaker, Wish, stack
-from device.models.training.checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
+from device.models.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from device.models.training.evaluate import Accuracy, measure
 from device.models.training.loss import Truth, loss
 from device.models.training.network import Network, cells
 from device.models.training.pictures import Picture
 from device.models.training.predict import float_detector
+from device.models.training.progress import Progress, Tell, silently
 from device.models.training.recipe import Recipe
 
 _log = logging.getLogger(__name__)
@@ -45,12 +46,12 @@ class Run:
     """A run of one recipe on loaded pictures: `begin` or `resume`, then `learn`."""
 
     def __init__(
-        self, recipe: Recipe, data: Path, out: Path, sources: list[list[Picture]], valid: list[Picture]
+        self, recipe: Recipe, data: Path, file: Path, sources: list[list[Picture]], valid: list[Picture]
     ) -> None:
         torch.manual_seed(recipe.seed)
         self._recipe = recipe
         self._data = data
-        self._file = out / FILE_NAME
+        self._file = file
         self._sources = sources
         self._valid = valid[:: max(1, len(valid) // _EVALUATED_PICTURES)]
         self._network = Network(len(recipe.labels), recipe.neck_channels)
@@ -88,8 +89,11 @@ class Run:
         self._step, self._trained_s = state.step, state.trained_s
         _log.info("resumed step=%d trained_s=%.0f", self._step, self._trained_s)
 
-    def learn(self, minutes: float) -> Path:
-        """Train until `minutes` of training are reached, counted from the run's very start."""
+    def learn(self, minutes: float, tell: Tell = silently) -> Path:
+        """Train until `minutes` of training are reached, counted from the run's very start.
+
+        A checkpoint is written each minute, at the end, and when Ctrl-C interrupts.
+        """
         maker = BatchMaker(
             self._sources,
             [source.share for source in self._recipe.train],
@@ -99,14 +103,18 @@ class Run:
         )
         maker.start()
         try:
-            self._loop(maker, 60 * minutes)
+            self._loop(maker, 60 * minutes, tell)
+        except KeyboardInterrupt:
+            self._save()
+            raise
         finally:
             maker.stop()
         self._save()
         self._evaluate()
         return self._file
 
-    def _loop(self, maker: BatchMaker, total_s: float) -> None:
+    def _loop(self, maker: BatchMaker, total_s: float, tell: Tell) -> None:
+        told = Progress(self._trained_s, total_s, self._recipe.size)
         sums, reported_s, saved_s, evaluated_s = _Sums(), self._trained_s, self._trained_s, self._trained_s
         while self._trained_s < total_s:
             began_s = time.monotonic()
@@ -114,14 +122,17 @@ class Run:
             self._learn_from(maker.next(self._wish(progress)), progress, sums)
             self._trained_s += time.monotonic() - began_s
             if self._trained_s - reported_s >= _REPORT_EVERY_S:
-                self._report(sums, progress, self._trained_s - reported_s)
+                told = self._report(sums, told, self._trained_s - reported_s)
                 sums, reported_s = _Sums(), self._trained_s
             if self._trained_s - saved_s >= _SAVE_EVERY_S:
                 self._save()
                 saved_s = self._trained_s
             if self._trained_s - evaluated_s >= _EVALUATE_EVERY_S:
-                self._evaluate()
+                found = self._evaluate()
+                told = replace(told, map50=found.map50 if found else None)
                 evaluated_s = self._trained_s
+            told = replace(told, trained_s=self._trained_s, side=self._wish(progress).size)
+            tell(told)
 
     def _wish(self, progress: float) -> Wish:
         schedule = self._recipe.schedule
@@ -167,16 +178,19 @@ class Run:
                 else:
                     mean.copy_(value)
 
-    def _report(self, sums: _Sums, progress: float, seconds: float) -> None:
+    def _report(self, sums: _Sums, told: Progress, seconds: float) -> Progress:
+        score, box = sums.score / sums.batches, sums.box / sums.batches
+        told = replace(told, loss=score + box, pictures_per_s=sums.batches * self._recipe.batch / seconds)
         _log.info(
-            "progress=%.3f step=%d size=%d loss_score=%.3f loss_box=%.3f pictures_per_s=%.1f",
-            progress,
+            "trained_s=%.0f step=%d side=%d loss_score=%.3f loss_box=%.3f pictures_per_s=%.1f",
+            self._trained_s,
             self._step,
-            self._wish(progress).size,
-            sums.score / sums.batches,
-            sums.box / sums.batches,
-            sums.batches * self._recipe.batch / seconds,
+            told.side,
+            score,
+            box,
+            told.pictures_per_s,
         )
+        return told
 
     def _save(self) -> None:
         state = Checkpoint(
