@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs lock clean
+.PHONY: help demo test check format bench docs lock train clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,14 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended by itself
 bench: $(VENV)/.dev ## Measure against named peers; the table goes to docs/benchmarks.md by hand
 	$(BIN)/python -m tests.bench $(ARGS)
 
+train: $(VENV)/.train ## Add the [train] extra (2 GB) to the environment; `pehra models train` needs it
+
 docs: $(VENV)/.dev ## Write the generated documents anew (docs/asyncapi.yaml)
 	$(BIN)/python -m ota.messages.asyncapi > docs/asyncapi.yaml
 
-LOCK := uv pip compile pyproject.toml requirements/build.in -c requirements/constraints.txt --universal \
+COMPILE := uv pip compile pyproject.toml requirements/build.in -c requirements/constraints.txt \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
+LOCK    := $(COMPILE) --universal
 
 lock: ## Write the locks anew (needs uv)
 	$(LOCK) --extra device --extra fleet --extra dev -o requirements/dev.lock
@@ -42,6 +45,9 @@ lock: ## Write the locks anew (needs uv)
 	$(LOCK) --extra device -c requirements/dev.lock -o requirements/device.lock
 	$(LOCK) --extra tflite -o requirements/tflite.lock
 	$(LOCK) --extra fleet -c requirements/dev.lock -o requirements/fleet.lock
+	@# Training on a PC without a GPU: UV_FIND_LINKS names the folder or page that has torch's +cpu wheel.
+	$(COMPILE) --python-platform x86_64-unknown-linux-gnu --extra train -c requirements/dev.lock \
+	  -o requirements/train.lock
 
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -59,4 +65,9 @@ $(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	$(PIP) install --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# Locked for x86-64 Linux without a GPU. Others: pip install '.[train]' into the environment.
+$(VENV)/.train: requirements/train.lock $(VENV)/.dev
+	$(PIP) install --require-hashes -r requirements/train.lock
 	@touch $@
