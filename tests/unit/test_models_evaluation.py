@@ -9,7 +9,9 @@ import pytest
 from device.errors import ConfigError
 from device.models.bundle import load_bundle
 from device.models.detector import Detector
-from device.models.evaluation import evaluate, load_dataset
+from device.models.evaluation import evaluate, evaluate_together, load_dataset
+from device.models.evaluation.drawings import draw, worst
+from device.models.evaluation.run import compared
 from tests.tiny_tflite import Constant, tiny_tflite
 
 
@@ -95,3 +97,105 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, missing: str) ->
     (folder / missing).rmdir()
     with pytest.raises(ConfigError, match=f"no folder {missing}/"):
         load_dataset(folder, ("person",))
+
+
+def test_precision_and_recall_count_at_the_cards_threshold(tmp_path: Path) -> None:
+    data = load_dataset(dataset_in(tmp_path, [MIDDLE, MIDDLE, CORNER]))
+    report = evaluate(detector_in(tmp_path), data)
+    assert report.conf == 0.25
+    assert (report.precision, report.recall) == (pytest.approx(2 / 3, abs=1e-4),) * 2
+    assert report.per_class["person"].recall == pytest.approx(2 / 3, abs=1e-4)
+
+
+def test_recall_by_size_counts_every_box_once_in_pixels_of_the_input(tmp_path: Path) -> None:
+    data = load_dataset(dataset_in(tmp_path, [MIDDLE, CORNER]))
+    report = evaluate(detector_in(tmp_path), data)
+    by_side = {row.side_from_px: (row.boxes, row.found) for row in report.recall_by_size}
+    assert by_side == {0: (1, 0), 16: (0, 0), 32: (1, 1), 96: (0, 0)}
+
+
+def test_confusion_tells_what_was_taken_for_what_and_what_was_missed(tmp_path: Path) -> None:
+    folder = dataset_in(tmp_path, ["0 0.5 0.5 0.5 0.5\n", MIDDLE, CORNER], yaml="names: [bicycle, person]\n")
+    confusion = evaluate(detector_in(tmp_path), load_dataset(folder)).confusion
+    assert confusion.truth == ["person", "bicycle", "background"]
+    assert confusion.predicted == ["person", "bicycle", "missed"]
+    assert confusion.counts == [[1, 0, 1], [1, 0, 0], [1, 0, 0]]
+
+
+def test_two_models_are_scored_over_what_both_know_and_their_times_compared(tmp_path: Path) -> None:
+    first = detector_in(tmp_path)
+    second = Detector(load_bundle(tmp_path / "bare.tflite", labels=("truck", "person")))
+    folder = dataset_in(tmp_path, [MIDDLE, "2 0.2 0.2 0.1 0.1\n"])
+    found = evaluate_together([first, second], load_dataset(folder))
+    report = compared(found[0].report, [found[1].report], None)
+    assert report.classes == ["person"]
+    assert (report.map50, report.against[0].map50) == (1.0, 0.0)
+    assert report.against[0].invoke_ratio > 0
+    assert set(report.against[0].per_class) == {"person", "truck"}
+
+
+def test_a_limit_takes_pictures_evenly_from_first_to_last(tmp_path: Path) -> None:
+    data = load_dataset(dataset_in(tmp_path, [MIDDLE] * 9), limit=3)
+    assert [one.path.stem for one in data.pictures] == ["0", "3", "6"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: [file.write_text("") for file in folder.glob("labels/*")], None),
+        (
+            lambda folder: [file.unlink() for file in folder.glob("labels/*")],
+            "WARNING: no label file was found",
+        ),
+        (
+            lambda folder: (folder / "labels" / "stray.txt").write_text(MIDDLE),
+            "1 label files have no picture",
+        ),
+        (lambda folder: (folder / "labels" / "0.txt").unlink(), "1 of 2 pictures have no label file"),
+    ],
+    ids=["empty label files", "no label files", "a stray label file", "a missing label file"],
+)
+def test_what_is_odd_about_a_dataset_is_remarked_and_it_is_read_all_the_same(
+    tmp_path: Path, spoil, said
+) -> None:
+    folder = dataset_in(tmp_path, [MIDDLE, CORNER])
+    (folder / "images" / "1.png").write_bytes(cv2.imencode(".png", np.ones((64, 64, 3), np.uint8))[1])
+    spoil(folder)
+    data = load_dataset(folder)
+    assert len(data.pictures) == 2
+    assert [said in remark for remark in data.remarks] == ([True] if said else [])
+
+
+def test_a_picture_that_is_there_twice_is_remarked(tmp_path: Path) -> None:
+    (remark,) = load_dataset(dataset_in(tmp_path, [MIDDLE, MIDDLE])).remarks
+    assert "byte for byte the same" in remark
+
+
+def test_classes_that_contradict_the_data_yaml_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--classes: says person, bus, but .* says bus, person, truck"):
+        load_dataset(dataset_in(tmp_path, [MIDDLE]), ("person", "bus"))
+
+
+def test_a_data_yaml_leads_to_its_splits(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir()
+        dataset_in(tmp_path / split, [MIDDLE] * (1 if split == "valid" else 2), yaml=None)
+    yaml = tmp_path / "data.yaml"
+    yaml.write_text("names: [bus, person]\ntrain: ../train/images\nval: ../valid/images\n")
+    assert len(load_dataset(yaml).pictures) == 1
+    assert len(load_dataset(tmp_path, split="train").pictures) == 2
+    with pytest.raises(ConfigError, match="names no such pictures"):
+        load_dataset(yaml, split="test")
+
+
+def test_the_worst_errors_are_large_misses_and_sure_false_alarms(tmp_path: Path) -> None:
+    folder = dataset_in(tmp_path, [MIDDLE, CORNER, "1 0.3 0.3 0.6 0.6\n", MIDDLE])
+    (evaluation,) = evaluate_together([detector_in(tmp_path)], load_dataset(folder))
+    assert [one.seen.labelled.path.stem for one in worst(evaluation.matched)] == ["2", "1"]
+
+
+def test_drawings_that_cannot_be_written_are_a_sentence(tmp_path: Path) -> None:
+    folder = dataset_in(tmp_path, [MIDDLE])
+    (evaluation,) = evaluate_together([detector_in(tmp_path)], load_dataset(folder))
+    with pytest.raises(ConfigError, match="cannot be written"):
+        draw(evaluation, folder / "data.yaml" / "looks")

@@ -80,6 +80,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         map50_95: The same, averaged over IoU 0.50, 0.55 ... 0.95.
         classes: The classes averaged: those that the dataset and every model of the run know, and that have
             boxes.
+        conf_floor: The score from which average precision counts a detection.
         conf: The score from which `precision`, `recall`, `recall_by_size` and `confusion` count a detection.
         precision: Of all detections of all classes together; None where there is none.
         recall: Of all boxes of all classes together.
@@ -104,6 +105,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     map50: float
     map50_95: float
     classes: list[str]
+    conf_floor: float
     conf: float
     precision: float | None
     recall: float | None

@@ -138,6 +138,7 @@ def _evaluation(
         map50=_mean([curves[number].ap50 for number in averaged]),
         map50_95=_mean([curves[number].ap50_95 for number in averaged]),
         classes=[CLASSES[number] for number in averaged],
+        conf_floor=detector.conf,
         conf=conf,
         precision=overall.precision,
         recall=overall.recall,
