@@ -7,6 +7,7 @@ Reads and checks (key by key, sha256 and all); never runs a model and never writ
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -133,7 +134,8 @@ def load_bundle(path_or_name: str | Path, *, int8_only: bool = False, labels: tu
     """Find a model, read it, and check that it is what its card says.
 
     Args:
-        path_or_name: Name of a shipped model, a bundle folder, its `model.toml`, or a bare `.tflite` file.
+        path_or_name: Name of a shipped, pulled or added model (a shipped one goes first), a bundle folder,
+            its `model.toml`, or a bare `.tflite` file.
         int8_only: Refuse models whose input is float; what a device asks for.
         labels: Labels that replace a guess for a bare file.
 
@@ -176,13 +178,14 @@ def find_model(path_or_name: str | Path) -> Path:
         return _inside(asked, path_or_name)
     if asked.exists():
         return asked
-    shipped = HOME / asked.name
-    if len(asked.parts) == 1 and (shipped / MODEL_FILE).is_file():
-        return shipped / MODEL_FILE
+    for home in (HOME, models_folder()):
+        if len(asked.parts) == 1 and (home / asked / MODEL_FILE).is_file():
+            return home / asked / MODEL_FILE
+    names = [*bundle_names(), *bundle_names(models_folder())]
     raise ModelUnavailable(
         path_or_name,
-        "there is no such file and no shipped model of that name",
-        f"give the path of a .tflite file or one of: {', '.join(bundle_names()) or '(none is installed)'}",
+        "there is no such file, and no shipped, pulled or added model of that name",
+        f"give the path of a .tflite file or one of: {', '.join(names) or '(none is installed)'}",
     )
 
 
@@ -194,9 +197,22 @@ def _inside(folder: Path, asked: str | Path) -> Path:
     )
 
 
-def bundle_names() -> list[str]:
-    """Names of the models that lie in this installation, sorted."""
-    return sorted(folder.parent.name for folder in HOME.glob(f"*/{MODEL_FILE}"))
+def bundle_names(home: Path = HOME) -> list[str]:
+    """Names of the models that lie in a folder, sorted; those that Pehra ships unless told otherwise."""
+    return sorted(file.parent.name for file in home.glob(f"[!.]*/{MODEL_FILE}"))
+
+
+def models_folder() -> Path:
+    """Where pulled and added models lie: `$PEHRA_MODELS`, else root's folder or the user's data folder.
+
+    The user's data folder is that of the XDG Base Directory Specification.
+    """
+    if chosen := os.environ.get("PEHRA_MODELS"):
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/var/lib/pehra/models")
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "pehra" / "models"
 
 
 def read_model(model_file: Path) -> bytes:

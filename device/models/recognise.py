@@ -10,8 +10,10 @@ import ast
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -40,13 +42,16 @@ _MOST_LABEL_BYTES = 1_000_000
 _HOW_TO_LABEL = "put its labels, one a line, in {name} beside it, or name them with --labels"
 
 
-def recognise(model_file: Path, content: bytes, labels: Sequence[str] = ()) -> tuple[Card, tuple[str, ...]]:
+def recognise(
+    model_file: Path, content: bytes, labels: Sequence[str] = (), decoder: str = ""
+) -> tuple[Card, tuple[str, ...]]:
     """Make a card for a file that came without one.
 
     Args:
         model_file: Where it lies; a label file beside it is honoured.
         content: Its bytes.
         labels: Its labels, where the caller knows them.
+        decoder: Its layout, where the caller knows better than its shapes tell; needs the labels too.
 
     Returns:
         The card, and what was guessed, one sentence each.
@@ -57,6 +62,8 @@ def recognise(model_file: Path, content: bytes, labels: Sequence[str] = ()) -> t
     interpreter = Interpreter(model_file, content)
     image = interpreter.image_input
     layout = recognise_layout(image, interpreter.outputs, interpreter.postprocess)
+    if decoder and (layout is None or layout[0] != decoder):
+        layout = (decoder, len(labels) or None)
     if layout is None and any(_is_end_to_end(spec.shape) for spec in interpreter.outputs):
         raise ModelUnavailable(
             model_file,
@@ -220,30 +227,50 @@ def _beside(model_file: Path) -> tuple[tuple[str, ...], str]:
 
 def _inside(content: bytes) -> tuple[str, ...]:
     """Labels from the zip that TFLite Metadata and Ultralytics append to a model, if there are any."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for entry in archive.infolist():
-                if entry.file_size <= _MOST_LABEL_BYTES and entry.filename.endswith((".txt", ".json")):
-                    text = archive.read(entry).decode("utf-8", errors="replace")
-                    names = _ultralytics_names(text) or parse_label_file(text)
-                    if len(names) > 1 or class_of("".join(names)) != NOT_OURS:
-                        return names
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
-        return ()
+    for text in _texts_inside(content):
+        names = _ultralytics_names(text) or parse_label_file(text)
+        if len(names) > 1 or class_of("".join(names)) != NOT_OURS:
+            return names
     return ()
 
 
-def _ultralytics_names(text: str) -> tuple[str, ...]:
-    """The `names` of the dictionary that Ultralytics writes, as a Python literal or as JSON."""
-    if not text.lstrip().startswith("{"):
-        return ()
+def licence_inside(content: bytes) -> str:
+    """The licence that Ultralytics writes into a model, or nothing."""
+    said = (_ultralytics(text).get("license") for text in _texts_inside(content))
+    return next((one for one in said if isinstance(one, str)), "")
+
+
+def _texts_inside(content: bytes) -> list[str]:
     try:
-        names = ast.literal_eval(text)["names"]
-    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return [
+                archive.read(entry).decode("utf-8", errors="replace")
+                for entry in archive.infolist()
+                if entry.file_size <= _MOST_LABEL_BYTES and entry.filename.endswith((".txt", ".json"))
+            ]
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError):
+        return []
+
+
+def _ultralytics_names(text: str) -> tuple[str, ...]:
+    names = _ultralytics(text).get("names", ())
+    try:
+        if isinstance(names, dict):
+            names = [names[key] for key in sorted(names, key=int)]
+        return tuple(str(name) for name in names)
+    except (TypeError, ValueError):
         return ()
-    if isinstance(names, dict):
-        names = [names[key] for key in sorted(names, key=int)]
-    return tuple(str(name) for name in names)
+
+
+def _ultralytics(text: str) -> dict[str, Any]:
+    """The dictionary that Ultralytics writes, as a Python literal or as JSON; empty for other texts."""
+    if not text.lstrip().startswith("{"):
+        return {}
+    try:
+        said = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _by_count(model_file: Path, layout: tuple[str, int | None]) -> tuple[tuple[str, ...], str]:

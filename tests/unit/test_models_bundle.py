@@ -59,7 +59,9 @@ def test_the_shipped_model_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_model_name_lists_the_ones_there_are() -> None:
-    with pytest.raises(ModelUnavailable, match=r"no shipped model of that name.*street-1") as caught:
+    with pytest.raises(
+        ModelUnavailable, match=r"no shipped, pulled or added model of that name.*street-1"
+    ) as caught:
         load_bundle("street-9000")
     assert caught.value.path == "street-9000"
 

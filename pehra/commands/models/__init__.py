@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import typer
 
+from pehra.commands.models.adding import add_model, pull_model, remove_model
 from pehra.commands.models.evaluating import evaluate_model
 from pehra.commands.models.inspecting import inspect_model, list_models
 from pehra.commands.models.training import train_model
 from pehra.commands.models.verifying import verify_model
 
-models_app = typer.Typer(help="Detectors: list, inspect, verify, evaluate, train.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="Detectors: list, inspect, verify, evaluate, train, pull, add, remove.", no_args_is_help=True
+)
 
 
 @models_app.callback()
 def _models() -> None:
-    """Detectors: list, inspect, verify, evaluate, train."""
+    """Detectors: list, inspect, verify, evaluate, train, pull, add, remove."""
 
 
 models_app.command("list")(list_models)
@@ -25,3 +28,6 @@ models_app.command("inspect")(inspect_model)
 models_app.command("verify")(verify_model)
 models_app.command("evaluate")(evaluate_model)
 models_app.command("train")(train_model)
+models_app.command("pull")(pull_model)
+models_app.command("add")(add_model)
+models_app.command("remove")(remove_model)

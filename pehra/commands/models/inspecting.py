@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.markup import escape
 
@@ -15,25 +17,73 @@ if TYPE_CHECKING:
     from device.models.bundle import Card
     from device.models.examine import Anatomy, Examination
 
+_LISTED_LABELS = 10
 
-def list_models() -> None:
-    """Name the models that lie in this installation."""
+
+def list_models(
+    *, as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False
+) -> None:
+    """Name the models of this installation: those that Pehra ships, and those pulled or added."""
     from rich.table import Table
 
-    from device.errors import PehraDeviceError
-    from device.models.bundle import bundle_names, load_bundle
+    from device.models.bundle import HOME, bundle_names, models_folder
 
-    table = Table("model", "version", "input", "labels", "kB", box=None)
-    for name in bundle_names():
-        try:
-            bundle = load_bundle(name)
-        except PehraDeviceError as error:
-            table.add_row(name, "", "", str(error), "")
-            continue
-        card = bundle.card
-        shape = f"{card.input.width}x{card.input.height} {card.input.dtype}"
-        table.add_row(name, card.version, shape, " ".join(card.labels), str(bundle.size_bytes // 1000))
+    found = [
+        _listed(home / name, origin)
+        for home, origin in ((HOME, "shipped"), (models_folder(), "added"))
+        for name in bundle_names(home)
+    ]
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+        return
+    table = Table("model", "version", "origin", "input", "labels", "kB", "licence", box=None)
+    for one in found:
+        labels = " ".join(one.labels) if len(one.labels) <= _LISTED_LABELS else f"{len(one.labels)} classes"
+        table.add_row(
+            one.name,
+            one.version,
+            one.origin,
+            one.input,
+            one.trouble or labels,
+            f"{one.bytes // 1000}",
+            one.licence,
+        )
     stdout().print(table)
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    name: str
+    origin: str
+    path: str
+    version: str = ""
+    input: str = ""
+    labels: list[str] = []
+    bytes: int = 0
+    licence: str = ""
+    sha256: str = ""
+    trouble: str = ""
+
+
+def _listed(folder: Path, origin: str) -> _Listed:
+    from device.errors import PehraDeviceError
+    from device.models.bundle import load_bundle
+
+    try:
+        bundle = load_bundle(folder)
+    except PehraDeviceError as error:
+        return _Listed(folder.name, origin, str(folder), trouble=str(error))
+    card = bundle.card
+    return _Listed(
+        name=folder.name,
+        origin=origin,
+        path=str(folder),
+        version=card.version,
+        input=f"{card.input.width}x{card.input.height} {card.input.dtype}",
+        labels=list(card.labels),
+        bytes=bundle.size_bytes,
+        licence=card.licence.partition(" ")[0],
+        sha256=bundle.sha256,
+    )
 
 
 def inspect_model(
@@ -49,8 +99,6 @@ def inspect_model(
 
     Example: pehra models inspect street-1
     """
-    import msgspec
-
     from device.errors import PehraDeviceError
     from device.models.examine import examine
     from pehra.commands.detect import read_labels
@@ -103,8 +151,6 @@ def _show_facts(out: Console, seen: Examination, anatomy: Anatomy) -> None:
 
 
 def _show_card(out: Console, card: Card) -> None:
-    import msgspec
-
     values = msgspec.to_builtins(card)
     values["golden"] = f"{len(card.golden)} vectors; `pehra models verify` compares them"
     for key, value in values.items():
