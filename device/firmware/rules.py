@@ -21,7 +21,9 @@ Direction = Literal["in", "out"]
 NEAR_WIDTHS: Final = 0.08
 """An object is clear of a line when it is this share of its width away."""
 FAR_BANDS: Final = 4.0
-"""After a crossing it must be so many times as far away before a way back is believed."""
+"""After a crossing it must be so many times as far away before a way back is believed at once."""
+SETTLE_S: Final = 1.5
+"""Who has kept clear of the line for this long is believed to come back from nearer, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +176,13 @@ class _Place:
         is_right: the side it stands on.
         point: where it was last clear of the line, shape (2,).
         is_settled: false from a crossing until it is far enough away not to tremble back over the line.
+        near_s: when it was last near the line, or crossed it.
     """
 
     is_right: bool
     point: Points
     is_settled: bool = True
+    near_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -210,11 +214,10 @@ class LineRule:
     _places: dict[int, _Place] = field(default_factory=dict)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
-        """See `Rule.apply`; the time plays no part."""
-        del mono_s
+        """See `Rule.apply`."""
         happenings: list[Happening] = []
         for row in _of_classes(tracks, self.classes):
-            direction = self._crossed(tracks, row)
+            direction = self._crossed(tracks, row, mono_s)
             if direction is not None:
                 seen = _sighting(tracks, row)
                 happenings.append(
@@ -226,13 +229,13 @@ class LineRule:
             self._places.pop(track, None)
         return happenings
 
-    def _crossed(self, tracks: Tracks, row: np.intp) -> Direction | None:
+    def _crossed(self, tracks: Tracks, row: np.intp, mono_s: float) -> Direction | None:
         track = int(tracks.ids[row])
         if track not in self._places and tracks.first_boxes is not None:
-            self._stand(track, tracks.first_boxes[row])
-        return self._stand(track, tracks.boxes[row])
+            self._stand(track, tracks.first_boxes[row], mono_s)
+        return self._stand(track, tracks.boxes[row], mono_s)
 
-    def _stand(self, track: int, box: npt.NDArray[np.float32]) -> Direction | None:
+    def _stand(self, track: int, box: npt.NDArray[np.float32], mono_s: float) -> Direction | None:
         """Say where a track stands now; return its direction if that is on the other side."""
         foot = bottom_centres(box[None])
         distance = float(signed_distances(foot, self.start, self.end)[0])
@@ -243,10 +246,15 @@ class LineRule:
             if away >= self.band:
                 self._places[track] = _Place(is_right, foot[0])
             return None
+        if away < near:
+            place.near_s = mono_s
+        place.is_settled |= mono_s - place.near_s >= SETTLE_S
         if away < (near if place.is_settled else FAR_BANDS * near):
             return None
         before, has_flipped = place.point, place.is_right != is_right
         place.point, place.is_right = foot[0], is_right
+        if has_flipped:
+            place.near_s = mono_s
         place.is_settled = away >= FAR_BANDS * near or not has_flipped
         if has_flipped and segments_cross(before, foot[0], self.start, self.end):
             return "in" if is_right else "out"

@@ -54,7 +54,7 @@ class TrackerSettings:
     class_bonus: float = 0.1
     noise_box: float = 0.06
     noise_speed: float = 0.8
-    twin_overlap: float = 0.35
+    twin_overlap: float = 0.3
     max_tracks: int = 1000
 
 

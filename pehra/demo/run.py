@@ -92,7 +92,7 @@ class _House:
             page = self.ask(f"events?{urllib.parse.urlencode(wanted)}")
             if "items" not in page:
                 return None
-            told += [(datetime.fromisoformat(e["ts"]).timestamp(), e["direction"]) for e in page["items"]]
+            told += [_crossing(event) for event in page["items"]]
             if not page["next_cursor"]:
                 return told
             wanted["cursor"] = page["next_cursor"]
@@ -241,9 +241,14 @@ def _crossings(
             opened_s = watch["from_s"] - watch["from_seq"] / STREET_FPS
             from_s, to_s = watch["from_s"] - opened_s, watch["to_s"] - opened_s
             witness.look_until(to_s + TOLERANCE_S)
-            in_street = [(at_s - opened_s, direction) for at_s, direction in told]
+            in_street = [event._replace(at_s=event.at_s - opened_s) for event in told]
             agreements.append(agreement(witness.crossings, in_street, from_s, to_s))
     return sum(agreements, Agreement()) if agreements else None
+
+
+def _crossing(event: dict[str, Any]) -> Crossing:
+    at_s = datetime.fromisoformat(event["ts"]).timestamp()
+    return Crossing(at_s, event["direction"], event["object"]["track"])
 
 
 def _summaries(house: _House, codes: dict[str, int]) -> tuple[dict[str, dict[str, Any]], list[str]]:

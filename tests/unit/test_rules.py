@@ -152,3 +152,10 @@ def test_a_wide_object_must_be_farther_from_the_line_than_a_narrow_one_because_i
 def test_a_step_over_the_line_and_back_counts_both_ways():
     found = walk(line(), [0.40, 0.47, 0.53, 0.47, 0.40, 0.30, 0.20])
     assert [h.direction for h in found] == ["out", "in"]
+
+
+def test_a_slow_walker_who_turns_back_near_the_line_counts_both_times() -> None:
+    out_and_back = [*np.linspace(0.4, 0.53, 40), *np.full(20, 0.53), *np.linspace(0.53, 0.4, 40)]
+    ways = [happening.direction for happening in walk(line(), out_and_back)]
+    assert len(ways) == 2
+    assert ways[0] != ways[1]
