@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device.models.training.augment import flipped, letterbox, mosaic, recoloured, scaled
+from device.models.training.augment import flipped, letterbox, mosaic, recoloured, scaled, with_holes
 from device.models.training.batches import BatchMaker, Wish, chances, stack
 from device.models.training.pictures import Picture, parse_no_rows
 
@@ -98,6 +98,16 @@ def test_other_light_keeps_shape_and_type() -> None:
         made = recoloured(pixels, np.random.default_rng(seed))
         assert made.shape == pixels.shape
         assert made.dtype == np.uint8
+
+
+def test_holes_cover_a_part_of_the_picture_and_leave_the_original_alone() -> None:
+    pixels = block().pixels
+    before = pixels.copy()
+    for seed in range(30):
+        made = with_holes(pixels, np.random.default_rng(seed))
+        changed = (made != pixels).any(axis=2).mean()
+        assert 0 < changed < 0.15
+    assert (pixels == before).all()
 
 
 def test_a_batch_knows_which_box_belongs_to_which_picture() -> None:

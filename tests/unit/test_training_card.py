@@ -46,7 +46,7 @@ def test_the_card_says_what_the_model_is_not_for() -> None:
 
 
 def test_the_shipped_model_is_small_and_says_what_it_measured() -> None:
-    bundle = load_bundle("street-1", int8_only=True)
+    bundle = load_bundle("street-2", int8_only=True)
     assert bundle.path.stat().st_size < 2_000_000
     assert bundle.card.sha256 == bundle.sha256
     assert bundle.card.measured["accuracy"]

@@ -61,9 +61,9 @@ def test_an_absent_recipe_is_a_sentence_with_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("minutes = 92", "minuets = 38", "minuets"),
-        ("minutes = 92", "minutes = 0", "must be positive"),
-        ("minutes = 92", 'minutes = "long"', "minutes"),
+        ("minutes = 118", "minuets = 38", "minuets"),
+        ("minutes = 118", "minutes = 0", "must be positive"),
+        ("minutes = 118", 'minutes = "long"', "minutes"),
         ("size = 320", "size = 300", "multiples of 32"),
         ('"bus", "truck"]\nsize', '"bus", "bus"]\nsize', "each once"),
         ('folder = "street/train"', "", "needs folder and classes"),
@@ -83,3 +83,21 @@ def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, old: str, new: s
 def test_the_side_follows_the_schedule_and_ends_at_the_last() -> None:
     schedule = Schedule(sizes=((0.5, 192), (1.0, 320)))
     assert [schedule.size_at(p) for p in (0.0, 0.49, 0.5, 0.99, 1.0, 1.2)] == [192, 192, 320, 320, 320, 320]
+
+
+def test_a_restart_begins_again_with_mosaics_and_a_part_of_the_learning_rate() -> None:
+    schedule = Schedule(sizes=((1.0, 320),), mosaic_until=0.5, restart_at=0.8, restart_rate=0.25)
+    assert schedule.rate_at(0.0) == pytest.approx(1.0)
+    assert schedule.rate_at(0.7999) == pytest.approx(0.01, abs=1e-3)
+    assert schedule.rate_at(0.8) == pytest.approx(0.25)
+    assert schedule.rate_at(1.0) == pytest.approx(0.0025)
+    assert [schedule.is_mosaic_at(p) for p in (0.0, 0.39, 0.41, 0.79, 0.81, 0.89, 0.91, 1.0)] == [
+        True, True, False, False, True, True, False, False,
+    ]  # fmt: skip
+
+
+def test_without_a_restart_the_rate_falls_all_the_way() -> None:
+    schedule = Schedule(sizes=((1.0, 320),))
+    rates = [schedule.rate_at(p / 20) for p in range(21)]
+    assert rates == sorted(rates, reverse=True)
+    assert (rates[0], rates[-1]) == (1.0, pytest.approx(0.01))

@@ -79,6 +79,17 @@ def recoloured(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return pixels
 
 
+def with_holes(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Up to four patches painted over, as poles and leaves hide objects: random erasing, arXiv:1708.04896."""
+    height, width = pixels.shape[:2]
+    holed = pixels.copy()
+    for _ in range(int(rng.integers(1, 5))):
+        tall, wide = (int(side * rng.uniform(0.03, 0.18)) for side in (height, width))
+        top, left = int(rng.integers(0, height - tall)), int(rng.integers(0, width - wide))
+        holed[top : top + tall, left : left + wide] = rng.integers(0, 256, 3)
+    return holed
+
+
 _Placement = tuple[Picture, float, tuple[float, float], tuple[int, int, int, int]]
 
 

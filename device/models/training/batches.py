@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from device.models.training.augment import flipped, letterbox, mosaic, recoloured, scaled
+from device.models.training.augment import flipped, letterbox, mosaic, recoloured, scaled, with_holes
 from device.models.training.pictures import Picture
 
 _READY = 6
 _RARE = 0.3
+_HOLED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,10 @@ class BatchMaker:
             made = letterbox(self._draw(), wish.size)
         if self._rng.random() < 0.5:
             made = flipped(made)
-        return replace(made, pixels=recoloured(made.pixels, self._rng))
+        pixels = recoloured(made.pixels, self._rng)
+        if self._rng.random() < _HOLED:
+            pixels = with_holes(pixels, self._rng)
+        return replace(made, pixels=pixels)
 
 
 def chances(pictures: list[Picture]) -> np.ndarray:

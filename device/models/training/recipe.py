@@ -5,6 +5,7 @@ It decides what is trained on what and for how long. It never touches pictures o
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -66,14 +67,40 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What changes over the run; `sizes` are pairs (until this share of the time, side in pixels)."""
+    """What changes over the run: each cycle begins with mosaics and a high learning rate, which falls.
+
+    Attributes:
+        sizes: pairs (until this share of the time, side in pixels).
+        mosaic_until: share of a cycle's time.
+        restart_at: share of the time at which a second cycle begins, 1 = there is only one; as in Loshchilov
+            and Hutter 2017, arXiv:1608.03983.
+        restart_rate: learning rate of the second cycle's start, as a share of the first one's.
+    """
 
     sizes: tuple[tuple[float, int], ...]
     mosaic_until: float = 0.8
+    restart_at: float = 1.0
+    restart_rate: float = 0.3
 
     def size_at(self, progress: float) -> int:
         """Side of the training pictures in pixels at `progress` in 0..1 of the run."""
         return next((size for until, size in self.sizes if progress < until), self.sizes[-1][1])
+
+    def rate_at(self, progress: float) -> float:
+        """Learning rate at `progress` in 0..1 of the run, as a share of the recipe's: from 1 down to 0.01."""
+        peak = 1.0 if self._is_first(progress) else self.restart_rate
+        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self._of_cycle(progress))))
+
+    def is_mosaic_at(self, progress: float) -> bool:
+        """Whether pictures are put together at `progress` in 0..1 of the run."""
+        return self._of_cycle(progress) < self.mosaic_until
+
+    def _of_cycle(self, progress: float) -> float:
+        first, last = (0.0, self.restart_at) if self._is_first(progress) else (self.restart_at, 1.0)
+        return min(1.0, (progress - first) / (last - first))
+
+    def _is_first(self, progress: float) -> bool:
+        return progress < self.restart_at or self.restart_at >= 1.0
 
 
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

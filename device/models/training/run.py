@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,7 +135,7 @@ class Run:
 
     def _wish(self, progress: float) -> Wish:
         schedule = self._recipe.schedule
-        return Wish(schedule.size_at(progress), progress < schedule.mosaic_until)
+        return Wish(schedule.size_at(progress), schedule.is_mosaic_at(progress))
 
     def _learn_from(self, batch: Batch, progress: float, sums: _Sums) -> None:
         self._set_learning_rate(progress)
@@ -161,8 +160,8 @@ class Run:
 
     def _set_learning_rate(self, progress: float) -> None:
         wanted = self._recipe.optimiser
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        factor = (0.01 + 0.99 * cosine) * min(1.0, (self._step + 1) / wanted.warmup_steps)
+        warm = min(1.0, (self._step + 1) / wanted.warmup_steps)
+        factor = self._recipe.schedule.rate_at(progress) * warm
         for group in self._optimiser.param_groups:
             group["lr"] = wanted.learning_rate * group["factor"] * factor
 
