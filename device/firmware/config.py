@@ -84,7 +84,7 @@ class ModelSection(_Section, frozen=True, kw_only=True):
         threads: of the interpreter.
     """
 
-    name: Annotated[str, Meta(min_length=1)] = "street-1"
+    name: Annotated[str, Meta(min_length=1)] = "street-2"
     conf: Annotated[float, Meta(gt=0, lt=1)] | None = None
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
 

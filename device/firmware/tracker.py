@@ -20,6 +20,7 @@ from device.firmware.geometry import Boxes, overlaps
 from device.firmware.tracks import Tracks
 from device.models.detections import Detections
 from device.models.labels import CLASSES
+from device.models.nms import nms
 
 Float = npt.NDArray[np.float64]
 
@@ -39,6 +40,7 @@ class TrackerSettings:
         class_bonus: how much overlap a detection of the same class is worth more, 0..1.
         noise_box: standard deviation of a box side, share of the box's height.
         noise_speed: standard deviation of acceleration, heights per second squared.
+        same_overlap: of two detections of one class that overlap more than this, the weaker is left out.
         twin_overlap: a young track that overlaps more than this with an older one may be a second box round
             the same object: it comes no nearer to counting.
         max_tracks: the oldest unseen go first beyond this.
@@ -54,7 +56,8 @@ class TrackerSettings:
     class_bonus: float = 0.1
     noise_box: float = 0.06
     noise_speed: float = 0.8
-    twin_overlap: float = 0.3
+    same_overlap: float = 0.5
+    twin_overlap: float = 0.4
     max_tracks: int = 1000
 
 
@@ -99,6 +102,7 @@ class Tracker:
             Confirmed tracks seen in this frame, and the ids that ended since the last call.
         """
         self._predict(mono_s)
+        detections = _one_box_each(detections, self._settings.same_overlap)
         strong = detections.scores >= self._settings.high
         weak = ~strong & (detections.scores >= self._settings.low)
         counts = self._hits >= self._settings.min_hits
@@ -238,6 +242,13 @@ class Tracker:
             ended=ended,
             first_boxes=self._first[rows],
         )
+
+
+def _one_box_each(detections: Detections, overlap: float) -> Detections:
+    if len(detections.scores) < 2:
+        return detections
+    kept = nms(detections.boxes, detections.scores, detections.classes, overlap)
+    return Detections(detections.classes[kept], detections.scores[kept], detections.boxes[kept])
 
 
 def _widened(boxes: Boxes, share: float) -> Boxes:

@@ -36,7 +36,7 @@ def demo(
     ] = "",
     model: Annotated[
         str, typer.Option("--model", "-m", help="Shipped model, bundle folder or .tflite file (int8).")
-    ] = "street-1",
+    ] = "street-2",
     browser: Annotated[bool, typer.Option(help="Open the console in the browser.")] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object, the last line on stdout.")

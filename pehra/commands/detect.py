@@ -49,7 +49,7 @@ Labels = Annotated[
 def detect(
     source: Sources,
     *,
-    model: Model = "street-1",
+    model: Model = "street-2",
     conf: Conf = None,
     iou: Iou = None,
     json_to: Json = None,

@@ -1,7 +1,7 @@
 """How many crossings of the simulated street are counted, seed by seed, and why the others are not.
 
 Each seed is drawn and detected once and kept (`--cache`), so that tracker and rules can be tried on the same
-detections again in seconds: `python -m tests.bench.crossings --model street-1 --seeds 0-7 --seconds 120`.
+detections again in seconds: `python -m tests.bench.crossings --model street-2 --seeds 0-7 --seconds 120`.
 Line, size, pace and nights are the demo's. It judges nothing: numbers are for reading.
 """
 
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.crossings", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--model", default="street-1", help="shipped model, bundle folder or .tflite file")
+    parser.add_argument("--model", default="street-2", help="shipped model, bundle folder or .tflite file")
     parser.add_argument("--seeds", default="1-8", help="such as 1-8 or 21,22,24")
     parser.add_argument("--seconds", type=float, default=120.0, help="of each street")
     parser.add_argument("--drop", type=float, default=0.0, help="share of frames that a busy device loses")

@@ -33,7 +33,7 @@ DEVICE = "gulberg-01"
 ID = "01939f2e-7c00-7abc-8def-0123456789ab"
 TS = "2026-11-23T09:30:00.125Z"
 CAR = BoxedObject(track=17, cls="car", conf=0.91, box=(0.1204, 0.44, 0.3312, 0.71))
-MODEL = ModelInfo(name="street-1", version="1.0.0", sha256="ab" * 32, labels=["person", "car"])
+MODEL = ModelInfo(name="street-2", version="1.0.0", sha256="ab" * 32, labels=["person", "car"])
 
 
 def _on(channel, camera="", name=""):

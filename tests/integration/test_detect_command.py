@@ -181,7 +181,7 @@ def test_the_eighty_names_of_coco_are_labels_and_no_file(photos: Path, model: Pa
 def test_labels_for_a_model_with_a_card_are_said_to_be_ignored(photos: Path) -> None:
     done = detect(photos, "--labels", "cat,dog", "--json", "-")
     assert done.returncode == 0, done.stderr
-    assert "street-1 has a card with its labels: --labels is ignored" in done.stderr
+    assert "street-2 has a card with its labels: --labels is ignored" in done.stderr
 
 
 def test_a_reader_that_leaves_early_is_no_error(photos: Path, model: Path) -> None:

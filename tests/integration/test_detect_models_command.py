@@ -38,11 +38,11 @@ def dataset(folder: Path) -> Path:
 def test_the_shipped_models_are_listed() -> None:
     done = models("list")
     assert done.exit_code == 0
-    assert "street-1" in done.stdout
+    assert "street-2" in done.stdout
 
 
 def test_inspect_shows_tensors_card_and_golden_vectors() -> None:
-    done = models("inspect", "street-1")
+    done = models("inspect", "street-2")
     assert done.exit_code == 0, done.output
     for said in ("1x320x320x3", "int8", "0.0078125", "pehra-ltrb", "trained_on", "golden"):
         assert said in done.stdout
@@ -51,7 +51,7 @@ def test_inspect_shows_tensors_card_and_golden_vectors() -> None:
 def test_inspect_of_an_unknown_model_is_exit_code_2_and_lists_the_ones_there_are() -> None:
     done = models("inspect", "street-9000")
     assert done.exit_code == 2
-    assert "street-1" in done.stderr
+    assert "street-2" in done.stderr
 
 
 def test_evaluate_prints_one_json_object_and_says_which_classes(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_foreign_models_are_inspected_and_verified(data_dir: Path, name: str) ->
 
 
 def test_verify_says_one_line_a_check_and_ends_with_1_where_one_is_wrong() -> None:
-    done = models("verify", "street-1", "--slot-bytes", "1000")
+    done = models("verify", "street-2", "--slot-bytes", "1000")
     assert done.exit_code == 1
     assert next(line for line in done.stdout.splitlines() if line.startswith("WRONG")).split()[1] == "size"
-    assert models("verify", "street-1").exit_code == 0
+    assert models("verify", "street-2").exit_code == 0
 
 
 def test_verify_of_nothing_is_exit_code_2(tmp_path: Path) -> None:

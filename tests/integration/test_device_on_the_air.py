@@ -65,7 +65,7 @@ def test_a_device_is_born_with_everything_that_is_retained_and_says_goodbye(air)
     wait_until(lambda: listener.said(Channel.INFO), "the birth certificate")
     wait_until(lambda: listener.said(Channel.HEALTH), "health")
     info = listener.said(Channel.INFO)[0]
-    assert (info.model.name, info.cameras[0].id, info.cameras[0].driver) == ("street-1", "cam0", "street")
+    assert (info.model.name, info.cameras[0].id, info.cameras[0].driver) == ("street-2", "cam0", "street")
     assert [rule.kind for rule in info.cameras[0].rules] == ["line", "zone"]
     assert device.stop() == 0
     wait_until(lambda: listener.said(Channel.STATUS)[-1].state == "stopped", "the goodbye")

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-MODEL = "street-1"
+MODEL = "street-2"
 PEER = "yolov8n_full_integer_quant_416.tflite"
 CLASSES = "bus,car,motorcycle,person,truck"
 

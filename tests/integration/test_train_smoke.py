@@ -344,7 +344,7 @@ def test_the_smoke_run_of_the_shipped_recipe_trains_quantises_and_verifies(
     )
     assert done.returncode == 0, done.stderr
     assert "trained_s=" in done.stderr
-    for name, side in (("street-2", 320), ("street-2-fast", 224)):
+    for name, side in (("street-2", 320), ("street-2-fast", 256)):
         assert f"bundle {tmp_path / name}" in done.stdout
         bundle = load_bundle(tmp_path / name, int8_only=True)
         assert (bundle.card.input.width, bundle.card.version) == (side, "2.0.0-smoke")

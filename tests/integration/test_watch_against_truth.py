@@ -46,7 +46,7 @@ def watched(seed, *, night):
         "cam-01",
         "cam0",
         gate=MotionGate(MotionSettings()),
-        detector=Detector(load_bundle("street-1", int8_only=True)),
+        detector=Detector(load_bundle("street-2", int8_only=True)),
         tracker=Tracker(),
         rules=[middle()],
         counts=Counts(("middle",)),

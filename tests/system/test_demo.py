@@ -46,7 +46,7 @@ def test_the_demo_stores_and_acknowledges_every_event_that_its_cameras_made():
     assert 0 < report["bytes_per_camera_hour"] < 450_000_000 / 10
     assert 0 < report["latency_ms_p50"] <= report["latency_ms_p95"]
     assert report["trouble"] == []
-    shipped = load_bundle("street-1")
+    shipped = load_bundle("street-2")
     assert report["model"] == f"{shipped.card.name} {shipped.card.version}"
     assert shipped.sha256.startswith(report["model_sha256"])
     assert len(report["model_sha256"]) == 12
@@ -172,7 +172,7 @@ def test_a_port_in_use_is_said_with_exit_code_2():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--model", "street-99"), "street-1"),
+        (("--model", "street-99"), "street-2"),
         (("--model", "{empty}"), "is empty"),
         (("--source", "{empty}"), "video"),
         (("--source", "{absent}"), "no such file"),
@@ -201,7 +201,7 @@ def test_a_report_with_unequal_numbers_says_so():
     rest = {"outbox_left": 1, "bytes_sent": 900, "uptime_s": 36.0, "invoke_ms_p50": 5.0}
     device = dict.fromkeys(zeros, 0) | numbers | rest
     stats = {"events_stored": 2, "latency_ms_p50": 10.0, "latency_ms_p95": 20.0}
-    report = make_report([device], stats, ("street-1 1.0.0", "0123456789ab"), [])
+    report = make_report([device], stats, ("street-2 1.0.0", "0123456789ab"), [])
     assert not report.is_good
     assert report.bytes_per_camera_hour == 90_000
     assert report.video_ratio == 5000.0
@@ -222,19 +222,19 @@ def test_a_report_with_unequal_numbers_says_so():
     ],
 )
 def test_a_device_on_this_machine_is_opened_once_unless_asked_otherwise(source, asked, count):
-    assert DemoOptions(asked, None, 8000, source, "street-1").camera_count == count
+    assert DemoOptions(asked, None, 8000, source, "street-2").camera_count == count
 
 
 def test_more_cameras_get_more_time_to_start():
-    few, many = (DemoOptions(count, None, 8000, "", "street-1").start_s for count in (1, 64))
+    few, many = (DemoOptions(count, None, 8000, "", "street-2").start_s for count in (1, 64))
     assert few >= 60
     assert many - few >= 63 * 4
 
 
 def test_cameras_with_different_models_are_both_named():
     known = [
-        {"info": {"model": {"name": "street-1", "version": "1.0.0", "sha256": "a" * 64}}},
-        {"info": {"model": {"name": "street-2", "version": "", "sha256": "b" * 64}}},
+        {"info": {"model": {"name": "street-2", "version": "1.0.0", "sha256": "a" * 64}}},
+        {"info": {"model": {"name": "street-3", "version": "", "sha256": "b" * 64}}},
         {"info": None},
     ]
-    assert model_of(known) == ("street-1 1.0.0, street-2", f"{'a' * 12}, {'b' * 12}")
+    assert model_of(known) == ("street-2 1.0.0, street-3", f"{'a' * 12}, {'b' * 12}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -10,6 +11,7 @@ from device.firmware.config import load_config, parse_config
 from device.firmware.eye import driver_name, make_rule
 from device.firmware.rules import LineRule, ZoneRule
 from pehra.cli import app
+from tests.tiny_tflite import Constant, tiny_tflite
 
 GOOD = """\
 [device]
@@ -40,7 +42,7 @@ FILE = Path("device.toml")
 
 def test_a_good_file_has_safe_defaults():
     config = parse_config(GOOD, FILE)
-    assert config.model.name == "street-1"
+    assert config.model.name == "street-2"
     assert config.camera[0].id == "cam0"
     line, zone = (make_rule(rule) for rule in config.camera[0].rule)
     assert isinstance(line, LineRule)
@@ -126,8 +128,7 @@ def test_a_tls_file_that_is_not_there_is_named_with_its_line(tmp_path):
     ("old", "new", "words"),
     [
         ('source = "street"', 'source = "webcm"', "docs/cameras.md"),
-        ("[mqtt]", '[model]\nname = "street-9"\n\n[mqtt]', "street-1"),
-        ('["person"]', '["person", "bicycle"]', "cannot see bicycle"),
+        ("[mqtt]", '[model]\nname = "street-9"\n\n[mqtt]', "street-2"),
     ],
 )
 def test_what_a_configuration_names_is_checked_before_it_runs(tmp_path, old, new, words):
@@ -137,3 +138,14 @@ def test_what_a_configuration_names_is_checked_before_it_runs(tmp_path, old, new
     assert done.exit_code == 2
     assert words in done.output
     assert CliRunner().invoke(app, ["--version"]).output.startswith("pehra ")
+
+
+def test_a_rule_for_a_class_that_the_model_cannot_see_is_refused(tmp_path):
+    real = np.zeros((1, 6, 84), np.int8)
+    (tmp_path / "cars.tflite").write_bytes(tiny_tflite([Constant("out", real, 1 / 200)], dtype="int8"))
+    (tmp_path / "cars.txt").write_text("car\nbus\n")
+    file = tmp_path / "device.toml"
+    file.write_text(GOOD.replace("[mqtt]", f'[model]\nname = "{tmp_path / "cars.tflite"}"\n\n[mqtt]', 1))
+    done = CliRunner().invoke(app, ["device", "check", str(file)])
+    assert done.exit_code == 2
+    assert "cannot see person" in done.output

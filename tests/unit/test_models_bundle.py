@@ -51,8 +51,8 @@ def test_a_bundle_is_found_by_its_folder_its_model_and_its_card(tmp_path: Path, 
 
 
 def test_the_shipped_model_is_found_by_its_name() -> None:
-    assert "street-1" in bundle_names()
-    bundle = load_bundle("street-1", int8_only=True)
+    assert "street-2" in bundle_names()
+    bundle = load_bundle("street-2", int8_only=True)
     assert bundle.card.decoder == "pehra-ltrb"
     assert bundle.card.sha256 == bundle.sha256
     assert bundle.size_bytes < 2_000_000
@@ -60,7 +60,7 @@ def test_the_shipped_model_is_found_by_its_name() -> None:
 
 def test_an_unknown_model_name_lists_the_ones_there_are() -> None:
     with pytest.raises(
-        ModelUnavailable, match=r"no shipped, pulled or added model of that name.*street-1"
+        ModelUnavailable, match=r"no shipped, pulled or added model of that name.*street-2"
     ) as caught:
         load_bundle("street-9000")
     assert caught.value.path == "street-9000"

@@ -123,7 +123,7 @@ def test_a_card_that_says_another_input_than_the_model_has_is_refused(tmp_path: 
 
 
 def test_our_own_model_sees_the_same_in_both_layouts() -> None:
-    detector = Detector(load_bundle("street-1", int8_only=True), conf=0.05)
+    detector = Detector(load_bundle("street-2", int8_only=True), conf=0.05)
     y, x = np.mgrid[:240, :320]
     pixels = np.stack([x * 255 // 320, y * 255 // 240, (x // 20 + y // 20) % 2 * 90 + 60], 2).astype(np.uint8)
     pixels[100:200, 60:160] = (30, 30, 40)

@@ -15,7 +15,7 @@ from device.models.interpreter import Operator, read_graph
 from device.models.quantise import TensorSpec
 from tests.tiny_tflite import Constant, tiny_tflite
 
-STREET_1 = HOME / "street-1" / "model.tflite"
+STREET_2 = HOME / "street-2" / "model.tflite"
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -29,7 +29,7 @@ def spec(*shape: int) -> TensorSpec:
 
 
 def test_a_shipped_model_is_told_by_its_operators_and_runs() -> None:
-    seen = examine("street-1")
+    seen = examine("street-2")
     assert seen.anatomy is not None
     assert seen.anatomy.operators["CONV_2D"] == 35
     assert seen.anatomy.is_integer
@@ -57,7 +57,7 @@ def test_what_is_not_a_detector_runs_and_has_no_layout(tmp_path: Path, shape: tu
 
 @pytest.mark.parametrize("kept", [9, 40, 1000, 500_000, 1_464_000])
 def test_a_truncated_file_is_a_sentence(tmp_path: Path, kept: int) -> None:
-    seen = examine(written(tmp_path, STREET_1.read_bytes()[:kept]))
+    seen = examine(written(tmp_path, STREET_2.read_bytes()[:kept]))
     assert seen.anatomy is None
     assert "fetch or convert the model again" in seen.trial.trouble
 
@@ -65,14 +65,14 @@ def test_a_truncated_file_is_a_sentence(tmp_path: Path, kept: int) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_random_bytes_after_the_magic_are_a_sentence(tmp_path: Path, seed: int) -> None:
     noise = random.Random(seed).randbytes(5000)
-    seen = examine(written(tmp_path, STREET_1.read_bytes()[:8] + noise))
+    seen = examine(written(tmp_path, STREET_2.read_bytes()[:8] + noise))
     assert seen.anatomy is None
     assert "fetch or convert the model again" in seen.trial.trouble
 
 
 @pytest.mark.parametrize("at", [8, 100, 2000, 1_000_000, 1_440_000])
 def test_a_zeroed_range_ends_in_an_answer(tmp_path: Path, at: int) -> None:
-    content = bytearray(STREET_1.read_bytes())
+    content = bytearray(STREET_2.read_bytes())
     content[at : at + 2000] = bytes(2000)
     seen = examine(written(tmp_path, bytes(content)))
     assert seen.trial.trouble or seen.trial.invoke_ms > 0
@@ -88,7 +88,7 @@ def test_a_model_that_wants_more_memory_than_there_is_is_a_sentence(tmp_path: Pa
 
 
 def test_a_model_that_takes_too_long_is_a_sentence(tmp_path: Path) -> None:
-    seen = examine(STREET_1, limit_s=0.001)
+    seen = examine(STREET_2, limit_s=0.001)
     assert "does not come to an end" in seen.trial.trouble
 
 
@@ -125,6 +125,6 @@ def test_multiplications_are_counted_from_shapes(
 
 
 def test_what_a_runtime_puts_into_a_graph_is_not_part_of_it() -> None:
-    names = {operator.name for operator in read_graph("street-1", STREET_1.read_bytes()).operators}
+    names = {operator.name for operator in read_graph("street-2", STREET_2.read_bytes()).operators}
     assert "DELEGATE" not in names
     assert "CONV_2D" in names

@@ -22,14 +22,14 @@ def test_the_picture_of_a_seed_never_changes() -> None:
 
 
 def test_a_golden_vector_holds_on_the_machine_that_made_it() -> None:
-    bundle = load_bundle("street-1")
+    bundle = load_bundle("street-2")
     golden = golden_of(bundle, 0)
     assert len(golden.expected) == 24
     assert mismatches(with_golden(bundle, golden)) == []
 
 
 def test_a_value_that_came_out_otherwise_is_named() -> None:
-    bundle = load_bundle("street-1")
+    bundle = load_bundle("street-2")
     golden = golden_of(bundle, 0)
     first = golden.expected[0]
     off = Golden(0, [GoldenValue(first.output, first.at, first.value + 1.0), *golden.expected[1:]])
@@ -39,11 +39,11 @@ def test_a_value_that_came_out_otherwise_is_named() -> None:
 
 @pytest.mark.parametrize(("output", "at"), [("nowhere", 0), (None, 10**9), (None, -1)])
 def test_a_golden_vector_of_another_model_is_refused(output: str | None, at: int) -> None:
-    bundle = load_bundle("street-1")
+    bundle = load_bundle("street-2")
     name = output or golden_of(bundle, 0).expected[0].output
     with pytest.raises(ModelUnavailable, match="golden vector speaks of"):
         mismatches(with_golden(bundle, Golden(0, [GoldenValue(name, at, 0.0)])))
 
 
 def test_the_shipped_model_gives_what_its_card_says() -> None:
-    assert mismatches(load_bundle("street-1")) == []
+    assert mismatches(load_bundle("street-2")) == []

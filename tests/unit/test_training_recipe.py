@@ -38,7 +38,7 @@ def test_a_variant_is_the_same_recipe_by_another_name_and_side() -> None:
     recipe = load_recipe(SHIPPED)
     itself, fast = recipe.bundles()
     assert itself == recipe
-    assert (fast.name, fast.size, fast.labels) == ("street-2-fast", 224, recipe.labels)
+    assert (fast.name, fast.size, fast.labels) == ("street-2-fast", 256, recipe.labels)
     assert fast.train == recipe.train
 
 
@@ -72,7 +72,7 @@ def test_an_absent_recipe_is_a_sentence_with_its_path(tmp_path: Path) -> None:
         ("batch = 32", "batch = = 32", "recipe"),
         ('name = "voc, nine in ten"', 'name = "street/train"', "two sources.*'street/train'"),
         ('name = "street-2-fast"', 'name = "street-2"', "two models have the name 'street-2'"),
-        ("size = 224", "size = 250", "multiples of 32"),
+        ("size = 256", "size = 250", "multiples of 32"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, old: str, new: str, says: str) -> None:

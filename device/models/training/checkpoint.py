@@ -25,6 +25,7 @@ class Checkpoint:
         optimiser: state of the optimiser.
         step: batches learned from.
         trained_s: seconds of training.
+        first: `averaged` as it was at the end of the first of two cycles; None before.
     """
 
     fingerprint: str
@@ -33,6 +34,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     step: int
     trained_s: float
+    first: dict[str, Any] | None = None
 
 
 def save_checkpoint(file: Path, checkpoint: Checkpoint) -> None:
@@ -64,8 +66,21 @@ def load_checkpoint(file: Path, recipe: Recipe) -> Checkpoint:
 
 
 def network_of(checkpoint: Checkpoint, recipe: Recipe) -> Network:
-    """The averaged network of a checkpoint, in evaluation mode."""
+    """The averaged network of a checkpoint, in evaluation mode; after two cycles, the mean of both ends.
+
+    Means of weights generalise better than either end: model soups, Wortsman et al. 2022, arXiv:2203.05482.
+    """
     network = Network(len(recipe.labels), recipe.neck_channels)
-    network.load_state_dict(checkpoint.averaged)
+    network.load_state_dict(_mixed(checkpoint, recipe.schedule.share_of_last))
     network.eval()
     return network
+
+
+def _mixed(checkpoint: Checkpoint, share_of_last: float) -> dict[str, Any]:
+    first = checkpoint.first
+    if first is None:
+        return checkpoint.averaged
+    return {
+        name: first[name].lerp(last, share_of_last) if last.dtype.is_floating_point else last
+        for name, last in checkpoint.averaged.items()
+    }

@@ -75,12 +75,14 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         restart_at: share of the time at which a second cycle begins, 1 = there is only one; as in Loshchilov
             and Hutter 2017, arXiv:1608.03983.
         restart_rate: learning rate of the second cycle's start, as a share of the first one's.
+        share_of_last: weight of the second cycle's end in the exported mean of both ends, 0..1.
     """
 
     sizes: tuple[tuple[float, int], ...]
     mosaic_until: float = 0.8
     restart_at: float = 1.0
     restart_rate: float = 0.3
+    share_of_last: float = 1.0
 
     def size_at(self, progress: float) -> int:
         """Side of the training pictures in pixels at `progress` in 0..1 of the run."""

@@ -59,6 +59,7 @@ class Run:
         self._optimiser = _optimiser(self._network, recipe)
         self._step = 0
         self._trained_s = 0.0
+        self._first: dict[str, torch.Tensor] | None = None
 
     def begin(self) -> None:
         """Start anew, from an ImageNet backbone if the recipe names one."""
@@ -85,7 +86,7 @@ class Run:
         self._network.to(self._device, memory_format=torch.channels_last)
         self._averaged.to(self._device).load_state_dict(state.averaged)
         self._optimiser.load_state_dict(state.optimiser)
-        self._step, self._trained_s = state.step, state.trained_s
+        self._step, self._trained_s, self._first = state.step, state.trained_s, state.first
         _log.info("resumed step=%d trained_s=%.0f", self._step, self._trained_s)
 
     def learn(self, minutes: float, tell: Tell = silently) -> Path:
@@ -118,6 +119,8 @@ class Run:
         while self._trained_s < total_s:
             began_s = time.monotonic()
             progress = self._trained_s / total_s
+            if self._first is None and progress >= self._recipe.schedule.restart_at:
+                self._first = copy.deepcopy(self._averaged.state_dict())
             self._learn_from(maker.next(self._wish(progress)), progress, sums)
             self._trained_s += time.monotonic() - began_s
             if self._trained_s - reported_s >= _REPORT_EVERY_S:
@@ -199,6 +202,7 @@ class Run:
             optimiser=self._optimiser.state_dict(),
             step=self._step,
             trained_s=self._trained_s,
+            first=self._first,
         )
         save_checkpoint(self._file, state)
 

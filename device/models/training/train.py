@@ -74,7 +74,8 @@ def train(
         chosen, data, out / CHECKPOINT, sources, [picture for pictures in valid for picture in pictures]
     )
     run.resume() if resume else run.begin()
-    return run.learn(_SMOKE_MINUTES if smoke and minutes is None else minutes or chosen.minutes, tell)
+    wanted = chosen.minutes if minutes is None else minutes
+    return run.learn(_SMOKE_MINUTES if smoke and minutes is None else wanted, tell)
 
 
 def require_extra(*libraries: str) -> None:

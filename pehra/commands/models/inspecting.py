@@ -97,7 +97,7 @@ def inspect_model(
     Works on any `.tflite`, a detector or not. The model runs in a process of its own, so a damaged file does
     no harm. Ends with 2 when the file cannot be read.
 
-    Example: pehra models inspect street-1
+    Example: pehra models inspect street-2
     """
     from device.errors import PehraDeviceError
     from device.models.examine import examine

@@ -39,7 +39,7 @@ def train_model(
         Path | None,
         typer.Option(help=f"Folder for checkpoint and bundles; else {_RUNS}/ and the recipe's name."),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.0, help="In place of the recipe's time.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="In place of the recipe's time.")] = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A few pictures for a few seconds, to see that all parts work.")
     ] = False,

@@ -25,7 +25,7 @@ def verify_model(
 
     Ends with 0 when all is well, 1 when a check is WRONG, 2 when there is nothing to check.
 
-    Example: pehra models verify street-1
+    Example: pehra models verify street-2
     """
     import msgspec
 
