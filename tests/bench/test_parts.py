@@ -32,8 +32,8 @@ def test_a_part_that_does_not_exist_is_said_with_those_that_do(capsys):
     assert "tracker_cost" in capsys.readouterr().err
 
 
-def test_without_the_peer_model_the_detector_is_measured_alone(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("tests.bench.detectors.FRAMES", 2)
+def test_without_the_peer_model_the_detectors_are_left_out_and_it_is_said_why(tmp_path: Path):
     (row,) = PARTS["detectors"](tmp_path)
+    assert "yolov8n_full_integer_quant_416.tflite is not here" in row.value
     assert "set PEHRA_DATA" in row.beside
     assert row.ratio == ""

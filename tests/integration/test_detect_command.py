@@ -96,7 +96,7 @@ def test_a_picture_of_one_pixel_is_looked_at(tmp_path: Path, model: Path) -> Non
     [
         (b"", "is empty (0 bytes)"),
         (b"GIF89a" * 10, "not a TFLite model"),
-        (None, "no shipped model of that name"),
+        (None, "there is no such file, and no shipped, pulled or added model of that name"),
     ],
 )
 def test_a_bad_model_is_one_sentence_and_exit_code_2(
