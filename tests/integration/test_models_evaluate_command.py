@@ -54,13 +54,21 @@ def test_people_get_tables_of_classes_sizes_and_confusion(data_dir: Path) -> Non
         assert said in done.stdout
 
 
+def test_names_that_nothing_tells_are_guessed_and_it_is_said(data_dir: Path) -> None:
+    done = evaluate(MODEL, data_dir / "street" / "valid", "--limit", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["guessed_labels"] == CLASSES.split(",")
+    assert "WARNING: nothing names the classes" in done.stderr
+    assert "4 of 480 pictures" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("nowhere",), "no folder images/"),
         (("images-only",), "no folder labels/"),
         (("--classes", "bus,car"), "is not one of the dataset's, 0..1"),
-        ((), "nothing names its classes"),
+        (("--classes", CLASSES, "--pictures", "/proc/looks"), "/proc/looks: cannot be written"),
         (("--classes", "cat,dog,cow,hen,pig"), "is a class of the model"),
         (("--classes", CLASSES, "--float", "none.tflite"), "none.tflite"),
         (("--classes", CLASSES, "--beside", "street-99"), "street-99"),
@@ -69,7 +77,7 @@ def test_people_get_tables_of_classes_sizes_and_confusion(data_dir: Path) -> Non
         "no folder",
         "no labels",
         "class beyond the map",
-        "no names",
+        "no place for drawings",
         "no class in common",
         "no float",
         "no peer",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -9,8 +10,14 @@ import pytest
 from device.errors import ConfigError
 from device.models.bundle import load_bundle
 from device.models.detector import Detector
-from device.models.evaluation import evaluate, evaluate_together, load_dataset
-from device.models.evaluation.drawings import draw, worst
+from device.models.evaluation import (
+    NamesMissing,
+    evaluate,
+    evaluate_together,
+    load_dataset,
+    load_guessed,
+)
+from device.models.evaluation.drawings import draw, prepare, worst
 from device.models.evaluation.run import compared
 from tests.tiny_tflite import Constant, tiny_tflite
 
@@ -89,6 +96,38 @@ def test_a_dataset_without_names_asks_for_them(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--classes"):
         load_dataset(folder)
     assert load_dataset(folder, ("bus", "person")).labels == ("bus", "person")
+
+
+def test_names_that_nothing_tells_are_guessed_where_the_model_sees_what_they_are(tmp_path: Path) -> None:
+    folder = dataset_in(tmp_path, [MIDDLE] * 6 + ["0 0.1 0.1 0.1 0.1\n"], yaml=None)
+    detector = detector_in(tmp_path)
+    data = load_guessed(detector.bundle, folder)
+    assert (data.labels, data.is_guessed) == (("???", "person"), True)
+    assert "guessed" in data.remarks[0]
+    assert "0 ???, 1 person" in data.remarks[0]
+    assert evaluate(detector, data).guessed_labels == ["???", "person"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [MIDDLE] * 6 + [MIDDLE.replace("1", "0", 1)] * 6,
+        [MIDDLE] * 6 + ["0 0.1 0.1 0.1 0.1\n"] * 60,
+        [MIDDLE] * 4,
+        [],
+    ],
+    ids=["two numbers, one class", "a frequent number nobody sees", "too few to tell", "no picture"],
+)
+def test_names_are_not_guessed_where_it_is_not_plain(tmp_path: Path, rows: list[str]) -> None:
+    folder = dataset_in(tmp_path, rows, yaml=None)
+    with pytest.raises(ConfigError if not rows else NamesMissing):
+        load_guessed(detector_in(tmp_path).bundle, folder)
+
+
+def test_names_that_the_dataset_tells_are_never_guessed(tmp_path: Path) -> None:
+    data = load_dataset(dataset_in(tmp_path, [MIDDLE]))
+    assert not data.is_guessed
+    assert evaluate(detector_in(tmp_path), data).guessed_labels == []
 
 
 @pytest.mark.parametrize("missing", ["images", "labels"])
@@ -197,5 +236,6 @@ def test_the_worst_errors_are_large_misses_and_sure_false_alarms(tmp_path: Path)
 def test_drawings_that_cannot_be_written_are_a_sentence(tmp_path: Path) -> None:
     folder = dataset_in(tmp_path, [MIDDLE])
     (evaluation,) = evaluate_together([detector_in(tmp_path)], load_dataset(folder))
-    with pytest.raises(ConfigError, match="cannot be written"):
-        draw(evaluation, folder / "data.yaml" / "looks")
+    for act in (prepare, partial(draw, evaluation)):
+        with pytest.raises(ConfigError, match="cannot be written"):
+            act(folder / "data.yaml" / "looks")

@@ -1,7 +1,7 @@
 """Pictures that people have labelled, in YOLO's form: where they lie, their classes, their boxes.
 
 Reads label files and the names of pictures, never the pictures themselves (but for the bytes of those of one
-size, to find duplicates). Never guesses what a class number means and never writes.
+size, to find duplicates). Never guesses what a class number means (`naming` does) and never writes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,27 @@ from hardware.camera.stills import SUFFIXES
 NAMES_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "labels.txt")
 """Files that name a dataset's classes, looked for in its folder and the one above, in this order."""
 
+ANY_NUMBER = 1000
+"""Where only numbers are asked for, those below this are taken."""
+
 _SPLIT_KEYS = {"valid": ("val", "valid"), "val": ("val", "valid"), "train": ("train",), "test": ("test",)}
 _YAML = (".yaml", ".yml")
 _BEYOND = 0.01
 """How far a number may lie outside 0..1, as rounding leaves it."""
+
+
+class NamesMissing(ConfigError):
+    """Nothing tells what a dataset's class numbers mean."""
+
+    def __init__(self, place: Path) -> None:
+        files = " or ".join(NAMES_FILES[::2])
+        super().__init__(
+            place,
+            None,
+            "",
+            "nothing names its classes: name them, in order, with --classes bus,car,... or put a "
+            f"{files} into the folder",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +70,23 @@ class Dataset:
         labels: The dataset's own classes, by number.
         pictures: Sorted by name.
         remarks: What a person should know before trusting a score on it, one sentence each.
+        is_guessed: `labels` were worked out from what a model sees, so that its scores may be flattered.
     """
 
     folder: Path
     labels: tuple[str, ...]
     pictures: tuple[Labelled, ...]
     remarks: tuple[str, ...] = ()
+    is_guessed: bool = False
 
 
 def load_dataset(
-    place: Path, labels: Sequence[str] = (), *, split: str = "valid", limit: int | None = None
+    place: Path,
+    labels: Sequence[str] = (),
+    *,
+    split: str = "valid",
+    limit: int | None = None,
+    as_numbers: bool = False,
 ) -> Dataset:
     """Read a dataset of YOLO's form.
 
@@ -71,13 +95,15 @@ def load_dataset(
         labels: Its classes in the order of their numbers; else a file of :data:`NAMES_FILES` tells them.
         split: Which pictures of a `data.yaml`: train, valid or test.
         limit: About so many pictures, every n-th, in place of all.
+        as_numbers: Name no class; the pictures' classes are the dataset's own numbers, below ANY_NUMBER.
 
     Raises:
+        NamesMissing: Nothing tells what the class numbers mean.
         ConfigError: A folder, the pictures or the classes are missing, a row of a label file is wrong, or
             `labels` and the dataset's own file contradict each other.
     """
     folders = _folders(place, split)
-    names = _names(place, labels, folders)
+    names = () if as_numbers else _names(place, labels, folders)
     pictures = [
         (path, labels_folder / f"{path.stem}.txt")
         for images, labels_folder in folders
@@ -88,8 +114,12 @@ def load_dataset(
         raise ConfigError(folders[0][0], None, "", f"holds no picture ({', '.join(sorted(SUFFIXES))})")
     said = _remarks(pictures, [folder for _, folder in folders])
     if limit is not None and limit < len(pictures):
+        said = (
+            *said,
+            f"--limit: {limit} of {len(pictures)} pictures, evenly spread; the others are left out",
+        )
         pictures = [pictures[number * len(pictures) // limit] for number in range(limit)]
-    ours = classes_of(names)
+    ours = np.arange(ANY_NUMBER) if as_numbers else classes_of(names)
     return Dataset(place, names, tuple(_labelled(path, file, ours) for path, file in pictures), said)
 
 
@@ -179,13 +209,7 @@ def _names(place: Path, given: Sequence[str], folders: list[tuple[Path, Path]]) 
             _check_agreement(tuple(given), _names_in(file), file)
         return tuple(given)
     if file is None:
-        raise ConfigError(
-            place,
-            None,
-            "",
-            f"nothing names its classes: name them, in order, with --classes bus,car,... or put a "
-            f"{' or '.join(NAMES_FILES[::2])} into the folder",
-        )
+        raise NamesMissing(place)
     return _names_in(file)
 
 

@@ -5,7 +5,9 @@ Needs matplotlib (extra `[train]` or `[dev]`). Reads the dataset's photographs a
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,30 +35,46 @@ _MISSED, _FALSE, _RIGHT = "#e4002b", "#ff9e1b", "#2e9e5b"
 Line = Literal["-", "--"]
 
 
+def prepare(folder: Path) -> None:
+    """Make the folder for drawings and look whether they can be made: known before hours of work, not after.
+
+    Raises:
+        ConfigError: matplotlib is missing, or the folder cannot be written.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError(
+            None, None, "--pictures", "needs matplotlib: pip install 'pehra[train]', or leave it out"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
 def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write both pictures into a folder, which is made where it is not there, and return their paths.
 
     Raises:
         ConfigError: matplotlib is missing, or the folder cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            None, None, "--pictures", "needs matplotlib: pip install 'pehra[train]', or leave it out"
-        ) from error
+    prepare(folder)
+    from matplotlib.figure import Figure
+
     made = {CURVES_FILE: Figure(figsize=(8, 6)), MISSES_FILE: Figure(figsize=(14, 11))}
     _draw_curves(made[CURVES_FILE], evaluation)
     _draw_misses(made[MISSES_FILE], evaluation)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, figure in made.items():
             figure.savefig(folder / name, dpi=_DPI)
     except OSError as error:
-        raise ConfigError(
-            folder, None, "", f"cannot be written ({error.strerror}): choose another"
-        ) from error
+        raise _cannot_write(folder, error) from error
     return [folder / name for name in made]
+
+
+def _cannot_write(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(folder, None, "", f"cannot be written ({error.strerror}): choose another")
 
 
 def worst(matched: list[Matched], count: int = _TILES) -> list[Matched]:

@@ -88,6 +88,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         recall_by_size: From small to large.
         confusion: What was taken for what.
         images: Pictures evaluated.
+        guessed_labels: Names of the dataset's class numbers where these were guessed from what the model saw,
+            so that the scores may flatter it; empty where the dataset or the person named them.
         skipped: Pictures that could not be read.
         invoke_ms_p50: Median time of the model itself.
         invoke_ms_p95: What 19 of 20 invokes stay below.
@@ -122,5 +124,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     float_map50: float | None = None
     int8_loss: float | None = None
     float_from_card: list[CardFloat] = []
+    guessed_labels: list[str] = []
     invoke_ratio: float | None = None
     against: list[Report] = []

@@ -153,6 +153,7 @@ def _evaluation(
         size_bytes=bundle.size_bytes,
         sha256=bundle.sha256,
         float_from_card=_told_by_card(bundle),
+        guessed_labels=list(dataset.labels) if dataset.is_guessed else [],
     )
     return Evaluation(report, curves, matched, unreadable)
 

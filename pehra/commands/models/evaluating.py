@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from device.models.bundle import Bundle
-    from device.models.evaluation import Evaluation, Labelled, Report
+    from device.models.evaluation import Dataset, Evaluation, Labelled, Report
 
 
 def evaluate_model(
@@ -27,7 +27,7 @@ def evaluate_model(
     *,
     classes: Annotated[
         str | None,
-        typer.Option(help="What the dataset's class numbers mean, in order; else its data.yaml tells."),
+        typer.Option(help="What the dataset's class numbers mean, in order; else its data.yaml, or a guess."),
     ] = None,
     split: Annotated[str, typer.Option(help="Of a data.yaml: train, valid or test.")] = "valid",
     limit: Annotated[
@@ -66,7 +66,7 @@ def evaluate_model(
     Precision, recall and confusion are counted at the card's threshold, as the model runs in use.
 
     \b
-    A folder without a data.yaml needs the meaning of its class numbers:
+    Where no data.yaml names a folder's class numbers, name them (else they are guessed from what MODEL sees):
       pehra models evaluate street-2 ../shared/data/street/valid --classes bus,car,motorcycle,person,truck
     Beside another model, in the same run, with pictures of the errors:
       pehra models evaluate street-2 my-street/data.yaml --beside yolov8n_int8.tflite --pictures looks
@@ -76,16 +76,19 @@ def evaluate_model(
     from device.errors import PehraDeviceError
     from device.models.bundle import load_bundle
     from device.models.detector import Detector
-    from device.models.evaluation import evaluate_together, load_dataset
+    from device.models.evaluation import evaluate_together
+    from device.models.evaluation.drawings import prepare
     from device.models.evaluation.run import compared
     from pehra.commands.detect import read_labels, remarks
 
     try:
-        data = load_dataset(dataset, read_labels(classes), split=split, limit=limit)
+        if pictures is not None:
+            prepare(pictures)
         bundles = [
             load_bundle(model, labels=read_labels(labels)),
             *(load_bundle(one) for one in beside or ()),
         ]
+        data = _dataset(dataset, bundles[0], read_labels(classes), split, limit)
         parent = _float_parent(bundles[0], float_file)
         asked = [*bundles, parent] if parent else bundles
         for remark in [*data.remarks, *(said for bundle in bundles for said in remarks(bundle))]:
@@ -106,6 +109,16 @@ def evaluate_model(
         _show(report)
     for file in drawn:
         print(f"wrote {file}", file=sys.stderr)
+
+
+def _dataset(place: Path, bundle: Bundle, labels: tuple[str, ...], split: str, limit: int | None) -> Dataset:
+    """The dataset; where nothing names its classes, they are guessed from what the model sees."""
+    from device.models.evaluation import NamesMissing, load_dataset, load_guessed
+
+    try:
+        return load_dataset(place, labels, split=split, limit=limit)
+    except NamesMissing:
+        return load_guessed(bundle, place, split=split, limit=limit)
 
 
 def _float_parent(bundle: Bundle, asked: Path | None) -> Bundle | None:
