@@ -211,7 +211,7 @@ def test_a_backbone_file_that_is_absent_is_named(recipe: Path, data: Path, tmp_p
 def test_the_backbone_starts_by_computing_what_the_imagenet_file_computes(data_dir: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    from device.models.training.backbone import initialise_backbone
+    from device.models.training.start import initialise_backbone
 
     file = data_dir / "models" / "mobilenet_v1_0.5_160_quant.tflite"
     rng = np.random.default_rng(0)
@@ -239,6 +239,50 @@ def test_the_backbone_starts_by_computing_what_the_imagenet_file_computes(data_d
     scale, zero = detail["quantization"]
     theirs = (reference.get_tensor(detail["index"])[0].astype(np.float32) - zero) * scale
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.97
+
+
+def test_a_run_can_go_on_from_a_shipped_detector_and_starts_as_good_as_it(data_dir: Path) -> None:
+    from device.models.bundle import find_model
+    from device.models.training.start import initialise_from_detector
+
+    file = find_model("street-2")
+    photographs = sorted((data_dir / "street" / "valid" / "images").iterdir())[:16]
+    pixels = [cv2.resize(cv2.imread(str(photo))[..., ::-1], (320, 320)) for photo in photographs]
+    inputs = (torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() - 128) / 128
+    network = Network(6, 64)
+    initialise_from_detector(network, file, inputs)
+    network.eval()
+    with torch.no_grad():
+        ours = network(inputs[:1])[0].sigmoid().numpy()
+    from ai_edge_litert.interpreter import Interpreter
+
+    shipped = Interpreter(str(file))
+    shipped.allocate_tensors()
+    shipped.set_tensor(
+        shipped.get_input_details()[0]["index"], (pixels[0].astype(np.int16) - 128)[None].astype(np.int8)
+    )
+    shipped.invoke()
+    fine = next(d for d in shipped.get_output_details() if d["shape"].tolist() == [1, 40, 40, 6])
+    scale, zero = fine["quantization"]
+    theirs = (shipped.get_tensor(fine["index"]).astype(np.float32) - zero) * scale
+    # The shipped file rounds every activation to 8 bits; its float twin does not.
+    assert np.corrcoef(ours[0, :1600].ravel(), theirs.ravel())[0, 1] > 0.95
+
+
+def test_going_on_from_what_is_no_detector_of_ours_is_refused(data_dir: Path) -> None:
+    from device.models.training.start import initialise_from_detector
+
+    file = data_dir / "models" / "yolov8n_full_integer_quant_416.tflite"
+    with pytest.raises(DataMissing, match="not a detector that pehra models train made"):
+        initialise_from_detector(Network(6, 64), file, torch.zeros(1, 3, 64, 64))
+
+
+def test_going_on_with_another_neck_width_is_refused() -> None:
+    from device.models.bundle import find_model
+    from device.models.training.start import initialise_from_detector
+
+    with pytest.raises(DataMissing, match="wanted"):
+        initialise_from_detector(Network(6, 32), find_model("street-2"), torch.zeros(1, 3, 64, 64))
 
 
 def test_keras_computes_what_torch_computes(checkpoint: Path, recipe: Path) -> None:

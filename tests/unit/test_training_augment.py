@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device.models.training.augment import flipped, letterbox, mosaic, recoloured, scaled, with_holes
+from device.models.training.augment import (
+    flipped,
+    letterbox,
+    mixed,
+    mosaic,
+    recoloured,
+    scaled,
+    with_holes,
+)
 from device.models.training.batches import BatchMaker, Wish, chances, stack
 from device.models.training.pictures import Picture, parse_no_rows
 
@@ -138,3 +146,27 @@ def test_what_breaks_in_the_thread_is_raised_where_it_is_waited_for() -> None:
             maker.next(Wish(96, is_mosaic=False))
     finally:
         maker.stop()
+
+
+def test_mixed_pictures_keep_the_boxes_and_the_blind_spots_of_both() -> None:
+    one, other = letterbox(block(), 160), letterbox(block(box=(10, 70, 60, 110)), 160)
+    other = replace(other, blind=other.blind | 4)
+    made = mixed(one, other, np.random.default_rng(3))
+    np.testing.assert_array_equal(made.boxes, np.concatenate([one.boxes, other.boxes]))
+    assert (made.blind & 4).all()
+    inside_both = made.pixels[
+        *(np.array([(one.boxes[0, 1] + one.boxes[0, 3]), (one.boxes[0, 0] + one.boxes[0, 2])]) * 80).astype(
+            int
+        )
+    ]
+    assert 40 < inside_both[0] < 255
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pictures_are_stretched_and_boxes_with_them(seed: int) -> None:
+    made = scaled(block(box=(80, 50, 120, 70)), 160, np.random.default_rng(seed))
+    if not len(made.boxes):
+        return
+    width, height = made.boxes[0, 2:] - made.boxes[0, :2]
+    assert width / height == pytest.approx(2.0, rel=0.45)
+    assert width / height != pytest.approx(2.0, rel=1e-4)

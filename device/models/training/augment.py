@@ -11,6 +11,8 @@ from device.models.training.pictures import Picture, parse_no_rows
 _GREY = 114
 _LEAST_SIDE_PX = 3.0
 _LEAST_VISIBLE_SHARE = 0.3
+_STRETCH = 0.33
+_MIX = 16.0
 
 
 def letterbox(picture: Picture, size: int) -> Picture:
@@ -18,7 +20,7 @@ def letterbox(picture: Picture, size: int) -> Picture:
     height, width = picture.pixels.shape[:2]
     scale = size / max(height, width)
     shift = ((size - width * scale) // 2, (size - height * scale) // 2)
-    return _place([(picture, scale, shift, (0, 0, size, size))], size)
+    return _place([(picture, (scale, scale), shift, (0, 0, size, size))], size)
 
 
 def mosaic(pictures: list[Picture], size: int, rng: np.random.Generator) -> Picture:
@@ -28,10 +30,10 @@ def mosaic(pictures: list[Picture], size: int, rng: np.random.Generator) -> Pict
     placed = []
     for picture, (left, top, right, bottom) in zip(pictures, regions, strict=True):
         height, width = picture.pixels.shape[:2]
-        scale = size * float(rng.uniform(0.4, 1.25)) / max(height, width)
+        scale = _stretched(size * float(rng.uniform(0.4, 1.25)) / max(height, width), rng)
         # The corner that touches the point stays whole; the far side may be cut.
-        shift_x = right - width * scale if left == 0 else left
-        shift_y = bottom - height * scale if top == 0 else top
+        shift_x = right - width * scale[0] if left == 0 else left
+        shift_y = bottom - height * scale[1] if top == 0 else top
         placed.append((picture, scale, (shift_x, shift_y), (left, top, right, bottom)))
     return _place(placed, size)
 
@@ -39,10 +41,30 @@ def mosaic(pictures: list[Picture], size: int, rng: np.random.Generator) -> Pict
 def scaled(picture: Picture, size: int, rng: np.random.Generator) -> Picture:
     """One picture, larger or smaller than its letterbox and shifted at random."""
     height, width = picture.pixels.shape[:2]
-    scale = size * float(rng.uniform(0.4, 1.6)) / max(height, width)
-    free_x, free_y = size - width * scale, size - height * scale
+    scale = _stretched(size * float(rng.uniform(0.4, 1.6)) / max(height, width), rng)
+    free_x, free_y = size - width * scale[0], size - height * scale[1]
     shift = (free_x * float(rng.uniform(0, 1)), free_y * float(rng.uniform(0, 1)))
     return _place([(picture, scale, shift, (0, 0, size, size))], size)
+
+
+def _stretched(scale: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Scales of width and height: their ratio varies as lenses and postures do, by a sixth either way."""
+    ratio = float(np.exp(rng.uniform(-_STRETCH, _STRETCH) / 2))
+    return scale * ratio, scale / ratio
+
+
+def mixed(one: Picture, other: Picture, rng: np.random.Generator) -> Picture:
+    """Two pictures of one size laid over one another, about half each (Zhang et al. 2017, arXiv:1710.09412).
+
+    As YOLOX does (Ge et al. 2021, arXiv:2107.08430), the boxes of both count in full.
+    """
+    share = float(rng.beta(_MIX, _MIX))
+    return Picture(
+        cv2.addWeighted(one.pixels, share, other.pixels, 1 - share, 0),
+        np.concatenate([one.classes, other.classes]),
+        np.concatenate([one.boxes, other.boxes]),
+        one.blind | other.blind,
+    )
 
 
 def flipped(picture: Picture) -> Picture:
@@ -90,7 +112,8 @@ def with_holes(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return holed
 
 
-_Placement = tuple[Picture, float, tuple[float, float], tuple[int, int, int, int]]
+_Pair = tuple[float, float]
+_Placement = tuple[Picture, _Pair, _Pair, tuple[int, int, int, int]]
 
 
 def _place(placements: list[_Placement], size: int) -> Picture:
@@ -98,9 +121,9 @@ def _place(placements: list[_Placement], size: int) -> Picture:
     blind = np.zeros((size // STRIDES[0],) * 2, np.int64)
     classes, boxes = [], []
     for picture, scale, (shift_x, shift_y), (left, top, right, bottom) in placements:
-        move = np.array([[scale, 0, shift_x - left], [0, scale, shift_y - top]], np.float32)
+        move = np.array([[scale[0], 0, shift_x - left], [0, scale[1], shift_y - top]], np.float32)
         # warpAffine puts pixel centres on whole numbers; ours lie on halves.
-        move[:, 2] += 0.5 * scale - 0.5
+        move[:, 2] += 0.5 * np.array(scale, np.float32) - 0.5
         cv2.warpAffine(
             picture.pixels,
             move,
@@ -119,14 +142,13 @@ def _place(placements: list[_Placement], size: int) -> Picture:
 
 
 def _visible(
-    picture: Picture, scale: float, shift: tuple[float, float], region: tuple[int, int, int, int]
+    picture: Picture, scale: _Pair, shift: _Pair, region: tuple[int, int, int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     if not len(picture.boxes):
         return parse_no_rows()
     height, width = picture.pixels.shape[:2]
-    whole = picture.boxes * np.array([width, height] * 2, np.float32) * scale + np.array(
-        shift * 2, np.float32
-    )
+    sides = np.array([width * scale[0], height * scale[1]] * 2, np.float32)
+    whole = picture.boxes * sides + np.array(shift * 2, np.float32)
     low, high = np.array(region[:2] * 2), np.array(region[2:] * 2)
     cut = whole.clip(low, high).astype(np.float32)
     size_whole, size_cut = whole[:, 2:] - whole[:, :2], cut[:, 2:] - cut[:, :2]

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from device.models.training.augment import flipped, letterbox, mosaic, recoloured, scaled, with_holes
+from device.models.training.augment import flipped, letterbox, mixed, mosaic, recoloured, scaled, with_holes
 from device.models.training.pictures import Picture
 
 _READY = 6
 _RARE = 0.3
 _HOLED = 0.3
+_MIXED = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,9 @@ class BatchMaker:
 
     def _example(self, wish: Wish) -> Picture:
         if wish.is_mosaic and self._rng.random() < 0.8:
-            made = mosaic([self._draw() for _ in range(4)], wish.size, self._rng)
+            made = self._mosaic(wish.size)
+            if self._rng.random() < _MIXED:
+                made = mixed(made, self._mosaic(wish.size), self._rng)
         elif self._rng.random() < 0.6:
             made = scaled(self._draw(), wish.size, self._rng)
         else:
@@ -117,6 +120,9 @@ class BatchMaker:
         if self._rng.random() < _HOLED:
             pixels = with_holes(pixels, self._rng)
         return replace(made, pixels=pixels)
+
+    def _mosaic(self, size: int) -> Picture:
+        return mosaic([self._draw() for _ in range(4)], size, self._rng)
 
 
 def chances(pictures: list[Picture]) -> np.ndarray:

@@ -144,6 +144,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         size: side of the exported model's input in pixels, a multiple of 32.
         neck_channels: width of the feature pyramid and the heads.
         backbone: quantised MobileNet file to start from, relative to the data folder; empty = random.
+        start: detector to go on from in place of a backbone: a name from `pehra models list`, a bundle folder
+            or an int8 file that `pehra models train` made with the same labels and neck width.
         minutes: time of training, not counting loading and evaluation.
         variants: further bundles of the same weights.
     """
@@ -165,6 +167,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     provenance: Provenance
     train: tuple[Source, ...]
     valid: tuple[Source, ...]
+    start: str = ""
     variants: tuple[Variant, ...] = ()
 
     def bundles(self) -> list[Recipe]:

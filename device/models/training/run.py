@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from device.models.bundle import find_model
 from device.models.training.augment import letterbox
-from device.models.training.backbone import initialise_backbone
 from device.models.training.batches import Batch, BatchMaker, Wish, stack
 from device.models.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from device.models.training.evaluate import Accuracy, measure
@@ -22,6 +22,7 @@ from device.models.training.pictures import Picture
 from device.models.training.predict import float_detector
 from device.models.training.progress import Progress, Tell, silently
 from device.models.training.recipe import Recipe
+from device.models.training.start import initialise_backbone, initialise_from_detector
 
 _log = logging.getLogger(__name__)
 _SAVE_EVERY_S = 60.0
@@ -62,18 +63,22 @@ class Run:
         self._first: dict[str, torch.Tensor] | None = None
 
     def begin(self) -> None:
-        """Start anew, from an ImageNet backbone if the recipe names one."""
-        if self._recipe.backbone:
-            rng = np.random.default_rng(self._recipe.seed)
-            first = self._sources[0]
-            chosen = [first[int(k)] for k in rng.integers(len(first), size=_NORM_PICTURES)]
-            size = self._recipe.schedule.size_at(0.0)
-            pixels = stack([letterbox(picture, size) for picture in chosen]).pixels
-            initialise_backbone(
-                self._network, self._data / self._recipe.backbone, as_input(torch.from_numpy(pixels))
-            )
+        """Start anew, from the detector or the ImageNet backbone that the recipe names."""
+        recipe = self._recipe
+        if recipe.start:
+            file = find_model(recipe.start)
+            initialise_from_detector(self._network, file, self._pictures_for_norms())
+        elif recipe.backbone:
+            initialise_backbone(self._network, self._data / recipe.backbone, self._pictures_for_norms())
         self._network.to(self._device, memory_format=torch.channels_last)
         self._averaged.to(self._device).load_state_dict(self._network.state_dict())
+
+    def _pictures_for_norms(self) -> torch.Tensor:
+        rng = np.random.default_rng(self._recipe.seed)
+        first = self._sources[0]
+        chosen = [first[int(k)] for k in rng.integers(len(first), size=_NORM_PICTURES)]
+        size = self._recipe.schedule.size_at(0.0)
+        return as_input(torch.from_numpy(stack([letterbox(picture, size) for picture in chosen]).pixels))
 
     def resume(self) -> None:
         """Go on from the checkpoint.
@@ -224,10 +229,11 @@ def as_input(pixels: torch.Tensor) -> torch.Tensor:
 
 def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    has_learned = bool(recipe.start or recipe.backbone)
     for node in network.nodes:
         if not node.is_weighted:
             continue
-        factor = recipe.optimiser.backbone_factor if node.is_backbone and recipe.backbone else 1.0
+        factor = recipe.optimiser.backbone_factor if node.is_backbone and has_learned else 1.0
         for parameter in network.weighted[node.name].parameters():
             decay = recipe.optimiser.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((factor, decay), []).append(parameter)
