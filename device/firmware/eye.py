@@ -112,7 +112,11 @@ class Eye:
     def info(self) -> CameraInfo:
         """Return what the birth certificate says of this camera; never its address."""
         section = self.section
-        rules = [RuleInfo(rule.name, rule.kind, rule.points) for rule in section.rule]
+        rules = [
+            RuleInfo(rule.name, "line" if rule.kind == "line" else "zone", rule.points)
+            for rule in section.rule
+            if rule.points
+        ]
         return CameraInfo(section.id, driver_name(section.source), *self.size, rules)
 
 
@@ -152,6 +156,8 @@ def make_rule(section: RuleSection) -> Rule:
     """Turn a checked section into the rule it describes."""
     points = np.asarray(section.points, dtype=np.float64)
     classes = frozenset(CLASSES.index(cls) for cls in section.classes)
+    if section.kind not in {"line", "zone"}:
+        raise NotImplementedError(f"rules of kind {section.kind} come with the next landing")
     if section.kind == "line":
         return LineRule(section.name, points[0], points[1], classes, section.sev, is_event=section.events)
     return ZoneRule(

@@ -1,0 +1,30 @@
+"""The device's configuration: one frozen tree, read once from a TOML file.
+
+Open `tree.py` first: the whole file. Each section has its module (`device.py`, `camera.py`, `rule.py`);
+`reading.py` reads and checks the text, `named.py` what it names beside itself. Every mistake is reported with
+the file, the line and the path of the key. Nothing here opens a camera, a socket or a model's interpreter;
+whether a source delivers is found out by whoever opens it.
+"""
+
+from device.firmware.config.camera import CameraSection, MotionSection
+from device.firmware.config.device import HOST_PATTERN, DeviceSection, ModelSection, MqttSection
+from device.firmware.config.named import CAMERA_WORDS, check_named_things
+from device.firmware.config.reading import MAX_CONFIG_BYTES, load_config, parse_config
+from device.firmware.config.rule import RuleSection
+from device.firmware.config.tree import Config
+
+__all__ = [
+    "CAMERA_WORDS",
+    "HOST_PATTERN",
+    "MAX_CONFIG_BYTES",
+    "CameraSection",
+    "Config",
+    "DeviceSection",
+    "ModelSection",
+    "MotionSection",
+    "MqttSection",
+    "RuleSection",
+    "check_named_things",
+    "load_config",
+    "parse_config",
+]

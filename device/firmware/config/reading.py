@@ -1,0 +1,81 @@
+"""Reads and checks a configuration file; every mistake is told with file, line and path."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device.errors import ConfigError
+from device.firmware.config.rule import KINDS
+from device.firmware.config.tree import Config, config_faults
+from device.firmware.toml_lines import line_of
+
+MAX_CONFIG_BYTES: Final = 256 * 1024
+_IN_WORDS: Final = (
+    ("[0-9A-Fa-f:]+", "a host is a name such as fleet.example.org, or an IP address"),
+    ("{2,39}", "an id is 3 to 40 of a-z, 0-9 and '-', and does not start with '-'"),
+    ("{0,39}", "a name is 1 to 40 of a-z, 0-9 and '-', and does not start with '-'"),
+    ("(/[a-z0-9-]+)*", "a site is a path of a-z, 0-9 and '-', such as lahore/gulberg/liberty-chowk"),
+)
+"""Regular expressions of msgspec's errors, said for people."""
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: with file, line and path; unreadable, too large, not TOML, or a value is not allowed.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_CONFIG_BYTES:
+            raise ConfigError(path, None, "", f"{size} bytes; a configuration has at most {MAX_CONFIG_BYTES}")
+        text = path.read_text("utf-8")
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); see device.example.toml for a start"
+        raise ConfigError(path, None, "", reason) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, None, "", "not UTF-8 text") from error
+    config = parse_config(text, path)
+    for key, file in (("ca", config.mqtt.ca), ("cert", config.mqtt.cert), ("key", config.mqtt.key)):
+        if file and not os.access(file, os.R_OK):
+            where = f"mqtt.{key}"
+            raise ConfigError(path, line_of(text, where), where, f"{file} is not there or cannot be read")
+    return config
+
+
+def parse_config(text: str, path: Path) -> Config:
+    """Check the text of a configuration; `path` only names it in errors.
+
+    Raises:
+        ConfigError: not TOML, or a value is not allowed.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        raise ConfigError(path, int(found[1]) if found else None, "", f"not TOML: {error}") from error
+    try:
+        config = msgspec.convert(table, Config)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        reason = next((words for mark, words in _IN_WORDS if mark in reason), reason)
+        key = where.rstrip("`").lstrip(".")
+        unknown = re.search(r"unknown field `(.+?)`", reason)
+        reason = _with_words(reason, key)
+        full = ".".join(part for part in (key, unknown[1] if unknown else "") if part)
+        raise ConfigError(path, line_of(text, full), full, reason) from error
+    for key, reason in config_faults(config):
+        raise ConfigError(path, line_of(text, key), key, reason)
+    return config
+
+
+def _with_words(reason: str, key: str) -> str:
+    """Add the allowed words to an error about a word."""
+    allowed = {"sev": "low, medium, high", "kind": ", ".join(KINDS)}.get(key.rpartition(".")[2], "")
+    return f"{reason}; there are {allowed}" if allowed and "enum" in reason else reason
