@@ -241,6 +241,7 @@ class Tracker:
             boxes=np.clip(boxes, 0.0, 1.0).astype(np.float32),
             ended=ended,
             first_boxes=self._first[rows],
+            reasons=dict.fromkeys(ended, "lost"),
         )
 
 
