@@ -15,6 +15,8 @@ import numpy as np
 from device.firmware.clock import clock_state
 from device.firmware.config import CameraSection, RuleSection
 from device.firmware.counts import Counts
+from device.firmware.intake import Intake
+from device.firmware.masks import Masks
 from device.firmware.motion import MotionGate, MotionSettings
 from device.firmware.outbox import Outbox
 from device.firmware.pipeline import Looker, Pipeline, counts_key
@@ -37,6 +39,7 @@ class Eye:
     Attributes:
         section: what it was told.
         capture: its frames, newest first.
+        intake: what becomes of a frame before anything looks at it.
         pipeline: its road.
         lease_end_s: monotonic time until which somebody looks at the live view.
         is_alarmed: whether the `lost` alarm stands.
@@ -46,6 +49,7 @@ class Eye:
 
     section: CameraSection
     capture: Capture
+    intake: Intake
     pipeline: Pipeline
     lease_end_s: float = 0.0
     is_alarmed: bool = False
@@ -61,7 +65,8 @@ class Eye:
         Returns:
             A message of the live view when somebody looks and one is due.
         """
-        frame = self.capture.newest(0.0)
+        captured = self.capture.newest(0.0)
+        frame = captured and self.intake.take(captured, time.monotonic())
         if frame is None:
             self.pipeline.idle(time.time())
             return None
@@ -149,7 +154,8 @@ def make_eye(
         on_news=on_news,
     )
     zones = tuple(rule for rule in rules if isinstance(rule, ZoneRule))
-    return Eye(section, capture, pipeline, zones=zones, size=(section.width, section.height))
+    intake = Intake(section.id, Masks([mask.points for mask in section.mask]))
+    return Eye(section, capture, intake, pipeline, zones=zones, size=(section.width, section.height))
 
 
 def make_rule(section: RuleSection) -> Rule:

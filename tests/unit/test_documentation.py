@@ -28,6 +28,7 @@ def test_the_example_configuration_is_good():
         "ModelSection",
         "CameraSection",
         "MotionSection",
+        "MaskSection",
         "RuleSection",
     ],
 )

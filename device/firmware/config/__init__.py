@@ -8,6 +8,7 @@ whether a source delivers is found out by whoever opens it.
 
 from device.firmware.config.camera import CameraSection, MotionSection
 from device.firmware.config.device import HOST_PATTERN, DeviceSection, ModelSection, MqttSection
+from device.firmware.config.mask import MaskSection
 from device.firmware.config.named import CAMERA_WORDS, check_named_things
 from device.firmware.config.reading import MAX_CONFIG_BYTES, load_config, parse_config
 from device.firmware.config.rule import RuleSection
@@ -20,6 +21,7 @@ __all__ = [
     "CameraSection",
     "Config",
     "DeviceSection",
+    "MaskSection",
     "ModelSection",
     "MotionSection",
     "MqttSection",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from device.firmware.config.mask import MaskSection
 from device.firmware.config.rule import RuleSection
 from device.firmware.config.section import Positive, Section
 from ota.messages.fields import Name
@@ -40,4 +41,5 @@ class CameraSection(Section, frozen=True, kw_only=True):
     loop: bool = False
     every_frame: bool = False
     motion: MotionSection = MotionSection()
+    mask: Annotated[list[MaskSection], Meta(max_length=16)] = []
     rule: Annotated[list[RuleSection], Meta(max_length=64)] = []

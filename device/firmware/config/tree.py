@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from device.firmware.config.camera import CameraSection
 from device.firmware.config.device import DeviceSection, ModelSection, MqttSection
+from device.firmware.config.mask import mask_faults
 from device.firmware.config.rule import rule_faults
 from device.firmware.config.section import Section
 
@@ -55,6 +56,9 @@ def config_faults(config: Config) -> list[tuple[str, str]]:
         faults += _repeated([rule.name for rule in camera.rule], where + "[{}].name", "rule")
         for index, rule in enumerate(camera.rule):
             faults += [(f"{where}[{index}].{key}", reason) for key, reason in rule_faults(rule, camera.rule)]
+        masks = f"camera[{number}].mask"
+        faults += _repeated([mask.name for mask in camera.mask], masks + "[{}].name", "mask")
+        faults += [(masks + key, reason) for key, reason in mask_faults(camera.mask)]
     return faults
 
 
