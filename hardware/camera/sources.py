@@ -11,6 +11,9 @@ import re
 from hardware.camera.camera import Camera
 from hardware.errors import CameraUnavailable
 
+DRIVER_WORDS = frozenset({"webcam", "picamera2"})
+"""First words of the sources that are a piece of hardware."""
+
 _ADDRESS = re.compile(r"[a-z]{2,}:/|(?:rtsps?|https?|tcp):", re.IGNORECASE)
 
 
@@ -58,6 +61,12 @@ def open_camera(
     from hardware.camera.file import FileCamera, Reading
 
     return FileCamera(source, Reading((width, height), fps, every_frame=every_frame, loop=loop))
+
+
+def has_driver(source: str) -> bool:
+    """Whether a source is a piece of hardware or a network's camera, whose driver can hang or crash."""
+    kind = source.partition(":")[0]
+    return kind in DRIVER_WORDS or source.startswith("/dev/video") or _is_address(source)
 
 
 def shown(source: str) -> str:
