@@ -24,7 +24,8 @@ from device.firmware.rules import LineRule, Rule, ZoneRule
 from device.firmware.tracker import Tracker
 from device.models.labels import CLASSES
 from hardware.camera.capture import Capture
-from hardware.camera.sources import open_camera
+from hardware.camera.isolated import opener_of
+from hardware.camera.sharing import Order
 from ota.messages import CameraInfo, LiveFrame, Occupancy, RuleInfo, Topic, format_ts, new_id
 
 LIVE_INTERVAL_S = 0.2
@@ -142,14 +143,7 @@ def make_eye(
         outbox=outbox,
     )
     capture = Capture(
-        lambda: open_camera(
-            section.source,
-            width=section.width,
-            height=section.height,
-            fps=section.fps,
-            every_frame=section.every_frame,
-            loop=section.loop,
-        ),
+        opener_of(_order(section), own_process=section.process),
         every_frame=section.every_frame,
         on_news=on_news,
     )
@@ -168,6 +162,17 @@ def make_rule(section: RuleSection) -> Rule:
         return LineRule(section.name, points[0], points[1], classes, section.sev, is_event=section.events)
     return ZoneRule(
         section.name, points, classes, section.sev, dwell_s=section.dwell_s, is_event=section.events
+    )
+
+
+def _order(section: CameraSection) -> Order:
+    return Order(
+        section.source,
+        section.width,
+        section.height,
+        section.fps,
+        every_frame=section.every_frame,
+        loop=section.loop,
     )
 
 

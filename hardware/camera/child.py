@@ -34,7 +34,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class HandOver:
-    """The driver's newest frame on its way to the parent; one that nobody asked for is replaced by the next."""
+    """The newest frame on its way to the parent; one that nobody asks for is replaced by the next."""
 
     def __init__(self, channel: socket.socket, memory: SharedPicture, *, every_frame: bool) -> None:
         self._channel = channel
@@ -195,7 +195,7 @@ def _open(order: Order) -> Camera:
 
 
 def _die_with(parent: int) -> None:
-    """Be killed when the parent dies: a driver that holds the interpreter keeps us from reading the socket."""
+    """Be killed when the parent dies: a driver that holds the interpreter keeps the socket unread."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from hardware.camera.camera import Camera
 from hardware.camera.frame import Frame
 from hardware.camera.sharing import (
     ASK,
@@ -34,7 +35,7 @@ from hardware.camera.sharing import (
     Word,
     decode_word,
 )
-from hardware.camera.sources import shown
+from hardware.camera.sources import has_driver, open_camera, shown
 from hardware.errors import CameraUnavailable
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,26 @@ class Patience:
     def next_frame_s(self, fps: float) -> float:
         """How long to wait for the next frame of a camera that gives `fps` frames per second at most."""
         return max(self.frame_s, 3.0 / fps)
+
+
+def opener_of(order: Order, *, own_process: bool | None = None) -> Callable[[], Camera]:
+    """What `Capture` calls to open a camera.
+
+    Args:
+        order: Which camera.
+        own_process: Whether its driver gets a process; None: hardware and network cameras get one, files and
+            the simulated street, which cannot hang, do not.
+    """
+    if has_driver(order.source) if own_process is None else own_process:
+        return lambda: IsolatedCamera(order)
+    return lambda: open_camera(
+        order.source,
+        width=order.width,
+        height=order.height,
+        fps=order.fps,
+        every_frame=order.every_frame,
+        loop=order.loop,
+    )
 
 
 class IsolatedCamera:

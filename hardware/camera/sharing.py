@@ -33,22 +33,22 @@ class Order(msgspec.Struct, frozen=True):
     """Which camera the child opens.
 
     Attributes:
-        opener: `module:function` that opens it, called with what follows.
         source: See `sources.py`; may hold a password, so it never stands in a command line.
         width: Pixels across.
         height: Pixels down.
         fps: Most frames per second.
         every_frame: Nothing is replaced: the camera waits until each frame is taken.
         loop: Files: begin again at the end.
+        opener: `module:function` that opens it, called with the above.
     """
 
-    opener: str
     source: str
     width: int = 640
     height: int = 480
     fps: float = 10.0
     every_frame: bool = False
     loop: bool = False
+    opener: str = "hardware.camera.sources:open_camera"
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):

@@ -31,6 +31,7 @@ class CameraSection(Section, frozen=True, kw_only=True):
         fps: frames a second to look at.
         loop: play a file again and again.
         every_frame: look at every frame of a file, however slow.
+        process: whether the driver runs in a process of its own; where absent, those of real cameras do.
     """
 
     id: Name = "cam0"
@@ -40,6 +41,7 @@ class CameraSection(Section, frozen=True, kw_only=True):
     fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
     loop: bool = False
     every_frame: bool = False
+    process: bool | None = None
     motion: MotionSection = MotionSection()
     mask: Annotated[list[MaskSection], Meta(max_length=16)] = []
     rule: Annotated[list[RuleSection], Meta(max_length=64)] = []
