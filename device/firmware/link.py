@@ -63,6 +63,7 @@ class LinkSettings:
         keepalive_s: the broker publishes the will after 1.5 times this silence.
         resend_s: a message unacknowledged for this long is sent again; doubles each time.
         max_resend_s: up to this.
+        replay_per_s: messages a second of those that waited while the link was away.
     """
 
     host: str
@@ -75,6 +76,7 @@ class LinkSettings:
     keepalive_s: int = 20
     resend_s: float = 30.0
     max_resend_s: float = 600.0
+    replay_per_s: float = 50.0
 
 
 class Link:
@@ -103,7 +105,13 @@ class Link:
         self._outbox = outbox
         self._on_birth = on_birth
         self._on_command = on_command
-        self._delivery = Delivery(outbox, settings.resend_s, settings.max_resend_s, self._publish_durable)
+        self._delivery = Delivery(
+            outbox,
+            settings.resend_s,
+            settings.max_resend_s,
+            self._publish_durable,
+            replay_per_s=settings.replay_per_s,
+        )
         self._birth_mid: int | None = None
         self._refusal = ""
         self._unreadable = ""

@@ -100,3 +100,96 @@ def test_a_stored_message_that_cannot_be_read_is_dropped_counted_and_told(
     assert air.seqs == [seqs[0], seqs[2]]
     assert (outbox.depth, outbox.dropped) == (2, 1)
     assert f"seq={seqs[1]}" in caplog.text
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.s = 0.0
+
+    def __call__(self):
+        return self.s
+
+
+def absent(outbox, clock, **rate):
+    """A delivery whose link was away while the outbox filled."""
+    air = Air.__new__(Air)
+    air.messages = []
+    air.delivery = Delivery(outbox, 30.0, 600.0, air.publish, mono=clock, **rate)
+    return air
+
+
+def test_a_replay_keeps_its_rate_however_often_it_is_asked(outbox):
+    clock, seqs = Clock(), filled(outbox, 100)
+    air = absent(outbox, clock, replay_per_s=10.0)
+    air.delivery.begin_anew()
+    for _ in range(50):
+        air.delivery.send_due()
+    assert len(air.seqs) == 10
+    for _ in range(100):
+        clock.s += 0.05
+        air.delivery.send_due()
+        air.delivery.acknowledged([(seqs[0], seqs[-1])])
+    assert 59 <= len(air.seqs) <= 60
+
+
+def test_news_goes_at_once_while_an_old_heap_is_replayed(outbox):
+    clock, seqs = Clock(), filled(outbox, 300)
+    air = absent(outbox, clock, replay_per_s=5.0)
+    air.delivery.begin_anew()
+    air.delivery.send_due()
+    news = filled(outbox, 20)
+    air.delivery.send_due()
+    assert air.seqs == seqs[:5] + news
+
+
+def test_news_finds_room_although_the_replay_is_never_acknowledged(outbox):
+    clock = Clock()
+    filled(outbox, 500)
+    air = absent(outbox, clock, replay_per_s=10_000.0)
+    air.delivery.begin_anew()
+    for _ in range(3):
+        air.delivery.send_due()
+    assert len(air.seqs) == delivery_module.REPLAY_WINDOW
+    news = filled(outbox, 20)
+    air.delivery.send_due()
+    assert air.seqs[-20:] == news
+
+
+def test_what_is_urgent_is_replayed_first_and_the_newest_of_it_before_the_others(outbox):
+    seqs = [outbox.add(TOPIC, event(sev)) for sev in ("low", "high", "medium", "high", "low")]
+    outbox.flush()
+    air = absent(outbox, Clock())
+    air.delivery.begin_anew()
+    for _ in range(3):
+        air.delivery.send_due()
+    assert air.seqs == [seqs[3], seqs[1], seqs[0], seqs[2], seqs[4]]
+
+
+def test_repeats_keep_the_rate_too(outbox):
+    clock = Clock()
+    filled(outbox, 200)
+    air = absent(outbox, clock, replay_per_s=10.0)
+    air.delivery.send_due()
+    assert len(air.seqs) == 200
+    clock.s = 40.0
+    for _ in range(20):
+        air.delivery.send_due()
+    assert len(air.seqs) <= 210
+
+
+def test_a_clock_that_jumps_two_weeks_back_or_ten_seconds_on_holds_nothing_up(tmp_path):
+    wall = Clock()
+    wall.s = 1_800_000_000.0
+    outbox, air = Outbox(tmp_path / "jumps.db", now=wall), Air.__new__(Air)
+    air.messages = []
+    air.delivery = Delivery(outbox, 30.0, 600.0, air.publish, now=wall)
+    seqs = []
+    for jump_s in (0.0, -14 * 86_400.0, 10.0, 0.0):
+        wall.s += jump_s
+        seqs += [outbox.add(TOPIC, event()) for _ in range(3)]
+        outbox.flush()
+        air.delivery.send_due()
+    assert air.seqs == seqs == sorted(set(seqs))
+    outbox.close()
