@@ -55,7 +55,14 @@ class Daemon:
         self._outbox = Outbox(self._state / "outbox.db")
         self._news = threading.Event()
         self._eyes = [
-            make_eye(config.device.id, section, self._detector, self._outbox, on_news=self._news.set)
+            make_eye(
+                config.device.id,
+                section,
+                self._detector,
+                self._outbox,
+                on_news=self._news.set,
+                timezone=config.device.timezone,
+            )
             for section in config.camera
         ]
         self._pace = Pace()

@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from device.firmware.clock import clock_state
-from device.firmware.config import CameraSection, RuleSection
+from device.firmware.config import CameraSection
 from device.firmware.counts import Counts
+from device.firmware.duties import make_duties
+from device.firmware.heat import HeatHours
 from device.firmware.intake import Intake
 from device.firmware.masks import Masks
 from device.firmware.motion import MotionGate, MotionSettings
 from device.firmware.outbox import Outbox
-from device.firmware.pipeline import Looker, Pipeline, counts_key
-from device.firmware.rules import LineRule, Rule, ZoneRule
+from device.firmware.pipeline import Looker, Pipeline
+from device.firmware.reports import counts_key, hours_key
+from device.firmware.rules import Duty
 from device.firmware.tracker import Tracker
 from device.models.labels import CLASSES
 from hardware.camera.capture import Capture
@@ -44,7 +45,7 @@ class Eye:
         pipeline: its road.
         lease_end_s: monotonic time until which somebody looks at the live view.
         is_alarmed: whether the `lost` alarm stands.
-        zones: those of its rules that know how many are inside.
+        zones: its rules that know how many are inside.
         size: width and height of the frames that came, pixels; what was asked for until then.
     """
 
@@ -54,7 +55,7 @@ class Eye:
     pipeline: Pipeline
     lease_end_s: float = 0.0
     is_alarmed: bool = False
-    zones: tuple[ZoneRule, ...] = ()
+    zones: tuple[Duty, ...] = ()
     size: tuple[int, int] = (0, 0)
     _live_due_s: float = 0.0
     _occupied: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -90,7 +91,9 @@ class Eye:
             return []
         self._occupancy_due_s = now_s + OCCUPANCY_INTERVAL_S
         is_watching = self.capture.state == "ok"
-        return self._news_of({zone.name: zone.occupancy() if is_watching else {} for zone in self.zones})
+        return self._news_of(
+            {zone.name: (zone.occupancy() or {}) if is_watching else {} for zone in self.zones}
+        )
 
     def vacated(self) -> list[Occupancy]:
         """Return the news that nobody is known to be in any zone, for a device that stops."""
@@ -127,19 +130,32 @@ class Eye:
 
 
 def make_eye(
-    device: str, section: CameraSection, detector: Looker, outbox: Outbox, *, on_news: Callable[[], None]
+    device: str,
+    section: CameraSection,
+    detector: Looker,
+    outbox: Outbox,
+    *,
+    on_news: Callable[[], None],
+    timezone: str = "UTC",
 ) -> Eye:
-    """Build one camera's parts; nothing is opened until `capture.start`."""
+    """Build one camera's parts; nothing is opened until `capture.start`. Schedules are in `timezone`."""
     motion = section.motion
-    rules = [make_rule(rule) for rule in section.rule]
+    duties = make_duties(section.rule, timezone)
     pipeline = Pipeline(
         device,
         section.id,
         gate=MotionGate(MotionSettings(motion.enabled, hold_s=motion.hold_s, max_skip_s=motion.max_skip_s)),
         detector=detector,
         tracker=Tracker(),
-        rules=rules,
-        counts=Counts(tuple(rule.name for rule in section.rule), outbox.load(counts_key(section.id))),
+        rules=duties,
+        counts=Counts(
+            tuple(rule.name for rule in section.rule if rule.kind != "heat"),
+            outbox.load(counts_key(section.id)),
+        ),
+        hours=HeatHours(
+            tuple(rule.name for rule in section.rule if rule.kind == "heat"),
+            outbox.load(hours_key(section.id)),
+        ),
         outbox=outbox,
     )
     capture = Capture(
@@ -147,22 +163,9 @@ def make_eye(
         every_frame=section.every_frame,
         on_news=on_news,
     )
-    zones = tuple(rule for rule in rules if isinstance(rule, ZoneRule))
+    zones = tuple(duty for duty in duties if duty.occupancy() is not None)
     intake = Intake(section.id, Masks([mask.points for mask in section.mask]))
     return Eye(section, capture, intake, pipeline, zones=zones, size=(section.width, section.height))
-
-
-def make_rule(section: RuleSection) -> Rule:
-    """Turn a checked section into the rule it describes."""
-    points = np.asarray(section.points, dtype=np.float64)
-    classes = frozenset(CLASSES.index(cls) for cls in section.classes)
-    if section.kind not in {"line", "zone"}:
-        raise NotImplementedError(f"rules of kind {section.kind} come with the next landing")
-    if section.kind == "line":
-        return LineRule(section.name, points[0], points[1], classes, section.sev, is_event=section.events)
-    return ZoneRule(
-        section.name, points, classes, section.sev, dwell_s=section.dwell_s, is_event=section.events
-    )
 
 
 def _order(section: CameraSection) -> Order:

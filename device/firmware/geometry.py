@@ -23,28 +23,39 @@ SMALLEST_AREA = 1e-5
 
 def bottom_centres(boxes: Boxes) -> Points:
     """Return where objects stand: the bottom centre of each box, shape (N, 2)."""
-    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2.0, boxes[:, 3]], axis=1).astype(np.float64)
+    feet = np.empty((len(boxes), 2))
+    feet[:, 0] = (boxes[:, 0] + boxes[:, 2]) / 2.0
+    feet[:, 1] = boxes[:, 3]
+    return feet
 
 
-def inside_polygon(points: Points, polygon: Points) -> npt.NDArray[np.bool_]:
-    """Tell which points lie inside a polygon, by the even-odd rule.
+class Polygon:
+    """An area that is asked often: what can be known of its edges is worked out once.
 
-    Args:
-        points: shape (N, 2).
-        polygon: shape (K, 2), K >= 3, not closed.
-
-    Returns:
-        Shape (N,). Source: W. R. Franklin, PNPOLY (crossing number of a horizontal ray).
+    Attributes:
+        corners: shape (K, 2), K >= 3, not closed.
     """
-    x, y = points[:, 0:1], points[:, 1:2]
-    ax, ay = polygon[:, 0], polygon[:, 1]
-    following = np.concatenate([polygon[1:], polygon[:1]])
-    bx, by = following[:, 0], following[:, 1]
-    spans = (ay > y) != (by > y)
-    slope = np.where(by == ay, 1.0, by - ay)
-    crossing_x = (bx - ax) * (y - ay) / slope + ax
-    crossed: npt.NDArray[np.bool_] = np.count_nonzero(spans & (x < crossing_x), axis=1) % 2 == 1
-    return crossed
+
+    def __init__(self, corners: Points) -> None:
+        self.corners = np.asarray(corners, dtype=np.float64)
+        self._x, self._y = self.corners[:, 0], self.corners[:, 1]
+        following = np.roll(self.corners, -1, axis=0)
+        rise = following[:, 1] - self._y
+        self._next_y = following[:, 1]
+        # A level edge is crossed by no level ray; its run must only not divide by zero.
+        self._run = (following[:, 0] - self._x) / np.where(rise == 0.0, 1.0, rise)
+
+    def holds(self, points: Points) -> npt.NDArray[np.bool_]:
+        """Tell which points (N, 2) lie inside, by the even-odd rule.
+
+        Returns:
+            Shape (N,). Source: W. R. Franklin, PNPOLY (crossing number of a horizontal ray).
+        """
+        x, y = points[:, :1], points[:, 1:]
+        spans = (self._y > y) != (self._next_y > y)
+        is_left = x < self._run * (y - self._y) + self._x
+        held: npt.NDArray[np.bool_] = np.logical_xor.reduce(spans & is_left, axis=1)
+        return held
 
 
 def signed_distances(points: Points, start: Points, end: Points) -> npt.NDArray[np.float64]:

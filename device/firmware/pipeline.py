@@ -6,21 +6,28 @@ frame -> motion gate -> detector -> tracker -> rules -> outbox; the frame itself
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from device.firmware.clock import clock_state
-from device.firmware.counts import Bucket, Counts
-from device.firmware.motion import MotionGate
-from device.firmware.rules import Happening, Rule
+import cv2
+import numpy as np
+
+from device.firmware.counts import Counts
+from device.firmware.heat import HeatHours
+from device.firmware.motion import Luma, MotionGate
+from device.firmware.reports import DurableQueue, Reports, boxed
+from device.firmware.rules import Duty, HeatRule, Rule
 from device.firmware.tracker import Tracker
 from device.firmware.tracks import Tracks
 from device.models.detections import Detections
-from device.models.labels import CLASSES
 from hardware.camera.frame import Frame
-from ota.messages import BoxedObject, Channel, Count, Event, LiveFrame, Topic, format_ts, new_id
-from ota.messages.structs import Durable
+from ota.messages import Channel, LiveFrame, Topic, format_ts, new_id
+
+LUMA_S: Final = 0.5
+"""Rules that look at the picture's brightness are asked at most so often."""
+LUMA_WIDTH: Final = 160
+"""Pixels; what they are shown is at most so wide."""
 
 
 class Looker(Protocol):
@@ -28,18 +35,6 @@ class Looker(Protocol):
 
     def detect(self, frame: Frame) -> Detections:
         """Return what is in a frame."""
-        ...
-
-
-class DurableQueue(Protocol):
-    """What the pipeline needs of the outbox."""
-
-    def add(self, topic: Topic, make: Callable[[int], Durable]) -> int:
-        """Take a message in and return its `seq`."""
-        ...
-
-    def save(self, key: str, value: bytes) -> None:
-        """Keep a small value."""
         ...
 
 
@@ -74,19 +69,26 @@ class Pipeline:
         gate: MotionGate,
         detector: Looker,
         tracker: Tracker,
-        rules: list[Rule],
+        rules: Sequence[Rule | Duty],
         counts: Counts,
         outbox: DurableQueue,
+        hours: HeatHours | None = None,
     ) -> None:
-        """Join the parts; `device` and `camera` are the names that the messages carry."""
+        """Join the parts; `device` and `camera` are the names that the messages carry.
+
+        A bare rule is always on duty; `hours` holds what its heat rules have added up before.
+        """
         self._device = device
         self._camera = camera
         self._gate = gate
         self._detector = detector
         self._tracker = tracker
-        self._rules = rules
-        self._counts = counts
-        self._outbox = outbox
+        self._duties = [rule if isinstance(rule, Duty) else Duty(rule) for rule in rules]
+        self._heats = [duty.rule for duty in self._duties if isinstance(duty.rule, HeatRule)]
+        self._watchers = [duty for duty in self._duties if duty.is_watching]
+        self._luma_due_s = -np.inf
+        hours = hours or HeatHours(tuple(rule.name for rule in self._heats))
+        self._reports = Reports(device, camera, counts, hours, outbox)
         self.tallies = Tallies()
 
     @property
@@ -103,17 +105,19 @@ class Pipeline:
         self.tallies.frames += 1
         self.tallies.first = self.tallies.first or (frame.utc_s, frame.seq)
         self.tallies.last_s = frame.utc_s
-        self._report_closed(self._counts.watch(frame.utc_s))
+        self._reports.watch(frame.utc_s, frame.mono_s)
         tracks = self._look(frame)
         if tracks is not None:
-            for happening in self._notice(tracks, frame.mono_s):
-                self._report(happening, frame.utc_s)
+            self._notice(tracks, frame)
+        self._watch_luma(frame)
+        if self._heats:
+            self._reports.warm({rule.name: rule.take() for rule in self._heats}, frame.utc_s)
         return tracks
 
     def live(self, tracks: Tracks, utc_s: float) -> tuple[Topic, LiveFrame]:
         """Return the live view's message: boxes and track numbers of one moment."""
         objects = [
-            _boxed(int(track), int(cls), float(score), tuple(map(float, box)))
+            boxed(int(track), int(cls), float(score), tuple(map(float, box)))
             for track, cls, score, box in zip(
                 tracks.ids, tracks.classes, tracks.scores, tracks.boxes, strict=True
             )
@@ -123,13 +127,11 @@ class Pipeline:
 
     def idle(self, utc_s: float) -> None:
         """Say that no frame came: buckets that are over are reported all the same."""
-        self._report_closed(self._counts.idle(utc_s))
+        self._reports.idle(utc_s)
 
     def finish(self) -> None:
-        """Report the open buckets as partial and keep them, so that nothing counted is lost."""
-        for bucket in self._counts.partial():
-            self._report_bucket(bucket, is_partial=True)
-        self._outbox.save(self._counts_key, self._counts.saved())
+        """Report what is open and keep it, so that nothing counted is lost."""
+        self._reports.finish()
 
     def _look(self, frame: Frame) -> Tracks | None:
         if not self._gate.should_look(frame.luma, frame.mono_s):
@@ -140,69 +142,27 @@ class Pipeline:
         detections = self._detector.detect(frame)
         return self._tracker.update(detections, frame.mono_s)
 
-    def _notice(self, tracks: Tracks, mono_s: float) -> list[Happening]:
-        return [happening for rule in self._rules for happening in rule.apply(tracks, mono_s)]
+    def _notice(self, tracks: Tracks, frame: Frame) -> None:
+        for duty in self._duties:
+            for happening in duty.apply(tracks, frame.mono_s, frame.utc_s):
+                self._reports.happened(happening, duty.cooldown_s, frame.utc_s, frame.mono_s)
 
-    def _report(self, happening: Happening, utc_s: float) -> None:
-        if happening.tally:
-            self._counts.add(happening.rule, CLASSES[happening.seen.cls], happening.tally, utc_s)
-            self._outbox.save(self._counts_key, self._counts.saved())
-        if not happening.is_event:
+    def _watch_luma(self, frame: Frame) -> None:
+        """Let the rules that want it see the picture's brightness, small; skipped frames, too."""
+        if not self._watchers or frame.mono_s < self._luma_due_s:
             return
-        seen = happening.seen
-        topic = Topic(self._device, Channel.EVENT, self._camera, happening.kind)
-        self._outbox.add(
-            topic,
-            lambda seq: Event(
-                id=new_id(),
-                ts=format_ts(utc_s),
-                clock=clock_state(utc_s),
-                seq=seq,
-                cam=self._camera,
-                kind=happening.kind,
-                rule=happening.rule,
-                sev=happening.sev,
-                object=_boxed(seen.track, seen.cls, seen.conf, seen.box),
-                direction=happening.direction,
-                duration_s=None if happening.duration_s is None else round(happening.duration_s, 1),
-            ),
-        )
-
-    def _report_closed(self, closed: list[Bucket]) -> None:
-        for bucket in closed:
-            self._report_bucket(bucket, is_partial=not bucket.is_whole)
-        if closed:
-            self._outbox.save(self._counts_key, self._counts.saved())
-
-    def _report_bucket(self, bucket: Bucket, *, is_partial: bool) -> None:
-        topic = Topic(self._device, Channel.COUNT, self._camera, bucket.rule)
-        self._outbox.add(
-            topic,
-            lambda seq: Count(
-                id=new_id(),
-                ts=format_ts(bucket.to_s),
-                clock=clock_state(bucket.to_s),
-                seq=seq,
-                cam=self._camera,
-                rule=bucket.rule,
-                bucket_s=60 if bucket.bucket_s == 60 else 900,
-                from_ts=format_ts(bucket.from_s),
-                to_ts=format_ts(bucket.to_s),
-                counts=bucket.counts,
-                partial=is_partial,
-            ),
-        )
-
-    @property
-    def _counts_key(self) -> str:
-        return counts_key(self._camera)
+        self._luma_due_s = frame.mono_s + LUMA_S
+        luma = small_luma(frame.luma)
+        for duty in self._watchers:
+            for happening in duty.watch_luma(luma, frame.mono_s, frame.utc_s):
+                self._reports.happened(happening, duty.cooldown_s, frame.utc_s, frame.mono_s)
 
 
-def counts_key(camera: str) -> str:
-    """Return the outbox key under which a camera's open buckets are kept."""
-    return f"counts/{camera}"
-
-
-def _boxed(track: int, cls: int, conf: float, box: tuple[float, ...]) -> BoxedObject:
-    left, top, right, bottom = (round(side, 4) for side in box)
-    return BoxedObject(track, CLASSES[cls], round(conf, 2), (left, top, right, bottom))
+def small_luma(luma: Luma) -> Luma:
+    """Return a luma plane (H, W) at most `LUMA_WIDTH` wide, averaged by areas."""
+    height, width = luma.shape
+    if width <= LUMA_WIDTH:
+        return luma
+    size = (LUMA_WIDTH, max(1, round(height * LUMA_WIDTH / width)))
+    small: Luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    return small

@@ -31,6 +31,7 @@ DeviceState = Literal["starting", "online", "degraded", "safe", "stopped", "lost
 CameraState = Literal["ok", "lost", "ended"]
 ClockState = Literal["synced", "unsynced"]
 MAX_OBJECTS = 300
+HEAT_CELLS = 16 * 9
 Number = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 ArgName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
 ShortList = Annotated[list[ShortText], Meta(max_length=32)]
@@ -85,11 +86,20 @@ class Event(Durable, frozen=True, kw_only=True):
     """A rule that came true for a track, or an alarm's lasting trace.
 
     Attributes:
-        kind: `zone-enter zone-exit line-cross dwell alarm-raised alarm-cleared`.
+        kind: `zone-enter zone-exit line-cross dwell loitering crowd wrong-way stopped object-left
+            object-removed speeding alarm-raised alarm-cleared`.
         rule: name of the rule; the kind of the alarm for the two alarm kinds.
-        object: the object that made it true, absent for alarms.
+        object: the object that made it true, absent for alarms; for `crowd` the box around all of them and
+            their most frequent class, for a thing that the model has no class for the class `thing`, both
+            with the track number 0.
         direction: for `line-cross`: `in` or `out`, as the line is drawn (`in` is from its left to its right).
-        duration_s: for `dwell` and `zone-exit`: how long the object was inside.
+        duration_s: how long it had lasted: the object was inside, stood, was alone; they were a crowd.
+        speed_mps: for `speeding`: on the ground.
+        number: for `crowd`: how many were there.
+        amends: `seq` of an event of this device that this one replaces with what happened meanwhile: it is
+            the same event, not a new one. Its `ts` is that event's, its object the latest.
+        n: how many happenings it stands for, the first one among them.
+        until: when the latest of them was.
         sev: how soon a person should look.
     """
 
@@ -99,24 +109,33 @@ class Event(Durable, frozen=True, kw_only=True):
     object: BoxedObject | None = None
     direction: Literal["in", "out"] | None = None
     duration_s: Annotated[float, Meta(ge=0)] | None = None
+    speed_mps: Annotated[float, Meta(ge=0, le=1000)] | None = None
+    number: Number | None = None
+    amends: Seq | None = None
+    n: Annotated[int, Meta(ge=1, le=MAX_SEQ)] = 1
+    until: Timestamp | None = None
 
 
 class Count(Durable, frozen=True, kw_only=True, rename={"from_ts": "from", "to_ts": "to"}):
-    """A time bucket of a line or zone; a later one with the same (rule, bucket_s, from) replaces it.
+    """A time bucket of a rule; a later one with the same (rule, bucket_s, from) replaces it.
 
     Attributes:
-        bucket_s: 60 or 900.
+        bucket_s: 60 or 900; 3600 for a heat map.
         from_ts: `from` on the wire, start of the bucket.
         to_ts: `to` on the wire, end of what was counted; earlier than from + bucket_s while partial.
-        counts: class -> direction (`in`, `out`, `enter`, `exit`) -> how many.
+        counts: class -> word -> how many; words are `in out enter exit`, the kinds of the other events, and
+            `<from>--<to>` for the ways between two lines. Empty for a heat map.
+        heat: a heat map: for how many seconds objects stood in each of 16 x 9 cells of the picture, row by
+            row from the top left; two objects for a second are two.
         partial: true when the camera watched only part of the bucket: it stopped, was lost, or came late.
     """
 
     rule: Name
-    bucket_s: Literal[60, 900]
+    bucket_s: Literal[60, 900, 3600]
     from_ts: Timestamp
     to_ts: Timestamp
     counts: dict[Name, dict[Name, Number]]
+    heat: Annotated[list[Number], Meta(min_length=HEAT_CELLS, max_length=HEAT_CELLS)] | None = None
     partial: bool = False
 
 

@@ -109,6 +109,38 @@ SAMPLES = {
             hist=True,
         ),
     ),
+    "event-amending": (
+        _on(Channel.EVENT, "cam0", "speeding"),
+        Event(
+            id=ID,
+            ts=TS,
+            seq=7_331_840_000_009,
+            cam="cam0",
+            kind="speeding",
+            rule="school-road",
+            sev="medium",
+            object=CAR,
+            speed_mps=14.7,
+            amends=7_331_840_000_004,
+            n=3,
+            until="2026-11-23T09:30:41.500Z",
+        ),
+    ),
+    "count-heat": (
+        _on(Channel.COUNT, "cam0", "map"),
+        Count(
+            id=ID,
+            ts="2026-11-23T10:00:00.000Z",
+            seq=7_331_840_000_010,
+            cam="cam0",
+            rule="map",
+            bucket_s=3600,
+            from_ts="2026-11-23T09:00:00.000Z",
+            to_ts="2026-11-23T10:00:00.000Z",
+            counts={},
+            heat=[(7 * cell) % 60 for cell in range(144)],
+        ),
+    ),
     "count": (
         _on(Channel.COUNT, "cam0", "gate"),
         Count(

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from device.errors import ConfigError
 from device.firmware.config import load_config, parse_config
-from device.firmware.eye import driver_name, make_rule
+from device.firmware.duties import make_rule
+from device.firmware.eye import driver_name
 from device.firmware.rules import LineRule, ZoneRule
 from pehra.cli import app
 from tests.tiny_tflite import Constant, tiny_tflite

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.firmware.geometry import (
+    Polygon,
     bottom_centres,
-    inside_polygon,
     line_fault,
     overlaps,
     polygon_fault,
@@ -24,12 +24,12 @@ def test_a_point_is_inside_a_square_exactly_when_it_is_between_its_sides(points)
     array = np.array(points)
     on_edge = np.isclose(array, 0.2).any(axis=1) | np.isclose(array, 0.8).any(axis=1)
     expected = ((array > 0.2) & (array < 0.8)).all(axis=1)
-    assert (inside_polygon(array, SQUARE) == expected)[~on_edge].all()
+    assert (Polygon(SQUARE).holds(array) == expected)[~on_edge].all()
 
 
 def test_a_notch_of_a_concave_zone_is_outside():
     arrow = np.array([[0.0, 0.0], [0.5, 0.5], [1.0, 0.0], [0.5, 1.0]])
-    inside = inside_polygon(np.array([[0.5, 0.2], [0.5, 0.7]]), arrow)
+    inside = Polygon(arrow).holds(np.array([[0.5, 0.2], [0.5, 0.7]]))
     assert inside.tolist() == [False, True]
 
 

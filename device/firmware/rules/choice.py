@@ -1,24 +1,56 @@
-"""Which of the tracks a rule is about, and how one of them is told."""
+"""Which of the tracks a rule is about, where they stand, and what is remembered of them."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
+from typing import TypeVar
 
+from device.firmware.geometry import Points, bottom_centres
 from device.firmware.rules.happening import Sighting
 from device.firmware.tracks import Tracks
 
+State = TypeVar("State")
 
-def of_classes(tracks: Tracks, classes: frozenset[int]) -> npt.NDArray[np.intp]:
+
+def of_classes(tracks: Tracks, classes: frozenset[int]) -> list[int]:
     """Return the rows of the tracks of these classes; all for none."""
     if not classes:
-        return np.arange(len(tracks))
-    return np.flatnonzero(np.isin(tracks.classes, list(classes)))
+        return list(range(len(tracks)))
+    return [row for row, cls in enumerate(tracks.classes.tolist()) if cls in classes]
+
+
+def feet_of(tracks: Tracks, rows: list[int]) -> Points:
+    """Return where the objects of these rows stand, shape (len(rows), 2)."""
+    return bottom_centres(tracks.boxes if len(rows) == len(tracks) else tracks.boxes[rows])
 
 
 def sighting(tracks: Tracks, row: int) -> Sighting:
     """Return one row of the tracks as a value."""
-    left, top, right, bottom = (float(side) for side in tracks.boxes[row])
+    left, top, right, bottom = tracks.boxes[row].tolist()
     return Sighting(
         int(tracks.ids[row]), int(tracks.classes[row]), float(tracks.scores[row]), (left, top, right, bottom)
     )
+
+
+def follow_renames(
+    states: dict[int, State], tracks: Tracks, join: Callable[[State, State], State] | None = None
+) -> None:
+    """Move what is known of a track to the id under which it goes on.
+
+    Args:
+        states: by id of the track.
+        tracks: of this frame.
+        join: makes one of the state before and the one that the new id has already; the one before where
+            absent.
+    """
+    for before, after in tracks.renames:
+        if before not in states:
+            continue
+        old = states.pop(before)
+        new = states.get(after)
+        states[after] = old if new is None or join is None else join(old, new)
+
+
+def take_ended(states: dict[int, State], tracks: Tracks) -> list[State]:
+    """Forget the tracks that will not come back; return what was known of them."""
+    return [states.pop(track) for track in tracks.ended if track in states]

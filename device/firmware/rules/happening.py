@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
+from device.firmware.motion import Luma
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 Direction = Literal["in", "out"]
+NO_TRACK: Final = 0
+"""The track number of what no single track made: a crowd, a thing without a class."""
+A_THING: Final = -1
+"""The class of a thing that the model has no class for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +21,8 @@ class Sighting:
     """One tracked object at the moment of a happening.
 
     Attributes:
-        track: the track's id.
-        cls: index into `device.models.labels.CLASSES`.
+        track: the track's id, or `NO_TRACK`.
+        cls: index into `device.models.labels.CLASSES`, or `A_THING`.
         conf: score, 0..1.
         box: left, top, right, bottom in 0..1.
     """
@@ -33,14 +38,17 @@ class Happening:
     """A rule that came true.
 
     Attributes:
-        kind: `zone-enter zone-exit dwell line-cross`.
+        kind: `zone-enter zone-exit dwell line-cross loitering crowd wrong-way stopped object-left
+            object-removed speeding`.
         rule: name of the rule.
         sev: severity that the rule was given.
-        seen: the object.
+        seen: the object; for a `crowd` the box around it and its most frequent class.
         direction: of a crossing.
-        duration_s: how long the object has been inside, for `dwell` and `zone-exit`.
-        tally: word under which it is counted (`in out enter exit`), or empty.
+        duration_s: how long it lasted so far: inside the zone, standing, together.
+        tally: word under which it is counted (`in out enter exit`, the kind, `gate--door`), or empty.
         is_event: false when the rule only counts.
+        speed_mps: of `speeding`, metres per second on the ground.
+        number: of a `crowd`: how many.
     """
 
     kind: str
@@ -51,13 +59,50 @@ class Happening:
     duration_s: float | None = None
     tally: str = ""
     is_event: bool = True
+    speed_mps: float | None = None
+    number: int | None = None
 
 
 class Rule(Protocol):
     """What the pipeline needs of a rule."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called, unique on its camera."""
+        ...
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """Return what came true with this frame; called once a looked-at frame, in order of time."""
+        ...
+
+    def forget(self) -> None:
+        """Drop all that is known of tracks and of the view, as if nothing had been seen."""
+        ...
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """A rule that looks at a small luma plane, too."""
+
+    def watch_luma(self, luma: Luma, mono_s: float) -> list[Happening]:
+        """Return what came true in the picture itself.
+
+        Args:
+            luma: shape (H, W), at most 160 wide, without colour; the same view as the tracks.
+            mono_s: monotonic stamp of its frame; at most twice a second, in order of time.
+        """
+        ...
+
+
+@runtime_checkable
+class Occupied(Protocol):
+    """A rule that knows how many are in its zone."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    def occupancy(self) -> dict[int, int]:
+        """Return how many of each class are inside now: class index -> count."""
         ...

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from device.firmware.geometry import Points, bottom_centres, inside_polygon
-from device.firmware.rules.choice import of_classes, sighting
-from device.firmware.rules.happening import Happening, Sighting
+from device.firmware.geometry import Points, Polygon
+from device.firmware.rules.choice import feet_of, follow_renames, of_classes, sighting, take_ended
+from device.firmware.rules.happening import Happening
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 
 @dataclass(slots=True)
 class _Stay:
-    """One object at one zone."""
+    """One object at one zone; `seen` is where it was inside last: the tracks of that frame and its row."""
 
-    seen: Sighting
+    seen: tuple[Tracks, int]
     since_s: float
     last_in_s: float
     is_inside: bool = False
@@ -43,44 +43,53 @@ class ZoneRule:
     dwell_s: float | None = None
     settle_s: float = 0.4
     is_event: bool = True
+    _area: Polygon = field(init=False)
     _stays: dict[int, _Stay] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._area = Polygon(self.polygon)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
-        chosen = of_classes(tracks, self.classes)
-        inside = inside_polygon(bottom_centres(tracks.boxes[chosen]), self.polygon)
+        follow_renames(self._stays, tracks, _joined)
+        rows = of_classes(tracks, self.classes)
+        inside = self._area.holds(feet_of(tracks, rows)).tolist()
+        ids = tracks.ids.tolist()
         happenings: list[Happening] = []
-        for row, is_in in zip(chosen, inside, strict=True):
-            track = int(tracks.ids[row])
+        for row, is_in in zip(rows, inside, strict=True):
             if is_in:
-                happenings += self._noticed_inside(sighting(tracks, row), mono_s)
-            elif track in self._stays:
-                happenings += self._noticed_outside(track, mono_s)
-        for track in tracks.ended:
-            stay = self._stays.pop(track, None)
-            if stay is not None and stay.is_inside:
-                happenings.append(self._exit(stay))
+                happenings += self._noticed_inside(tracks, row, ids[row], mono_s)
+            elif ids[row] in self._stays:
+                happenings += self._noticed_outside(ids[row], mono_s)
+        happenings += [self._exit(stay) for stay in take_ended(self._stays, tracks) if stay.is_inside]
         return happenings
+
+    def forget(self) -> None:
+        """See `Rule.forget`."""
+        self._stays.clear()
 
     def occupancy(self) -> dict[int, int]:
         """Return how many of each class are inside now: class index -> count."""
         counts: dict[int, int] = {}
         for stay in self._stays.values():
             if stay.is_inside:
-                counts[stay.seen.cls] = counts.get(stay.seen.cls, 0) + 1
+                cls = int(stay.seen[0].classes[stay.seen[1]])
+                counts[cls] = counts.get(cls, 0) + 1
         return counts
 
-    def _noticed_inside(self, seen: Sighting, mono_s: float) -> list[Happening]:
-        stay = self._stays.setdefault(seen.track, _Stay(seen, since_s=mono_s, last_in_s=mono_s))
-        stay.seen, stay.last_in_s = seen, mono_s
+    def _noticed_inside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> list[Happening]:
+        stay = self._stays.get(track)
+        if stay is None:
+            stay = self._stays[track] = _Stay((tracks, row), since_s=mono_s, last_in_s=mono_s)
+        stay.seen, stay.last_in_s = (tracks, row), mono_s
         inside_s = mono_s - stay.since_s
         happenings = []
         if not stay.is_inside and inside_s >= self.settle_s:
             stay.is_inside = True
-            happenings.append(self._made("zone-enter", seen, tally="enter"))
+            happenings.append(self._made("zone-enter", stay, tally="enter"))
         if self.dwell_s is not None and not stay.has_dwelt and inside_s >= self.dwell_s:
             stay.has_dwelt = True
-            happenings.append(self._made("dwell", seen, duration_s=inside_s))
+            happenings.append(self._made("dwell", stay, duration_s=inside_s))
         return happenings
 
     def _noticed_outside(self, track: int, mono_s: float) -> list[Happening]:
@@ -91,11 +100,17 @@ class ZoneRule:
         return [self._exit(stay)] if stay.is_inside else []
 
     def _exit(self, stay: _Stay) -> Happening:
-        return self._made("zone-exit", stay.seen, duration_s=stay.last_in_s - stay.since_s, tally="exit")
+        return self._made("zone-exit", stay, duration_s=stay.last_in_s - stay.since_s, tally="exit")
 
-    def _made(
-        self, kind: str, seen: Sighting, *, duration_s: float | None = None, tally: str = ""
-    ) -> Happening:
+    def _made(self, kind: str, stay: _Stay, *, duration_s: float | None = None, tally: str = "") -> Happening:
+        seen = sighting(*stay.seen)
         return Happening(
             kind, self.name, self.sev, seen, duration_s=duration_s, tally=tally, is_event=self.is_event
         )
+
+
+def _joined(old: _Stay, new: _Stay) -> _Stay:
+    """Return the stay of an object that came back under another id: it never left."""
+    return _Stay(
+        new.seen, old.since_s, new.last_in_s, old.is_inside or new.is_inside, old.has_dwelt or new.has_dwelt
+    )

@@ -1,0 +1,194 @@
+"""A learnt background of small luma planes: finds what has been put down in a view or taken out of it.
+
+A pixel that differs from the background, holds still and is hidden by nobody grows old; a region of old
+pixels is a change of the scene itself (the idea of two memories, one slow and one quick: F. Porikli,
+Y. Ivanov, T. Haga, "Robust abandoned object detection using dual foregrounds", EURASIP Journal on Advances in
+Signal Processing, 2008). Whether something came or went is read off the region's border: a thing that stands
+there now has an edge there now, a thing that was taken had one in the background (P. Spagnolo and others, "An
+abandoned/removed objects detection algorithm and its evaluation on PETS datasets", AVSS 2006). A change that
+nobody was near to is light or shadow: it is learnt and not told.
+
+Planes are kept, never pictures: 160 pixels wide, without colour, and they go no further than this object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from device.firmware.geometry import Boxes
+from device.firmware.motion import Luma, Plane
+
+LONGEST_STEP_S: Final = 5.0
+KNOWN_S: Final = 3.0
+"""A pixel must be seen uncovered so long before it is believed to show the background."""
+LEARN_S: Final = 30.0
+NOISE_S: Final = 20.0
+LEAST_CHANGE: Final = 14.0
+"""Luma levels (0..255) by which a changed pixel differs at least."""
+NOISE_FACTOR: Final = 4.0
+MOST_NOISE: Final = 40.0
+STILL: Final = 10.0
+"""A pixel that changes less than this (and its own noise) from look to look holds still, luma levels."""
+BEFORE_S: Final = 15.0
+"""Somebody must have been near at most so long before a change began."""
+MARGIN: Final = 0.15
+"""Boxes are widened by this share of their width on each side: what they hide does not end at their edge."""
+NEARNESS: Final = 0.6
+"""The same for what is near to somebody."""
+LEAST_PIXELS: Final = 8
+LARGEST: Final = 0.2
+"""A change of more than this share of the view is the light or the camera; all is learnt anew."""
+RIPE: Final = 0.6
+"""Share of a region that must be old enough."""
+Mask = npt.NDArray[np.bool_]
+Seconds = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the scene that stays.
+
+    Attributes:
+        is_left: true if a thing was put there, false if one was taken.
+        box: left, top, right, bottom in 0..1.
+        age_s: for how long it has been so.
+    """
+
+    is_left: bool
+    box: tuple[float, float, float, float]
+    age_s: float
+
+
+class Background:
+    """One view's background; a plane of another size begins anew."""
+
+    def __init__(self, dwell_s: float) -> None:
+        """Start knowing nothing; a change is returned when it has stayed for `dwell_s`."""
+        self._dwell_s = dwell_s
+        self._shape: tuple[int, ...] = ()
+        self._last_s = 0.0
+
+    def forget(self) -> None:
+        """Know nothing."""
+        self._shape = ()
+
+    def watch(self, luma: Luma, everyone: Boxes, people: Boxes, mono_s: float) -> list[Change]:
+        """Take in one plane; return the changes that have just become old enough.
+
+        Args:
+            luma: shape (H, W), small.
+            everyone: boxes of all tracked objects, 0..1: what they cover cannot be judged.
+            people: boxes of those who may put something down or take it: nothing grows old near them.
+            mono_s: monotonic stamp of the frame.
+        """
+        plane = cv2.GaussianBlur(luma, (3, 3), 0).astype(np.float32)
+        if plane.shape != self._shape:
+            self._begin(plane, mono_s)
+        step_s = min(max(0.0, mono_s - self._last_s), LONGEST_STEP_S)
+        self._last_s = mono_s
+        covered = _under(everyone, self._shape, MARGIN)
+        near = _under(people, self._shape, NEARNESS)
+        self._visited_s[_under(everyone, self._shape, NEARNESS)] = mono_s
+        changed, still = self._compare(plane, covered, step_s)
+        self._grow(changed, still, covered | near, mono_s, step_s)
+        self._learn(plane, ~covered & ~changed, step_s)
+        self._before = plane
+        return self._ripe(plane)
+
+    def _begin(self, plane: Plane, mono_s: float) -> None:
+        self._shape, self._last_s = plane.shape, mono_s
+        self._plane, self._before = plane.copy(), plane
+        self._noise = np.full_like(plane, 2.0)
+        self._known_s, self._age_s = np.zeros_like(plane), np.zeros_like(plane)
+        self._visited_s: Seconds = np.full(plane.shape, -np.inf)
+        self._came_s: Seconds = np.full(plane.shape, np.inf)
+
+    def _compare(self, plane: Plane, covered: Mask, step_s: float) -> tuple[Mask, Mask]:
+        """Tell what differs from the background, and what holds still."""
+        stir = np.abs(plane - self._before)
+        still = stir < STILL + self._noise
+        rate = min(1.0, step_s / NOISE_S)
+        self._noise += np.where(covered, 0.0, rate * (np.minimum(stir, MOST_NOISE) - self._noise))
+        difference = plane - self._plane
+        seen = difference[~covered]
+        difference -= np.median(seen) if seen.size else 0.0  # a cloud before the sun changes all of it
+        least = np.maximum(LEAST_CHANGE, NOISE_FACTOR * self._noise + LEAST_CHANGE / 2)
+        return (np.abs(difference) > least) & (self._known_s >= KNOWN_S), still
+
+    def _grow(self, changed: Mask, still: Mask, held: Mask, mono_s: float, step_s: float) -> None:
+        """Let changed pixels that hold still grow older, the others younger; what is hidden waits."""
+        grows = changed & still & ~held
+        begins = grows & (self._age_s <= 0.0)
+        self._came_s[begins] = mono_s - self._visited_s[begins]
+        self._age_s += np.where(grows, step_s, np.where(held, 0.0, -step_s))
+        np.maximum(self._age_s, 0.0, out=self._age_s)
+
+    def _learn(self, plane: Plane, shown: Mask, step_s: float) -> None:
+        """Follow slow changes of what shows the background; learn quickly what is not known yet."""
+        self._known_s += np.where(shown, step_s, 0.0)
+        rate = np.where(self._known_s < KNOWN_S, 0.5, min(1.0, step_s / LEARN_S))
+        self._plane += np.where(shown, rate * (plane - self._plane), 0.0).astype(np.float32)
+
+    def _ripe(self, plane: Plane) -> list[Change]:
+        if not (self._age_s >= self._dwell_s).any():
+            return []
+        aged = (self._age_s > self._dwell_s / 2).astype(np.uint8)
+        if np.count_nonzero(aged) > LARGEST * aged.size:
+            self.forget()
+            return []
+        aged = cv2.morphologyEx(aged, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+        count, labels = cv2.connectedComponents(aged)
+        found = (self._judged(labels == label, plane) for label in range(1, count))
+        return [change for change in found if change is not None]
+
+    def _judged(self, region: Mask, plane: Plane) -> Change | None:
+        """Say what a region is if it is old enough; then it is background."""
+        ages = self._age_s[region]
+        if np.count_nonzero(ages >= self._dwell_s) < RIPE * ages.size:
+            return None
+        rows, columns = np.nonzero(region)
+        height, width = self._shape
+        box = (
+            float(columns.min() / width),
+            float(rows.min() / height),
+            float((columns.max() + 1) / width),
+            float((rows.max() + 1) / height),
+        )
+        is_left = _border_edge(plane, region) >= _border_edge(self._plane, region)
+        came_s, age_s = float(self._came_s[region].min()), float(ages.max())
+        grown = _grown(region)
+        self._plane[grown], self._age_s[grown], self._came_s[grown] = plane[grown], 0.0, np.inf
+        if ages.size < LEAST_PIXELS or came_s > BEFORE_S:
+            return None
+        return Change(is_left, box, age_s)
+
+
+def _border_edge(plane: Plane, region: Mask) -> float:
+    """Return the mean steepness of a plane along a region's border (Sobel operator)."""
+    shape = region.astype(np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
+    border = (cv2.dilate(shape, kernel) > 0) & (cv2.erode(shape, kernel) == 0)
+    across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
+    return float(np.hypot(across[border], down[border]).mean())
+
+
+def _grown(region: Mask) -> Mask:
+    grown: Mask = cv2.dilate(region.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return grown
+
+
+def _under(boxes: Boxes, shape: Sequence[int], widen: float) -> Mask:
+    """Return the pixels under boxes that are widened on each side by a share of their width."""
+    mask = np.zeros(tuple(shape), np.bool_)
+    height, width = shape
+    for left, top, right, bottom in boxes.tolist():
+        side = widen * (right - left)
+        x, y = max(0, int((left - side) * width)), max(0, int((top - side / 2) * height))
+        mask[y : int((bottom + side / 2) * height) + 1, x : int((right + side) * width) + 1] = True
+    return mask

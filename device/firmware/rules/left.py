@@ -1,0 +1,144 @@
+"""Left and removed: a thing that stays although nobody is near it, and one that is not there any more.
+
+Things that the model has a class for are followed as tracks. For the others there is a learnt background of
+the picture's brightness (`background.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from device.firmware.geometry import Boxes, Points, Polygon, bottom_centres, overlaps
+from device.firmware.motion import Luma
+from device.firmware.rules.background import Background, Change
+from device.firmware.rules.choice import sighting
+from device.firmware.rules.happening import A_THING, NO_TRACK, Happening, Sighting
+from device.firmware.rules.standing import Stand, Standers
+from device.firmware.tracks import Tracks
+from device.models.labels import CLASSES
+from ota.messages.structs import Severity
+
+PERSON: Final = CLASSES.index("person")
+ALL_BUT_PEOPLE: Final = frozenset(range(len(CLASSES))) - {PERSON}
+THERE_BEFORE_S: Final = 10.0
+"""What stands when the rule begins, or is found so soon after, was there before."""
+LONGEST_STEP_S: Final = 5.0
+SETTLED_S: Final = 1.0
+"""What has stood shorter than this may be moving: it is not asked yet who is near."""
+NEAR: Final = 0.6
+"""A person is near a thing when their boxes meet, the person's widened by this share of its width."""
+SAME_THING: Final = 0.3
+"""A change of the picture that overlaps a tracked thing more than this is that thing."""
+
+
+@dataclass(slots=True)
+class LeftRule:
+    """A zone in which nothing should be left, and from which nothing should be taken.
+
+    Attributes:
+        name: unique on its camera.
+        polygon: shape (K, 2), 0..1.
+        classes: indices of the things that are followed as tracks; empty means all but people.
+        sev: severity of its events.
+        dwell_s: a thing must stand so long with nobody near.
+        is_looking: also look for things that the model has no class for.
+        is_event: false when it only counts.
+    """
+
+    name: str
+    polygon: Points
+    classes: frozenset[int] = frozenset()
+    sev: Severity = "low"
+    dwell_s: float = 30.0
+    is_looking: bool = True
+    is_event: bool = True
+    _area: Polygon = field(init=False)
+    _standers: Standers = field(init=False)
+    _background: Background = field(init=False)
+    _everyone: Boxes = field(init=False)
+    _people: Boxes = field(init=False)
+    _began_s: float | None = None
+    _last_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._area = Polygon(self.polygon)
+        self._standers = Standers(self._area, self.classes or ALL_BUT_PEOPLE)
+        self._background = Background(self.dwell_s)
+        self._everyone = self._people = np.empty((0, 4), np.float32)
+
+    def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
+        """See `Rule.apply`."""
+        if self._began_s is None:
+            self._began_s = self._last_s = mono_s
+        step_s = min(mono_s - self._last_s, LONGEST_STEP_S)
+        self._last_s = mono_s
+        self._everyone, self._people = tracks.boxes, tracks.boxes[tracks.classes == PERSON]
+        gone = self._standers.follow(tracks, mono_s)
+        left = [stand for stand in self._standers.by_track.values() if self._is_left(stand, mono_s, step_s)]
+        gone += self._standers.end(tracks, mono_s)
+        removed = [stand for stand in gone if self._was_a_thing(stand)]
+        return [self._of_track("object-left", stand, mono_s) for stand in left] + [
+            self._of_track("object-removed", stand, mono_s) for stand in removed
+        ]
+
+    def watch_luma(self, luma: Luma, mono_s: float) -> list[Happening]:
+        """See `Watcher.watch_luma`."""
+        if not self.is_looking or self._began_s is None:
+            return []
+        changes = self._background.watch(luma, self._everyone, self._people, mono_s)
+        return [self._of_change(change) for change in changes if self._is_ours(change)]
+
+    def forget(self) -> None:
+        """See `Rule.forget`; the background is learnt anew, too."""
+        self._standers.forget()
+        self._background.forget()
+        self._began_s = None
+
+    def _is_left(self, stand: Stand, mono_s: float, step_s: float) -> bool:
+        """Let a thing be alone a little longer; return whether it has just become one to tell."""
+        if stand.has_told or stand.home_s < mono_s:
+            return False
+        if stand.first_s - (self._began_s or 0.0) <= THERE_BEFORE_S and stand.first_s == stand.since_s:
+            stand.has_told = True  # it is known, and not news
+            return False
+        if mono_s - stand.since_s >= SETTLED_S and not self._is_attended(stand):
+            stand.alone_s += step_s
+        stand.has_told = stand.alone_s >= self.dwell_s
+        return stand.has_told
+
+    def _is_attended(self, stand: Stand) -> bool:
+        if not len(self._people):
+            return False
+        tracks, row = stand.seen
+        left, top, right, bottom = tracks.boxes[row].tolist()
+        side = NEAR * (self._people[:, 2] - self._people[:, 0])
+        meets = (self._people[:, 0] - side < right) & (self._people[:, 2] + side > left)
+        meets &= (self._people[:, 1] < bottom + side / 2) & (self._people[:, 3] + side / 2 > top)
+        return bool(meets.any())
+
+    def _was_a_thing(self, stand: Stand) -> bool:
+        """Whether what has gone was told, or had stood there before for long enough."""
+        return stand.has_told and stand.home_s - stand.since_s >= self.dwell_s
+
+    def _is_ours(self, change: Change) -> bool:
+        """Whether a change lies in the zone and is no object that is followed as a track."""
+        box = np.array([change.box], np.float32)
+        if not self._area.holds(bottom_centres(box))[0]:
+            return False
+        return not len(self._everyone) or float(overlaps(box, self._everyone).max()) <= SAME_THING
+
+    def _of_track(self, kind: str, stand: Stand, mono_s: float) -> Happening:
+        lasted_s = mono_s - stand.since_s
+        return self._made(kind, sighting(*stand.seen), lasted_s)
+
+    def _of_change(self, change: Change) -> Happening:
+        kind = "object-left" if change.is_left else "object-removed"
+        return self._made(kind, Sighting(NO_TRACK, A_THING, 1.0, change.box), change.age_s)
+
+    def _made(self, kind: str, seen: Sighting, lasted_s: float) -> Happening:
+        return Happening(
+            kind, self.name, self.sev, seen, duration_s=lasted_s, tally=kind, is_event=self.is_event
+        )

@@ -1,0 +1,118 @@
+"""Loitering: who stays about the same place for long, whatever it does there.
+
+Unlike the dwell of a zone it forgives short absences, and it does not take somebody who walks through a large
+zone slowly for a loiterer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from math import hypot
+from typing import Final
+
+from device.firmware.geometry import Points, Polygon
+from device.firmware.rules.choice import feet_of, follow_renames, of_classes, sighting, take_ended
+from device.firmware.rules.happening import Happening
+from device.firmware.tracks import Tracks
+from ota.messages.structs import Severity
+
+SAMPLES: Final = 24
+"""How many places a stay is remembered by."""
+
+
+@dataclass(slots=True)
+class _Stay:
+    since_s: float
+    last_in_s: float
+    way: deque[tuple[float, float, float]]
+    has_told: bool = False
+
+    def spread(self, from_s: float) -> float:
+        """Return the radius of the circle around all places since a moment; a little more, never less."""
+        while self.way and self.way[0][0] < from_s:
+            self.way.popleft()
+        xs, ys = [x for _, x, _ in self.way], [y for _, _, y in self.way]
+        return hypot(max(xs) - min(xs), max(ys) - min(ys)) / 2.0 if xs else 0.0
+
+
+@dataclass(slots=True)
+class LoiterRule:
+    """A zone in which nobody should stay about.
+
+    Attributes:
+        name: unique on its camera.
+        polygon: shape (K, 2), 0..1.
+        classes: indices that count; empty means all.
+        sev: severity of its events.
+        dwell_s: staying this long is told, once a stay.
+        reach: radius of the circle in which one must have stayed meanwhile, share of the picture.
+        grace_s: being outside (or unseen) for less than this does not end a stay.
+        is_event: false when it only counts.
+    """
+
+    name: str
+    polygon: Points
+    classes: frozenset[int] = frozenset()
+    sev: Severity = "low"
+    dwell_s: float = 30.0
+    reach: float = 0.25
+    grace_s: float = 3.0
+    is_event: bool = True
+    _area: Polygon = field(init=False)
+    _stays: dict[int, _Stay] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._area = Polygon(self.polygon)
+
+    def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
+        """See `Rule.apply`."""
+        follow_renames(self._stays, tracks, _joined)
+        rows = of_classes(tracks, self.classes)
+        feet = feet_of(tracks, rows)
+        ids = tracks.ids.tolist()
+        happenings = []
+        for row, is_in, (x, y) in zip(rows, self._area.holds(feet).tolist(), feet.tolist(), strict=True):
+            stay = self._stays.get(ids[row])
+            if not is_in:
+                if stay is not None and mono_s - stay.last_in_s >= self.grace_s:
+                    del self._stays[ids[row]]
+                continue
+            if stay is None:
+                stay = self._stays[ids[row]] = _Stay(mono_s, mono_s, deque())
+            if self._lingers(stay, x, y, mono_s):
+                happenings.append(self._told(tracks, row, mono_s - stay.since_s))
+        take_ended(self._stays, tracks)
+        return happenings
+
+    def forget(self) -> None:
+        """See `Rule.forget`."""
+        self._stays.clear()
+
+    def _lingers(self, stay: _Stay, x: float, y: float, mono_s: float) -> bool:
+        """Add a place to a stay; return whether it has just become one to tell."""
+        stay.last_in_s = mono_s
+        if stay.has_told:
+            return False
+        if not stay.way or mono_s - stay.way[-1][0] >= self.dwell_s / SAMPLES:
+            stay.way.append((mono_s, x, y))
+        is_long = mono_s - stay.since_s >= self.dwell_s
+        stay.has_told = is_long and stay.spread(mono_s - self.dwell_s) <= self.reach
+        return stay.has_told
+
+    def _told(self, tracks: Tracks, row: int, duration_s: float) -> Happening:
+        return Happening(
+            "loitering",
+            self.name,
+            self.sev,
+            sighting(tracks, row),
+            duration_s=duration_s,
+            tally="loitering",
+            is_event=self.is_event,
+        )
+
+
+def _joined(old: _Stay, new: _Stay) -> _Stay:
+    return _Stay(
+        old.since_s, new.last_in_s, deque([*old.way, *new.way]), has_told=old.has_told or new.has_told
+    )

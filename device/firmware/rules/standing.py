@@ -1,0 +1,113 @@
+"""Standing still: since when an object has stood where it stands. Used by `stopped` and `left`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import hypot
+from typing import Final
+
+from device.firmware.geometry import Polygon, bottom_centres
+from device.firmware.rules.choice import follow_renames, of_classes
+from device.firmware.tracks import Tracks
+
+TREMBLE: Final = 0.012
+"""Share of the picture that the box of a thing that stands moves about."""
+TREMBLE_WIDTHS: Final = 0.15
+"""The same as a share of the thing's own width; the larger of both counts."""
+STIR_S: Final = 0.6
+"""A thing must be away from its place for so long to have left it: single boxes are wrong."""
+SAME_PLACE_S: Final = 10.0
+"""A track that begins where one that stood was lost so short a time ago goes on standing."""
+MOST_LOST: Final = 64
+
+
+@dataclass(slots=True)
+class Stand:
+    """One object that stands, or has just begun to.
+
+    Attributes:
+        x: of its place, bottom centre, 0..1.
+        y: the same.
+        since_s: since when it stands there.
+        first_s: when it was first seen in the zone at all.
+        seen: tracks of the latest frame with it, and its row there.
+        home_s: when it was last at its place.
+        has_told: for the rule: it has been told.
+        alone_s: for the rule: for how long nobody was near it.
+    """
+
+    x: float
+    y: float
+    since_s: float
+    first_s: float
+    seen: tuple[Tracks, int]
+    home_s: float
+    has_told: bool = False
+    alone_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Standers:
+    """Everything that stands in a zone.
+
+    Attributes:
+        area: the zone.
+        classes: indices that are followed; empty means all.
+        by_track: what is followed now.
+    """
+
+    area: Polygon
+    classes: frozenset[int]
+    by_track: dict[int, Stand] = field(default_factory=dict)
+    _lost: list[tuple[float, Stand]] = field(default_factory=list)
+
+    def follow(self, tracks: Tracks, mono_s: float) -> list[Stand]:
+        """Take in a frame; return those that have just left the place where they stood, as they stood."""
+        follow_renames(self.by_track, tracks, lambda old, _: old)
+        self._lost = [(at_s, stand) for at_s, stand in self._lost if mono_s - at_s < SAME_PLACE_S]
+        feet = bottom_centres(tracks.boxes)
+        inside, places = self.area.holds(feet).tolist(), feet.tolist()
+        widths, ids = (tracks.boxes[:, 2] - tracks.boxes[:, 0]).tolist(), tracks.ids.tolist()
+        left = []
+        for row in of_classes(tracks, self.classes):
+            track, (x, y) = ids[row], places[row]
+            near = max(TREMBLE, TREMBLE_WIDTHS * widths[row])
+            stand = self.by_track.get(track)
+            if stand is None:
+                if inside[row]:
+                    self.by_track[track] = self._began(tracks, row, x, y, near, mono_s)
+                continue
+            if hypot(x - stand.x, y - stand.y) <= near:
+                stand.home_s, stand.seen = mono_s, (tracks, row)
+            elif mono_s - stand.home_s >= STIR_S:
+                left.append(stand)
+                del self.by_track[track]
+                if inside[row]:
+                    self.by_track[track] = Stand(x, y, mono_s, stand.first_s, (tracks, row), mono_s)
+        return left
+
+    def end(self, tracks: Tracks, mono_s: float) -> list[Stand]:
+        """Forget the tracks that ended; return those that were seen to be gone."""
+        gone = []
+        for track in tracks.ended:
+            stand = self.by_track.pop(track, None)
+            if stand is None:
+                continue
+            if tracks.reasons.get(track) == "gone":
+                gone.append(stand)
+            else:
+                self._lost = [*self._lost, (mono_s, stand)][-MOST_LOST:]
+        return gone
+
+    def forget(self) -> None:
+        """Forget all."""
+        self.by_track.clear()
+        self._lost.clear()
+
+    def _began(self, tracks: Tracks, row: int, x: float, y: float, near: float, mono_s: float) -> Stand:
+        for index, (_, before) in enumerate(self._lost):
+            if hypot(x - before.x, y - before.y) <= near:
+                del self._lost[index]
+                before.seen, before.home_s = (tracks, row), mono_s
+                return before
+        return Stand(x, y, mono_s, mono_s, (tracks, row), mono_s)
