@@ -29,6 +29,11 @@ def bottom_centres(boxes: Boxes) -> Points:
     return feet
 
 
+def inside_polygon(points: Points, polygon: Points) -> npt.NDArray[np.bool_]:
+    """Tell which points (N, 2) lie inside a polygon (K, 2), K >= 3, not closed; see `Polygon.holds`."""
+    return Polygon(polygon).holds(points)
+
+
 class Polygon:
     """An area that is asked often: what can be known of its edges is worked out once.
 
