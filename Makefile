@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs lock train clean
+.PHONY: help demo test check format bench docs lock train test-arm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,9 +45,15 @@ lock: ## Write the locks anew (needs uv)
 	$(LOCK) --extra device -c requirements/dev.lock -o requirements/device.lock
 	$(LOCK) --extra tflite -o requirements/tflite.lock
 	$(LOCK) --extra fleet -c requirements/dev.lock -o requirements/fleet.lock
+	@# The arm run installs into Debian bookworm's Python, whose wheels this machine's Python fetches.
+	$(COMPILE) --python-platform aarch64-unknown-linux-gnu --extra device requirements/arm-test.in \
+	  -c requirements/dev.lock -o requirements/arm-test.lock
 	@# Training on a PC without a GPU: UV_FIND_LINKS names the folder or page that has torch's +cpu wheel.
 	$(COMPILE) --python-platform x86_64-unknown-linux-gnu --extra train -c requirements/dev.lock \
 	  -o requirements/train.lock
+
+test-arm: $(VENV)/.dev ## Run the device's unit tests on aarch64 under qemu-user (root; docs/boards.md)
+	@tests/arm/run.sh $(ARGS)
 
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
