@@ -25,6 +25,7 @@ from device.firmware.rules import Duty
 from device.firmware.tracker import Tracker
 from device.models.labels import CLASSES
 from hardware.camera.capture import Capture
+from hardware.camera.frame import Frame
 from hardware.camera.isolated import opener_of
 from hardware.camera.sharing import Order
 from ota.messages import CameraInfo, LiveFrame, Occupancy, RuleInfo, Topic, format_ts, new_id
@@ -32,6 +33,8 @@ from ota.messages import CameraInfo, LiveFrame, Occupancy, RuleInfo, Topic, form
 LIVE_INTERVAL_S = 0.2
 OCCUPANCY_INTERVAL_S = 1.0
 MAX_LEASE_S = 30.0
+LONGEST_WAIT_S = 4.0
+"""A slowed camera looks at least so often, because counts take a longer wait for a gap."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,8 @@ class Eye:
     is_alarmed: bool = False
     zones: tuple[Duty, ...] = ()
     size: tuple[int, int] = (0, 0)
+    _factor: float = 1.0
+    _look_due_s: float = 0.0
     _live_due_s: float = 0.0
     _occupied: dict[str, dict[str, int]] = field(default_factory=dict)
     _occupancy_due_s: float = 0.0
@@ -67,10 +72,8 @@ class Eye:
         Returns:
             A message of the live view when somebody looks and one is due.
         """
-        captured = self.capture.newest(0.0)
-        frame = captured and self.intake.take(captured, time.monotonic())
+        frame = self._take()
         if frame is None:
-            self.pipeline.idle(time.time())
             return None
         self.size = (frame.width, frame.height)
         tracks = self.pipeline.step(frame)
@@ -79,6 +82,26 @@ class Eye:
             return None
         self._live_due_s = now_s + LIVE_INTERVAL_S
         return self.pipeline.live(tracks, frame.utc_s)
+
+    def slow_down(self, factor: float) -> None:
+        """Look at this share of the frame rate from now on, 0..1; the frames between are dropped unseen."""
+        self._factor = factor
+        self._look_due_s = self._look_due_s if factor < 1.0 else 0.0
+
+    def _take(self) -> Frame | None:
+        """Take the newest frame, when a slowed camera may look again; one at full rate always may."""
+        now_s = time.monotonic()
+        if now_s < self._look_due_s:
+            return None
+        captured = self.capture.newest(0.0)
+        frame = captured and self.intake.take(captured, now_s)
+        if frame is None:
+            self.pipeline.idle(time.time())
+        elif self._factor < 1.0:
+            # A little before the frame that is wanted next: it is looked at a moment after it came.
+            wait_s = min(LONGEST_WAIT_S, 1.0 / (self.section.fps * self._factor))
+            self._look_due_s = now_s + wait_s - 0.25 / self.section.fps
+        return frame
 
     def occupancy_news(self) -> list[Occupancy]:
         """Return how many are in each zone whose number has changed, at most once a second.

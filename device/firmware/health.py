@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Final
 
+import msgspec
 import numpy as np
 import psutil
 
+from device.firmware.board_watch import BoardWatch
 from device.firmware.clock import clock_state
-from hardware.board import temperature_c
-from ota.messages import Health, format_ts, new_id
+from ota.messages import Health, encode, format_ts, new_id
 from ota.messages.structs import CameraState
+
+HEALTH_BYTES: Final = 400
+SHED_FIRST: Final = ("power_mw", "sd_wear_pct", "infer_ms_p95", "skipped_pct", "infer_ms_p50")
+"""Fields that a message which would be too long does without, the least needed first."""
 
 
 class Pace:
@@ -51,6 +57,7 @@ class Pace:
 def health_message(
     *,
     state: Path,
+    board: BoardWatch,
     utc_s: float,
     uptime_s: float,
     pace: Pace,
@@ -60,8 +67,8 @@ def health_message(
     cameras: dict[str, CameraState],
 ) -> Health:
     """Gather one health message; `state` is the folder whose disk is measured."""
-    temperature = temperature_c()
-    return Health(
+    reading = board.reading
+    message = Health(
         id=new_id(),
         ts=format_ts(utc_s),
         clock=clock_state(utc_s),
@@ -73,9 +80,30 @@ def health_message(
         skipped_pct=round(min(100.0, max(0.0, pace.skipped_pct)), 1),
         infer_ms_p50=pace.invoke_ms(50),
         infer_ms_p95=pace.invoke_ms(95),
-        temp_c=None if temperature is None else round(temperature, 1),
+        temp_c=None if reading.temp_c is None else round(reading.temp_c, 1),
+        throttled=reading.throttled,
+        under_voltage=reading.under_voltage,
+        thermal_step=board.warmth.step,
+        sd_wear_pct=reading.sd_wear_pct,
+        power_mw=reading.power_mw,
         outbox=outbox_depth,
         outbox_dropped=outbox_dropped,
         dropped=frames_dropped,
         cameras={camera: state for camera, state in cameras.items() if state != "ok"},
     )
+    return within_limit(message)
+
+
+def within_limit(message: Health, limit_bytes: int = HEALTH_BYTES) -> Health:
+    """Return the message without its least needed fields, as many as must go to be short enough.
+
+    What a person acts on stays (temperature, under-voltage, disk); the last to go are cameras, which have
+    alarms of their own, from the end of their list.
+    """
+    for field in SHED_FIRST:
+        if len(encode(message)) <= limit_bytes:
+            return message
+        message = msgspec.structs.replace(message, **{field: 0.0 if field == "skipped_pct" else None})
+    while message.cameras and len(encode(message)) > limit_bytes:
+        message = msgspec.structs.replace(message, cameras=dict(list(message.cameras.items())[:-1]))
+    return message

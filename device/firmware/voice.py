@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from device.firmware.board_watch import BoardWatch
 from device.firmware.clock import clock_state
 from device.firmware.config import Config
 from device.firmware.eye import Eye
 from device.firmware.health import Pace, health_message
 from device.firmware.link import Link
 from device.firmware.outbox import Outbox
-from hardware.board import board_name
+from hardware.board import board
 from ota.messages import Alarm, Channel, Event, Info, Message, ModelInfo, Occupancy, Topic, format_ts, new_id
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Voice:
         self._eyes = eyes
         self._outbox = outbox
         self._pace = pace
+        self._board = BoardWatch(board(), Path(config.device.state))
         self._started_s = time.monotonic()
         self._is_born = True
         self.link: Link | None = None
@@ -82,7 +84,7 @@ class Voice:
             ts=format_ts(now_s),
             clock=clock_state(now_s),
             firmware=version("pehra"),
-            board=board_name(),
+            board=self._board.board.name,
             model=self._model,
             cameras=[eye.info() for eye in self._eyes],
             site=self._config.device.site,
@@ -102,7 +104,8 @@ class Voice:
         if not self._is_born:
             self.say_birth()
         now_s = time.monotonic()
-        state = (tuple(eye.capture.state for eye in self._eyes), bool(self._outbox.fault))
+        self._watch_board(now_s)
+        state = (tuple(eye.capture.state for eye in self._eyes), bool(self._outbox.fault), self._board.kinds)
         has_changed, due.said = state != due.said, state
         if has_changed or now_s >= due.health_s:
             due.health_s = now_s + self._config.health_s
@@ -134,11 +137,18 @@ class Voice:
             ),
         )
 
+    def _watch_board(self, now_s: float) -> None:
+        """Read the board now and then, and let the cameras look as often as its warmth allows."""
+        self._board.watch(now_s)
+        for eye in self._eyes:
+            eye.slow_down(self._board.warmth.factor)
+
     def _say_status(self) -> None:
         lost = [eye.section.id for eye in self._eyes if eye.capture.state == "lost"]
         reasons = [f"camera lost: {', '.join(lost)}"] if lost else []
         if self._outbox.fault:
             reasons.append(f"disk refuses the outbox: {self._outbox.fault}")
+        reasons += [complaint.words for complaint in self._board.complaints]
         if self.link is not None:
             self.link.say_status("degraded" if reasons else "online", "; ".join(reasons)[:200])
 
@@ -147,6 +157,7 @@ class Voice:
         self._pace.measure(total(self._eyes, "frames"), total(self._eyes, "skipped"), now_s)
         message = health_message(
             state=Path(self._config.device.state),
+            board=self._board,
             utc_s=time.time(),
             uptime_s=now_s - self._started_s,
             pace=self._pace,

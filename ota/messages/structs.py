@@ -208,6 +208,10 @@ class Health(Message, frozen=True, kw_only=True):
         skipped_pct: share of the frames that the motion gate skipped.
         infer_ms_p50: median of the interpreter's `invoke` over the last window.
         throttled: whether the board has slowed itself down; absent where that is not known.
+        under_voltage: whether its power supply is too weak; absent where that is not known.
+        thermal_step: how many steps the frame rate is down because the board is hot; 0 is full rate.
+        sd_wear_pct: how much of the storage's life is used, where it tells.
+        power_mw: what the board draws, where it tells.
         outbox: durable messages not yet acknowledged.
         outbox_dropped: durable messages that had to go unacknowledged since the outbox was made.
         dropped: frames that capture replaced by newer ones, since start.
@@ -224,6 +228,10 @@ class Health(Message, frozen=True, kw_only=True):
     infer_ms_p95: Annotated[float, Meta(ge=0)] | None = None
     temp_c: Annotated[float, Meta(ge=-60, le=200)] | None = None
     throttled: bool | None = None
+    under_voltage: bool | None = None
+    thermal_step: Annotated[int, Meta(ge=0, le=8)] = 0
+    sd_wear_pct: Percent | None = None
+    power_mw: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     outbox: Number = 0
     outbox_dropped: Number = 0
     dropped: Number = 0

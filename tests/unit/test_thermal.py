@@ -1,6 +1,8 @@
-"""The thermal ladder over traces of temperature: it steps in time, does not flutter, and distrusts bad sensors."""
+"""The thermal ladder over traces: it steps in time, does not flutter, and distrusts bad sensors."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -83,7 +85,7 @@ def test_a_board_around_a_limit_does_not_flutter():
     climb = Climb()
     climb.feel(*hold(60, 30))
     steps = climb.steps([74 + (1.5 if number % 8 < 4 else -1.5) for number in range(400)])
-    changes = sum(before != after for before, after in zip(steps, steps[1:], strict=False))
+    changes = sum(before != after for before, after in pairwise(steps))
     assert changes == 1
     assert steps[-1] == 1
 
