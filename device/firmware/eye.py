@@ -207,6 +207,6 @@ def driver_name(source: str) -> str:
     word = source.partition(":")[0].lower()
     if source.startswith("/dev/video"):
         return "webcam"
-    if "://" in source or word in {"street", "webcam", "picamera2"}:
+    if "://" in source or word in {"street", "webcam", "picamera2", "jetson"}:
         return word
     return "file"

@@ -1,7 +1,7 @@
 """Turns a source string into an opened camera; the grammar is this module, the work is the drivers'.
 
-`street[:key=value,...]`, `webcam[:N]`, `/dev/videoN`, `picamera2[:N]`, an rtsp, http or tcp URL, or else the
-path of a video or photo file.
+`street[:key=value,...]`, `webcam[:N]`, `/dev/videoN`, `picamera2[:N]`, `jetson[:N]`, an rtsp, http or tcp
+URL, or else the path of a video or photo file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from hardware.camera.camera import Camera
 from hardware.errors import CameraUnavailable
 
-DRIVER_WORDS = frozenset({"webcam", "picamera2"})
+DRIVER_WORDS = frozenset({"webcam", "picamera2", "jetson"})
 """First words of the sources that are a piece of hardware."""
 
 _ADDRESS = re.compile(r"[a-z]{2,}:/|(?:rtsps?|https?|tcp):", re.IGNORECASE)
@@ -56,6 +56,10 @@ def open_camera(
         from hardware.camera.picamera import PiCamera
 
         return PiCamera(source, width=width, height=height, fps=fps)
+    if kind == "jetson":
+        from hardware.camera.jetson import open_jetson
+
+        return open_jetson(source, width=width, height=height, fps=fps)
     if _is_address(source):
         return _open_stream(source, width, height, fps)
     from hardware.camera.file import FileCamera, Reading

@@ -37,7 +37,7 @@ def is_camera(source: str) -> bool:
     """Whether a source is a camera rather than something on disk."""
     if Path(source).exists():
         return source.startswith("/dev/video")
-    return "://" in source or source.partition(":")[0] in ("street", "webcam", "picamera2")
+    return "://" in source or source.partition(":")[0] in ("street", "webcam", "picamera2", "jetson")
 
 
 def looks(source: str, stop: threading.Event) -> Iterator[Look | BadPicture]:

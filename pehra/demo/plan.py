@@ -93,7 +93,7 @@ class DemoOptions:
     def is_one_device(self) -> bool:
         """Whether the source is a thing on this machine that only one program can open."""
         kind = self.source.partition(":")[0]
-        return kind in ("webcam", "picamera2") or self.source.startswith("/dev/video")
+        return kind in ("webcam", "picamera2", "jetson") or self.source.startswith("/dev/video")
 
     @property
     def camera_count(self) -> int:

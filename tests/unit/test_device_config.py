@@ -111,6 +111,7 @@ def test_the_digest_of_a_config_leaves_the_password_out():
         ("/dev/video2", "webcam"),
         ("/data/cars.mp4", "file"),
         ("picamera2:1", "picamera2"),
+        ("jetson:0,sensor=1280x720@60", "jetson"),
     ],
 )
 def test_a_source_is_told_by_its_kind_and_never_by_its_address(source, driver):

@@ -11,7 +11,7 @@ from device.firmware.toml_lines import line_of
 from device.models.bundle import load_bundle
 from device.models.labels import CLASSES, classes_of
 
-CAMERA_WORDS: Final = frozenset({"street", "webcam", "picamera2"})
+CAMERA_WORDS: Final = frozenset({"street", "webcam", "picamera2", "jetson"})
 
 
 def check_named_things(config: Config, path: Path) -> None:
