@@ -10,7 +10,7 @@ catches, logs or retries anything.
     ├── ModelUnavailable   the operator: there is no such model, or this file is not one
     ├── ModelRefused       the operator: a sound model that this device will not run
     ├── StateUnavailable   the environment: the state folder cannot be written, or another Pehra uses it
-    └── PartDied           us: a thread of the daemon ended; the service manager starts it again
+    └── PartDied           us: a part of the daemon ended or hung; the service manager starts it again
 """
 
 from __future__ import annotations
@@ -86,12 +86,14 @@ class StateUnavailable(PehraDeviceError):
 
 
 class PartDied(PehraDeviceError):
-    """A thread of the daemon ended though it should not; only a fresh start helps.
+    """A part of the daemon ended or hung and cannot be helped; only a fresh start helps.
 
     Args:
         name: The part.
+        reason: Why, as far as it could say.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, reason: str = "") -> None:
         self.name = name
-        super().__init__(f"the part {name!r} ended by itself; see the lines above")
+        self.reason = reason
+        super().__init__(f"the part {name!r} is lost: {reason or 'it ended by itself'}; see the lines above")

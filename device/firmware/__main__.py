@@ -11,6 +11,8 @@ from pathlib import Path
 from device.errors import PartDied, PehraDeviceError
 from device.firmware.config import load_config
 from device.firmware.daemon import Daemon
+from device.firmware.logs import begin_logging
+from device.firmware.service import Service
 
 EXIT_OK = 0
 EXIT_PART_DIED = 1
@@ -19,13 +21,13 @@ EXIT_CANNOT_START = 2
 
 def run_device(config_file: Path) -> int:
     """Run until SIGTERM or SIGINT; return 0, 1 when a part died, or 2 when it cannot start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    begin_logging()
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     log = logging.getLogger(__name__)
     try:
-        daemon = Daemon(load_config(config_file))
+        daemon = Daemon(load_config(config_file), Service.from_environment())
     except PehraDeviceError as error:
         log.error("cannot start: %s", error)
         return EXIT_CANNOT_START

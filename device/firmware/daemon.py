@@ -1,8 +1,8 @@
-"""The daemon: the parts of a device, how they start, and how they stop.
+"""The daemon: the parts of a device in one table, how they start, and how they stop.
 
-Threads: one capture a camera, one outbox writer, one supervisor (health, alarms, the parts), the link's
-two; the caller's thread looks at frames. Stopping goes down the road in its order, so nothing that was
-seen is lost; a part that ends by itself ends the daemon, and the service manager starts it anew.
+Threads: one capture a camera (the driver of a real one runs in a process), one that looks, one outbox writer,
+one that speaks of the device's state, the link's two; the caller's thread supervises them. They start in the
+table's order and stop the other way round, down the road, so nothing that was seen is lost.
 """
 
 from __future__ import annotations
@@ -11,19 +11,24 @@ import fcntl
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from device.errors import PartDied, StateUnavailable
+from device.errors import StateUnavailable
 from device.firmware.config import Config
 from device.firmware.eye import Eye, make_eye
 from device.firmware.health import Pace
 from device.firmware.link import Link, LinkSettings
 from device.firmware.outbox import Outbox
+from device.firmware.parts import NO_LIMIT_S, Part, Situation, always, unless_safe
+from device.firmware.service import Service
 from device.firmware.summary import SUMMARY_FILE, Summary, Watch, write_summary
+from device.firmware.supervisor import Supervisor
 from device.firmware.voice import Voice, total
+from device.firmware.watcher import Watcher
+from device.firmware.worker import Worker
 from device.models.bundle import Bundle, load_bundle
 from device.models.detector import Detector
 from device.models.labels import CLASSES, classes_of
@@ -31,13 +36,19 @@ from ota.messages import Channel, Command, ModelInfo
 
 _log = logging.getLogger(__name__)
 
-LOOK_S = 0.2
+CHECK_S = 0.2
+BEAT_LIMIT_S = 60.0
 CAPTURES_STOP_S = 5.0
 DRAIN_S = 8.0
+RESTARTS = 3
 
 
 class Daemon:
     """One device from its configuration.
+
+    Args:
+        config: checked.
+        service: the service manager that waits to hear of it.
 
     Raises:
         ConfigError: the TLS files cannot be used.
@@ -46,8 +57,9 @@ class Daemon:
         StateUnavailable: the state folder cannot be written, or another Pehra uses it.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, service: Service | None = None) -> None:
         self._config = config
+        self._service = service or Service()
         self._state = Path(config.device.state)
         bundle = load_bundle(config.model.name, int8_only=True)
         self._detector = Detector(bundle, conf=config.model.conf, threads=config.model.threads)
@@ -75,106 +87,47 @@ class Daemon:
             on_command=self._obey,
         )
         self._voice.link = self._link
-        self._writer_stop = threading.Event()
-        self._writer = threading.Thread(target=self._outbox.run, args=(self._writer_stop,), name="outbox")
-        self._dead_part = ""
+        self._supervisor = Supervisor(self._parts(), Situation())
         self._started_s = time.monotonic()
+
+    def _parts(self) -> list[Part]:
+        outbox, voice, link = self._outbox, self._voice, self._link
+        watcher = Watcher(self._eyes, self._detector, self._pace, voice, link, self._news)
+        writing = Worker("outbox", outbox.run, wake=outbox.wake)
+        watching = Worker("watch", watcher.run, wake=self._news.set)
+        return [
+            Part("outbox", writing, always, BEAT_LIMIT_S, RESTARTS),
+            Part("link", _Linked(link, outbox), always, BEAT_LIMIT_S),
+            Part("voice", Worker("voice", voice.supervise), always, BEAT_LIMIT_S, RESTARTS),
+            *(Part(eye.section.id, _Captured(eye), unless_safe, NO_LIMIT_S, RESTARTS) for eye in self._eyes),
+            Part("watch", watching, unless_safe, BEAT_LIMIT_S, RESTARTS),
+        ]
 
     def run(self, stop: threading.Event) -> Summary:
         """Watch until `stop` is set; return what was done.
 
         Raises:
-            PartDied: a part ended by itself; all others were stopped in order.
+            PartDied: a part ended or hung and could not be helped; all others were stopped in order.
         """
-        with ExitStack() as parts:
-            parts.callback(self._end)
-            parts.enter_context(self._writing())
-            parts.enter_context(self._linked())
-            parts.enter_context(self._supervised())
-            parts.enter_context(self._watching())
+        # Never set; `stop` is not waited for, because a signal's handler sets it and must find it unlocked.
+        pause = threading.Event()
+        with ExitStack() as road:
+            road.callback(self._end)
+            road.callback(self._supervisor.stop)
+            road.callback(self._service.stopping)
+            self._supervisor.check()
+            self._service.ready()
             _log.info("device up id=%s cameras=%d", self._config.device.id, len(self._eyes))
-            self._watch(stop)
-        if self._dead_part:
-            raise PartDied(self._dead_part)
+            while not stop.is_set():
+                self._supervisor.check()
+                self._service.alive(self._in_short())
+                pause.wait(CHECK_S)
         return self._summary()
 
-    def _watch(self, stop: threading.Event) -> None:
-        """Look at the newest frame of each camera in turn."""
-        while not stop.is_set() and not self._dead_part:
-            self._news.wait(LOOK_S)
-            self._news.clear()
-            for eye in self._eyes:
-                self._look(eye)
-
-    def _look(self, eye: Eye) -> None:
-        before, size = eye.pipeline.tallies.inferences, eye.size
-        live = eye.look()
-        if eye.pipeline.tallies.inferences != before:
-            self._pace.note_inference(self._detector.last_invoke_ms)
-        if eye.size != size:
-            self._voice.say_info()
-        if live is not None:
-            self._link.say(*live)
-        self._voice.say_occupancy(eye, eye.occupancy_news())
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        self._writer.start()
-        try:
-            yield
-        finally:
-            self._writer_stop.set()
-            self._outbox.wake()
-            self._writer.join()
-
-    @contextmanager
-    def _linked(self) -> Iterator[None]:
-        self._link.start()
-        try:
-            yield
-        finally:
-            if not self._link.drain(DRAIN_S):
-                _log.warning("not everything was acknowledged waiting=%d", self._outbox.depth)
-            self._link.stop()
-
-    @contextmanager
-    def _supervised(self) -> Iterator[None]:
-        stop = threading.Event()
-        supervisor = threading.Thread(
-            target=self._voice.supervise, args=(stop, self._check_parts), name="supervisor"
-        )
-        supervisor.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            supervisor.join()
-
-    @contextmanager
-    def _watching(self) -> Iterator[None]:
-        for eye in self._eyes:
-            eye.capture.start()
-        try:
-            yield
-        finally:
-            for eye in self._eyes:
-                eye.capture.ask_to_stop()
-                eye.pipeline.finish()
-                self._voice.say_occupancy(eye, eye.vacated())
-            deadline_s = time.monotonic() + CAPTURES_STOP_S
-            for eye in self._eyes:
-                eye.capture.stop(deadline_s - time.monotonic())
-
-    def _check_parts(self) -> None:
-        dead = [
-            name
-            for name, is_alive in (("outbox", self._writer.is_alive()), ("link", self._link.is_alive))
-            if not is_alive
-        ]
-        if dead and not self._dead_part:
-            _log.error("part ended by itself part=%s the device stops, to be started again", dead[0])
-            self._dead_part = dead[0]
-            self._news.set()
+    def _in_short(self) -> str:
+        state, reason = self._voice.standing()
+        link = "up" if self._link.is_connected else "down"
+        return f"{state}, {len(self._eyes)} camera(s), link {link}" + (f"; {reason}" if reason else "")
 
     def _end(self) -> None:
         """Close what is left, when all threads have ended."""
@@ -221,6 +174,50 @@ class Daemon:
             invoke_ms_p95=self._pace.invoke_ms(95),
             watches=tuple(watch for watch in map(_watch_of, self._eyes) if watch is not None),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """The link as a part: it says goodbye when the fleet has everything, or has had its time."""
+
+    link: Link
+    outbox: Outbox
+    last_error: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.link.is_alive
+
+    @property
+    def beat_s(self) -> float:
+        return self.link.beat_s
+
+    def start(self) -> None:
+        self.link.start()
+
+    def stop(self) -> None:
+        if not self.link.drain(DRAIN_S):
+            _log.warning("not everything was acknowledged waiting=%d", self.outbox.depth)
+        self.link.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class _Captured:
+    """A camera's capture as a part; its camera may be lost, which is an alarm and not its death."""
+
+    eye: Eye
+    beat_s: float = NO_LIMIT_S
+    last_error: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.eye.capture.is_alive
+
+    def start(self) -> None:
+        self.eye.capture.start()
+
+    def stop(self) -> None:
+        self.eye.capture.stop(CAPTURES_STOP_S)
 
 
 def _watch_of(eye: Eye) -> Watch | None:

@@ -80,7 +80,11 @@ class LinkSettings:
 
 
 class Link:
-    """One device's connection. `start` makes the threads; `stop` says goodbye."""
+    """One device's connection. `start` makes the threads; `stop` says goodbye.
+
+    Attributes:
+        beat_s: monotonic time at which the thread that publishes last began a round.
+    """
 
     def __init__(
         self,
@@ -120,6 +124,7 @@ class Link:
         self._pump = threading.Thread(target=self._run, name="link", daemon=True)
         self._session = new_id()
         self.bytes_sent = 0
+        self.beat_s = time.monotonic()
         self.is_connected = False
         self._is_unreachable = False
         self._client = self._make_client()
@@ -345,6 +350,7 @@ class Link:
     def _run(self) -> None:
         """Publish what waits: new messages at once, unacknowledged ones again after a while."""
         while not self._stop.is_set():
+            self.beat_s = time.monotonic()
             self._outbox.written.wait(PUMP_S)
             self._outbox.written.clear()
             if not self.is_connected:

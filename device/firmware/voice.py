@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +22,7 @@ from device.firmware.link import Link
 from device.firmware.outbox import Outbox
 from hardware.board import board
 from ota.messages import Alarm, Channel, Event, Info, Message, ModelInfo, Occupancy, Topic, format_ts, new_id
+from ota.messages.structs import DeviceState
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +42,17 @@ class _Due:
 class Voice:
     """Speaks for one device; `supervise` runs in a thread of its own, the rest is called by any."""
 
-    def __init__(self, config: Config, model: ModelInfo, eyes: list[Eye], outbox: Outbox, pace: Pace) -> None:
-        """Prepare; `link` is given before anything is said."""
+    def __init__(
+        self,
+        config: Config,
+        model: ModelInfo,
+        eyes: list[Eye],
+        outbox: Outbox,
+        pace: Pace,
+        *,
+        safe_reason: str = "",
+    ) -> None:
+        """Prepare; `link` is given before anything is said. `safe_reason`: of safe mode, if it is in it."""
         self._config = config
         self._id = config.device.id
         self._model = model
@@ -51,19 +60,19 @@ class Voice:
         self._outbox = outbox
         self._pace = pace
         self._board = BoardWatch(board(), Path(config.device.state))
+        self._safe_reason = safe_reason
         self._started_s = time.monotonic()
         self._is_born = True
         self.link: Link | None = None
 
-    def supervise(self, stop: threading.Event, check_parts: Callable[[], None]) -> None:
-        """Speak at intervals, and when a camera or the disk changes its state; look after the parts."""
+    def supervise(self, stop: threading.Event) -> None:
+        """Speak at intervals, and when a camera or the disk changes its state."""
         due = _Due()
         while not stop.wait(SUPERVISE_S):
             try:
-                check_parts()
                 self._speak(due)
             except Exception:  # noqa: BLE001 (whatever failed, the next round must still be told)
-                _log.exception("supervisor: one round failed")
+                _log.exception("voice: one round failed")
 
     def say_birth(self) -> None:
         """Everything that is retained, after each connection; the supervisor repeats one that failed."""
@@ -143,14 +152,21 @@ class Voice:
         for eye in self._eyes:
             eye.slow_down(self._board.warmth.factor)
 
-    def _say_status(self) -> None:
+    def standing(self) -> tuple[DeviceState, str]:
+        """How the device stands, and why it is not `online`."""
         lost = [eye.section.id for eye in self._eyes if eye.capture.state == "lost"]
         reasons = [f"camera lost: {', '.join(lost)}"] if lost else []
         if self._outbox.fault:
             reasons.append(f"disk refuses the outbox: {self._outbox.fault}")
         reasons += [complaint.words for complaint in self._board.complaints]
+        if self._safe_reason:
+            return "safe", "; ".join([self._safe_reason, *reasons])
+        return ("degraded" if reasons else "online"), "; ".join(reasons)
+
+    def _say_status(self) -> None:
+        state, reason = self.standing()
         if self.link is not None:
-            self.link.say_status("degraded" if reasons else "online", "; ".join(reasons)[:200])
+            self.link.say_status(state, reason[:200])
 
     def _say_health(self) -> None:
         now_s = time.monotonic()

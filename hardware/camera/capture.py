@@ -83,9 +83,14 @@ class Capture:
         with self._changed:
             return "ok" if self._state == "ended" and self._frame is not None else self._state
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it looks after the camera, or has read it to its end."""
+        return self._state == "ended" or (self._thread is not None and self._thread.is_alive())
+
     def start(self) -> None:
-        """Open the camera and begin; a second call does nothing."""
-        if self._thread is None:
+        """Open the camera and begin; a second call does nothing unless the thread has ended by itself."""
+        if not self.is_alive:
             self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
             self._thread.start()
 

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import threading
+import time
 
 import msgspec
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 
 from device.errors import PartDied, StateUnavailable
 from device.firmware.config import parse_config
-from device.firmware.daemon import Daemon
+from device.firmware.daemon import RESTARTS, Daemon
+from device.firmware.parts import Situation
+from device.firmware.supervisor import Supervisor
 from ota.messages import Channel, encode
 from tests.brokers import free_port, wait_until
 from tests.system.programs import Device
@@ -106,14 +109,56 @@ def test_a_disk_that_is_full_to_the_end_is_told_and_the_daemon_stops_in_order(
 
 def test_a_part_that_ends_by_itself_ends_the_daemon_so_that_it_is_started_again(start, tmp_path, monkeypatch):
     monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
-    daemon = Daemon(config(tmp_path, "street:seed=5"))
+    daemon, deaths = Daemon(config(tmp_path, "street:seed=5")), []
+
+    def dying(stop):
+        deaths.append(time.monotonic())
+        raise OSError("the card is gone")
+
+    monkeypatch.setattr(daemon._outbox, "run", dying)
+    daemon._supervisor = Supervisor(daemon._parts(), Situation())
     running = start(daemon)
-    wait_until(daemon._writer.is_alive, "the writer runs")
-    daemon._writer_stop.set()
     running.thread.join(60)
     (error,) = running.result
     assert isinstance(error, PartDied)
-    assert error.name == "outbox"
+    assert (error.name, error.reason) == ("outbox", "OSError: the card is gone")
+    assert len(deaths) == 1 + RESTARTS
+    assert not [t for t in threading.enumerate() if t.name in {"outbox", "voice", "watch", "link", "capture"}]
+
+
+def test_a_frame_that_fails_the_watching_does_not_end_the_device(start, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
+    daemon = Daemon(config(tmp_path, "street:seed=5"))
+    (eye,) = daemon._eyes
+    step = eye.pipeline.step
+
+    def failing(frame):
+        monkeypatch.setattr(eye.pipeline, "step", step)
+        raise ValueError("what a frame")
+
+    monkeypatch.setattr(eye.pipeline, "step", failing)
+    running = start(daemon)
+    wait_until(lambda: eye.pipeline.tallies.frames > 5, "it watches on", 60)
+    assert running.end().frames > 5
+    assert "part ended by itself part=watch it is started again restarts=1" in caplog.text
+    assert "what a frame" in caplog.text
+
+
+def test_a_detector_that_hangs_ends_the_device_in_order(start, tmp_path, monkeypatch):
+    """The lock is given back and the outbox closed: a fresh start finds everything."""
+    monkeypatch.setattr("device.firmware.daemon.DRAIN_S", 0.2)
+    monkeypatch.setattr("device.firmware.daemon.BEAT_LIMIT_S", 2.0)
+    monkeypatch.setattr("device.firmware.worker._STOP_S", 0.5)
+    release = threading.Event()
+    daemon = Daemon(config(tmp_path, "street:seed=5"))
+    daemon._supervisor = Supervisor(daemon._parts(), Situation())
+    monkeypatch.setattr(daemon._detector, "detect", lambda frame: release.wait())
+    running = start(daemon)
+    running.thread.join(60)
+    (error,) = running.result
+    assert (error.name, error.reason) == ("watch", "no sign of life for 2 s")
+    Daemon(config(tmp_path, "street"))._end()
+    release.set()
 
 
 def test_a_second_program_on_the_same_state_folder_is_refused(tmp_path):
@@ -181,7 +226,7 @@ def test_a_birth_that_fails_in_the_middle_is_said_again_in_full(tmp_path, monkey
         daemon._voice.say_birth()
     assert Channel.ALARM not in said
     stop = threading.Event()
-    supervisor = threading.Thread(target=daemon._voice.supervise, args=(stop, lambda: None), daemon=True)
+    supervisor = threading.Thread(target=daemon._voice.supervise, args=(stop,), daemon=True)
     supervisor.start()
     wait_until(lambda: Channel.ALARM in said, "the whole birth")
     stop.set()

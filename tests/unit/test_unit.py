@@ -1,0 +1,136 @@
+"""The systemd unit that is shipped: what systemd itself thinks of it, and how it is fitted to a machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from device.firmware.daemon import BEAT_LIMIT_S
+from device.firmware.unit import UNIT_NAME, hidden_paths, unit_text
+from pehra.commands.device import device_app
+from tests.conftest import ROOT, missing
+
+EXPOSURE = 20
+"""Tenths that `systemd-analyze security` may say at most: 2.0 of 10."""
+
+
+@pytest.fixture
+def analyze(tmp_path):
+    """Runs `systemd-analyze` on a unit's text."""
+    if shutil.which("systemd-analyze") is None:
+        missing("systemd-analyze: apt-get install systemd")
+
+    def run(text, *arguments):
+        file = tmp_path / UNIT_NAME
+        file.write_text(text)
+        return subprocess.run(
+            ["systemd-analyze", *arguments, str(file)], capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def settings(text):
+    """The unit's settings, those that may stand several times as lists."""
+    found = {}
+    for key, value in re.findall(r"(?m)^(\w+)=(.*)$", text):
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def test_systemd_reads_the_unit_without_a_word(analyze):
+    done = analyze(unit_text(Path("/etc/pehra/device.toml")), "verify", "--man=no")
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_systemd_would_say_if_the_unit_had_a_mistake(analyze):
+    text = unit_text(Path("/etc/pehra/device.toml")).replace("WatchdogSec=", "WatchdogSecs=")
+    assert "WatchdogSecs" in analyze(text, "verify", "--man=no").stderr
+
+
+def test_systemd_finds_little_that_the_service_could_do_but_its_work(analyze):
+    text = unit_text(Path("/etc/pehra/device.toml"))
+    options = ["security", "--offline=true", "--no-pager"]
+    assert analyze(text, *options, f"--threshold={EXPOSURE}").returncode == 0
+    naked = re.sub(r"(?m)^(Protect|Restrict|SystemCall|Device|Capab|NoNew|User).*\n", "", text)
+    assert analyze(naked, *options, f"--threshold={EXPOSURE}").returncode != 0
+
+
+def test_the_watchdog_is_more_patient_than_the_daemon_with_its_parts():
+    (watchdog_s,) = settings(unit_text(Path("/etc/pehra/device.toml")))["WatchdogSec"]
+    assert float(watchdog_s) > BEAT_LIMIT_S
+
+
+def test_the_unit_starts_this_pehra_with_that_configuration_as_that_user():
+    found = settings(unit_text(Path("/srv/my cams/50%.toml"), user="watch", program=["/opt/x/pehra"]))
+    assert found["ExecStart"] == ['/opt/x/pehra device run --config "/srv/my cams/50%%.toml"']
+    assert (found["User"], found["Group"], found["StateDirectory"]) == (["watch"], ["watch"], ["pehra"])
+
+
+def test_another_state_folder_is_opened_for_writing():
+    found = settings(unit_text(Path("/etc/pehra/device.toml"), state="/data/pehra"))
+    assert found["ReadWritePaths"] == ["/data/pehra"]
+    assert "StateDirectory" not in found
+
+
+def test_paths_that_the_service_cannot_see_are_told():
+    paths = [Path("/home/pi/device.toml"), Path("/etc/pehra/device.toml"), Path("/tmp/x")]
+    assert hidden_paths(paths) == [paths[0], paths[2]]
+
+
+def test_the_command_prints_the_unit_of_the_configuration(tmp_path):
+    config = tmp_path / "device.toml"
+    config.write_text((ROOT / "device.example.toml").read_text().replace("/var/lib/pehra", "/data/p"))
+    config.write_text(re.sub(r"(?m)^ca = .*$", "", config.read_text()))
+    done = CliRunner().invoke(device_app, ["unit", "--config", str(config)])
+    assert done.exit_code == 0
+    assert f"--config {config}\n" in done.stdout
+    assert "ReadWritePaths=/data/p\n" in done.stdout
+    assert "cannot see it" in done.stderr  # the test's folder is in /tmp
+
+
+def test_the_command_refuses_a_broken_configuration(tmp_path):
+    config = tmp_path / "device.toml"
+    config.write_text("[device\n")
+    done = CliRunner().invoke(device_app, ["unit", "--config", str(config)])
+    assert done.exit_code == 2
+    assert "not TOML" in done.stderr
+
+
+def test_the_command_installs_the_unit_or_says_that_root_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr("device.firmware.unit.UNIT_FOLDER", tmp_path)
+    done = CliRunner().invoke(device_app, ["unit", "--install"])
+    assert done.exit_code == 0
+    assert "daemon-reload" in done.stdout
+    assert "Type=notify" in (tmp_path / UNIT_NAME).read_text()
+    monkeypatch.setattr("device.firmware.unit.UNIT_FOLDER", tmp_path / "none")
+    done = CliRunner().invoke(device_app, ["unit", "--install"])
+    assert done.exit_code == 2
+    assert "run it as root" in done.stderr
+
+
+def test_the_unit_is_in_the_wheel(tmp_path):
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            tmp_path,
+            ROOT,
+        ],
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert f"hardware/systemd/{UNIT_NAME}" in zipfile.ZipFile(wheel).namelist()
