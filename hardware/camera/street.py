@@ -7,6 +7,7 @@ knows no cameras (see `street_camera.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,12 +18,12 @@ from hardware.camera.frame import Pixels
 from hardware.camera.street_backdrop import paint_backdrop
 from hardware.camera.street_figure import Placed, place
 from hardware.camera.street_light import Grain, cast_shadows, darken, glow, light_lamps, stand_lamps
-from hardware.camera.street_scene import Scene, make_scene
+from hardware.camera.street_scene import Scene, make_scene, turned
 from hardware.camera.street_traffic import EPISODE_S, Pass, Spot, plan_episode
 from hardware.camera.street_vehicles import shade
 
 NAMES = ("person", "motorcycle", "car", "bus", "truck")
-"""Every name an actor may have."""
+"""Every name an actor of a street's own timetable may have; a cast may bring things of other names."""
 
 MIN_VISIBLE = 0.25
 """Truth leaves out actors of whom less than this share can be seen."""
@@ -40,7 +41,8 @@ class Actor:
 
     Attributes:
         id: The same for the whole of one pass through the street, never used again in this street.
-        name: One of `NAMES`; a motorcycle includes its rider, who is not listed as a person.
+        name: One of `NAMES`, or another that a cast gave; a motorcycle includes its rider, who is not listed
+            as a person.
         box: left, top, right, bottom in 0..1 of the frame: tight round all of the actor
             that is in the frame, parts hidden by others included.
         visible: Share of the actor's outline that is in the frame and not hidden by others, 0..1.
@@ -67,18 +69,30 @@ class Street:
         width: Pixels across, at least 64.
         height: Pixels down, at least 64.
         night: Dark, with lamps, headlights and more noise.
+        cast: Who passes, instead of the timetable that the seed makes.
+        turned_rad: By how much the camera has been turned to the right since it was put up.
 
     Raises:
         ValueError: If the seed is negative or the size is too small.
     """
 
-    def __init__(self, seed: int, width: int = 640, height: int = 480, *, night: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        width: int = 640,
+        height: int = 480,
+        *,
+        night: bool = False,
+        cast: Sequence[Pass] | None = None,
+        turned_rad: float = 0.0,
+    ) -> None:
         if seed < 0 or width < 64 or height < 64:
             raise ValueError(
                 f"a street needs seed >= 0 and at least 64x64 pixels, not {seed}, {width}x{height}"
             )
         self.seed, self.width, self.height, self.night = seed, width, height, night
-        self._scene: Scene = make_scene(seed, width, height, night=night)
+        self._scene: Scene = turned(make_scene(seed, width, height, night=night), turned_rad)
+        self._cast = None if cast is None else tuple(cast)
         self._posts = stand_lamps(self._scene)
         self._grain = Grain(seed, width, height, 3.2 if night else 1.6)
         self._episodes: dict[int, tuple[Pass, ...]] = {}
@@ -142,6 +156,8 @@ class Street:
         return sorted(seen, key=lambda s: (-s.spot.z_m, s.actor.id))
 
     def _episode(self, number: int) -> tuple[Pass, ...]:
+        if self._cast is not None:
+            return self._cast
         passes = self._episodes.get(number)
         if passes is None:
             passes = plan_episode(self._scene, number)

@@ -7,7 +7,7 @@ square pixels and the principal point in the middle of the frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import atan, cos, sin, tan
 
 import numpy as np
@@ -123,6 +123,11 @@ def make_scene(seed: int, width: int, height: int, *, night: bool) -> Scene:
     return Scene(
         seed, night, view, tuple(lanes), near_kerb, far_kerb, facade, zebra_x, zebra_width, sun, tuple(lamps)
     )
+
+
+def turned(scene: Scene, angle_rad: float) -> Scene:
+    """The same street after somebody has turned its camera to the right by `angle_rad`."""
+    return replace(scene, view=replace(scene.view, yaw_rad=scene.view.yaw_rad + angle_rad))
 
 
 def _near_kerb_m(view: View) -> float:
