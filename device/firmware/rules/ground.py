@@ -50,7 +50,7 @@ def homography(points: Points, targets: Points) -> Matrix:
         targets: shape (4, 2), no three on a line.
 
     Raises:
-        LinAlgError: three of the points lie on a line.
+        LinAlgError: three of the points lie on a line, or their middle would lie at infinity.
     """
     # Both are brought to a middle size first, which keeps the equations well conditioned (ibid., 4.4).
     from_unit, to_unit = _to_unit(points), _to_unit(targets)
@@ -75,9 +75,10 @@ def ground_fault(points: Sequence[tuple[float, float]], metres: Sequence[tuple[f
             return fault
     try:
         matrix = homography(picture, ground)
-    except np.linalg.LinAlgError:
-        return "three of the points lie on a line"
-    if not np.isfinite(matrix).all() or (picture @ matrix[2, :2] + matrix[2, 2] <= 0.0).any():
+        is_mapped = np.isfinite(matrix).all() and (picture @ matrix[2, :2] + matrix[2, 2] > 0.0).all()
+    except np.linalg.LinAlgError:  # the horizon goes through the middle of the points
+        is_mapped = False
+    if not is_mapped:
         return "points and ground go around in different orders: give the same corner the same place in both"
     return ""
 

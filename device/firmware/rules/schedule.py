@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_MIN: Final = 24 * 60
+_DAYS: Final = re.compile(rf"daily|({'|'.join(DAYS)})(-({'|'.join(DAYS)}))?")
 _ENTRY: Final = re.compile(r"(?:([a-z,-]+) +)?(\d\d):(\d\d) *- *(\d\d):(\d\d)", re.ASCII)
 
 
@@ -89,10 +90,7 @@ def entry_fault(entry: str) -> str:
     if found is None:
         return f"{entry!r} is no entry; write 'mon-fri 22:00-06:00', 'sat,sun 00:00-24:00' or '07:30-09:00'"
     days, *times = found.groups()
-    unknown = [day for part in (days or "daily").split(",") for day in part.split("-") if day not in _WORDS]
-    if unknown or any(
-        part.count("-") > 1 or "daily" in part.split("-")[1:] for part in (days or "").split(",")
-    ):
+    if not all(_DAYS.fullmatch(part) for part in (days or "daily").split(",")):
         return f"{entry!r}: days are {', '.join(DAYS)}, such as mon-fri or sat,sun, or daily"
     from_hour, from_minute, to_hour, to_minute = map(int, times)
     from_min, to_min = from_hour * 60 + from_minute, to_hour * 60 + to_minute
@@ -101,9 +99,6 @@ def entry_fault(entry: str) -> str:
     if from_min == to_min:
         return f"{entry!r} begins when it ends; a whole day is 00:00-24:00"
     return ""
-
-
-_WORDS: Final = frozenset({*DAYS, "daily"})
 
 
 def _days(text: str | None) -> frozenset[int]:

@@ -105,9 +105,21 @@ class Standers:
         self._lost.clear()
 
     def _began(self, tracks: Tracks, row: int, x: float, y: float, near: float, mono_s: float) -> Stand:
-        for index, (_, before) in enumerate(self._lost):
-            if hypot(x - before.x, y - before.y) <= near:
+        before = self._missed(tracks, x, y, near, mono_s)
+        if before is None:
+            return Stand(x, y, mono_s, mono_s, (tracks, row), mono_s)
+        before.seen, before.home_s = (tracks, row), mono_s
+        return before
+
+    def _missed(self, tracks: Tracks, x: float, y: float, near: float, mono_s: float) -> Stand | None:
+        """Take out what stood at a place and is not seen there any more, ended or not."""
+        for index, (_, stand) in enumerate(self._lost):
+            if hypot(x - stand.x, y - stand.y) <= near:
                 del self._lost[index]
-                before.seen, before.home_s = (tracks, row), mono_s
-                return before
-        return Stand(x, y, mono_s, mono_s, (tracks, row), mono_s)
+                return stand
+        seen = set(tracks.ids.tolist())
+        for track, stand in self.by_track.items():
+            is_missed = track not in seen and mono_s - stand.home_s < SAME_PLACE_S
+            if is_missed and hypot(x - stand.x, y - stand.y) <= near:
+                return self.by_track.pop(track)
+        return None

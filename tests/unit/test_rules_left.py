@@ -1,0 +1,232 @@
+"""Left and removed: things with a class as tracks, things without one on a small luma plane."""
+
+import cv2
+import numpy as np
+import pytest
+
+from device.firmware.rules import A_THING, LeftRule
+from tests.made_tracks import BICYCLE, CAR, PERSON, at, told
+
+WHOLE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+RIGHT = np.array([[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]])
+STEADY = np.arange(0, 120, 1 / 5)
+DROPPING = np.concatenate([np.arange(0, 20, 1 / 15), np.arange(20, 40, 1 / 2), np.arange(40, 120, 1 / 15)])
+H, W = 120, 160
+
+
+def comes_and_stands(t):
+    return (0.1 + 0.02 * (t - 15), 0.6) if 15 <= t < 35 else (0.5, 0.6) if t >= 35 else None
+
+
+@pytest.mark.parametrize("times", [STEADY, DROPPING], ids=["steady", "15 to 2 fps and back"])
+def test_a_bicycle_that_was_brought_and_stands_alone_is_left(times):
+    ((when, happening),) = told(LeftRule("yard", WHOLE), comes_and_stands, times, cls=BICYCLE)
+    assert (happening.kind, happening.seen.cls) == ("object-left", BICYCLE)
+    assert 64 < when < 68
+
+
+def test_what_stood_there_from_the_beginning_is_not_left():
+    assert not told(LeftRule("yard", WHOLE), lambda _: (0.5, 0.6), STEADY, cls=BICYCLE)
+
+
+def test_what_stood_there_and_is_taken_is_removed():
+    found = told(
+        LeftRule("yard", WHOLE), lambda t: (0.5 + max(0, t - 60) * 0.03, 0.6), STEADY[:350], cls=BICYCLE
+    )
+    assert [happening.kind for _, happening in found] == ["object-removed"]
+    assert found[0][1].duration_s == pytest.approx(61, abs=3)
+
+
+def test_what_was_left_and_is_taken_is_told_both_times():
+    def goes_again(t):
+        return (0.5 + 0.05 * (t - 90), 0.6) if t >= 90 else comes_and_stands(t)
+
+    found = told(LeftRule("yard", WHOLE), goes_again, STEADY[:490], cls=BICYCLE)
+    assert [happening.kind for _, happening in found] == ["object-left", "object-removed"]
+
+
+def test_a_thing_is_not_left_while_somebody_is_near_it():
+    rule = LeftRule("yard", WHOLE, dwell_s=20)
+    kinds = []
+    for t in STEADY:
+        place = comes_and_stands(t)
+        owner = (0.55, 0.62) if t < 80 else (0.95, 0.62)
+        feet = [(2, PERSON, *owner), *([(1, BICYCLE, *place)] if place else [])]
+        kinds += [(t, happening.kind) for happening in rule.apply(at(*feet, width=0.06), t)]
+    ((when, kind),) = kinds
+    assert kind == "object-left"
+    assert 99 < when < 103
+
+
+def test_a_person_who_stands_is_not_left_behind():
+    assert not told(LeftRule("yard", WHOLE), comes_and_stands, STEADY, cls=PERSON)
+
+
+def test_a_thing_that_the_tracker_found_to_be_gone_is_removed():
+    rule = LeftRule("yard", WHOLE)
+    for t in np.arange(0, 60, 0.5):
+        assert not rule.apply(at((1, BICYCLE, 0.5, 0.6)), t)
+    gone = rule.apply(at(ended=(1,), reasons={1: "gone"}), 60.0)
+    assert [happening.kind for happening in gone] == ["object-removed"]
+
+
+def test_a_car_that_waits_and_drives_on_is_neither_left_nor_removed():
+    def waits(t):
+        return (0.3, 0.6) if t < 12 else (0.3 + 0.05 * (t - 12), 0.6)
+
+    assert not told(LeftRule("yard", WHOLE), waits, STEADY[:100], cls=CAR)
+
+
+class Scene:
+    """A street as a small luma plane, with noise; who walks in it is seen by the tracker, or not."""
+
+    def __init__(self, seed=0, noise=1.5):
+        self._rng = np.random.default_rng(seed)
+        ground = self._rng.normal(120, 18, (H // 4, W // 4))
+        self._ground = cv2.resize(ground.astype(np.float32), (W, H), interpolation=cv2.INTER_CUBIC)
+        self._noise = noise
+        self.things = []
+        self.light = 0.0
+
+    def plane(self, person=None):
+        """The scene now, with somebody at a place if there is one."""
+        plane = self._ground.copy()
+        for (left, top, right, bottom), level in self.things:
+            plane[top:bottom, left:right] = level
+        if person is not None:
+            x, y = person[0] * W, person[1] * H
+            plane[int(y - 36) : int(y), max(0, int(x - 6)) : int(x + 6)] = 40
+        plane += self.light + self._rng.normal(0, self._noise, plane.shape)
+        return np.clip(plane, 0, 255).astype(np.uint8)
+
+
+def walks(rule, scene, seconds, *, acts=(), is_tracked=True, way=None):
+    """Somebody walks to the middle by 20 s, stays to 26 s and goes; `acts` change the scene at a second."""
+    found, acts = [], dict(acts)
+
+    def usual(t):
+        if 10 <= t < 20:
+            return 0.04 * (t - 10) + 0.05, 0.8
+        if 20 <= t < 26:
+            return 0.45, 0.8
+        return (0.45 - 0.04 * (t - 26), 0.8) if 26 <= t < 36 else None
+
+    way = way or usual
+    for step in range(seconds * 2):
+        t = step / 2
+        if t in acts:
+            acts[t](scene)
+        place = way(t)
+        feet = [(1, PERSON, *place)] if place and is_tracked else []
+        found += [(t, h) for h in rule.apply(at(*feet, width=0.08, height=0.3), t)]
+        found += [(t, h) for h in rule.watch_luma(scene.plane(place), t)]
+    return found
+
+
+BAG = (82, 86, 92, 96)
+
+
+def put(level, box=BAG):
+    return lambda scene: scene.things.append((box, level))
+
+
+def take(scene):
+    scene.things.pop()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("level", [30, 60, 200])
+def test_a_bag_that_is_put_down_is_left_after_its_owner_has_gone(seed, level):
+    ((when, happening),) = walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(seed), 90, acts={22: put(level)})
+    assert (happening.kind, happening.seen.cls, happening.seen.track) == ("object-left", A_THING, 0)
+    assert 46 <= when <= 58
+    left, top, right, bottom = happening.seen.box
+    assert (left + right) / 2 == pytest.approx(87 / W, abs=0.02)
+    assert (top + bottom) / 2 == pytest.approx(91 / H, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("level", [30, 60, 200])
+def test_a_bag_that_stood_there_and_is_taken_is_removed(seed, level):
+    scene = Scene(seed)
+    put(level)(scene)
+    ((_, happening),) = walks(LeftRule("hall", WHOLE, dwell_s=20), scene, 90, acts={22: take})
+    assert happening.kind == "object-removed"
+
+
+def test_a_bag_that_is_left_and_later_taken_is_told_both_times():
+    def twice(t):
+        begin = 0 if t < 80 else 80
+        at_s = t - begin
+        if 10 <= at_s < 20:
+            return 0.04 * (at_s - 10) + 0.05, 0.8
+        return (0.45 - 0.04 * (at_s - 22), 0.8) if 20 <= at_s < 32 else None
+
+    found = walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 160, acts={20: put(30), 100: take}, way=twice)
+    assert [happening.kind for _, happening in found] == ["object-left", "object-removed"]
+
+
+def test_a_change_that_nobody_was_near_to_is_light_and_not_told():
+    rule = LeftRule("hall", WHOLE, dwell_s=20)
+    assert not walks(rule, Scene(), 90, acts={22: put(170, (100, 20, 150, 60))}, way=lambda _: None)
+
+
+def test_a_cloud_before_the_sun_is_not_told():
+    def darker(scene):
+        scene.light = -35.0
+
+    def brighter(scene):
+        scene.light = 20.0
+
+    assert not walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 120, acts={15: darker, 60: brighter})
+
+
+def test_a_camera_that_was_turned_learns_anew_and_tells_nothing():
+    def turned(scene):
+        scene._ground = Scene(7)._ground[::-1, ::-1].copy()
+
+    assert not walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 120, acts={22: turned})
+
+
+def test_somebody_who_walks_by_and_is_not_tracked_leaves_nothing():
+    assert not walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 90, is_tracked=False)
+
+
+def test_a_bag_in_front_of_which_people_walk_by_is_still_found():
+    def busy(t):
+        if 10 <= t < 26:
+            return min(0.45, 0.04 * (t - 10) + 0.05), 0.8
+        return (0.05 + 0.09 * ((t - 26) % 10), 0.82) if t >= 26 else None
+
+    found = walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 180, acts={22: put(30)}, way=busy)
+    assert [happening.kind for _, happening in found] == ["object-left"]
+
+
+def test_what_lies_outside_the_zone_is_not_told():
+    rule = LeftRule("hall", RIGHT, dwell_s=20)
+    assert not walks(rule, Scene(), 90, acts={22: put(30, (62, 86, 72, 96))})
+    assert walks(LeftRule("hall", RIGHT, dwell_s=20), Scene(), 90, acts={22: put(30)})
+
+
+def test_a_rule_that_shall_not_look_does_not():
+    assert not walks(LeftRule("hall", WHOLE, dwell_s=20, is_looking=False), Scene(), 90, acts={22: put(30)})
+
+
+def test_a_plane_of_another_size_begins_anew():
+    rule, scene = LeftRule("hall", WHOLE, dwell_s=5), Scene()
+    for step in range(20):
+        rule.apply(at(), step / 2)
+        assert not rule.watch_luma(scene.plane(), step / 2)
+    for step in range(20, 60):
+        rule.apply(at(), step / 2)
+        assert not rule.watch_luma(np.full((60, 80), 255, np.uint8), step / 2)
+
+
+def test_a_left_rule_remembers_nobody_who_is_gone_for_good():
+    rule = LeftRule("hall", WHOLE)
+    for number in range(1, 20_000, 20):
+        feet = [(number + i, CAR, 0.1 + 0.04 * i, 0.5) for i in range(20)]
+        gone = tuple(range(number - 20, number)) if number > 1 else ()
+        rule.apply(at(*feet, ended=gone), number / 10)
+    assert len(rule._standers.by_track) == 20
+    assert len(rule._standers._lost) <= 64

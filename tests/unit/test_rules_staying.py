@@ -1,0 +1,216 @@
+"""Who stays: loitering, crowds, stopped vehicles; durations are seconds, whatever the frames do."""
+
+import numpy as np
+import pytest
+
+from device.firmware.rules import CrowdRule, LoiterRule, StoppedRule, ZoneRule
+from tests.made_tracks import BUS, CAR, PERSON, at, told
+
+YARD = np.array([[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]])
+STEADY = np.arange(0, 60, 1 / 10)
+DROPPING = np.concatenate([np.arange(0, 8, 1 / 15), np.arange(8, 22, 1 / 2), np.arange(22, 60, 1 / 15)])
+RATES = pytest.mark.parametrize("times", [STEADY, DROPPING], ids=["steady", "15 to 2 fps and back"])
+
+
+def pacing(t):
+    """Up and down within a fifth of the picture."""
+    return 0.5 + 0.1 * np.sin(t), 0.5
+
+
+@RATES
+def test_a_loiterer_is_told_once_after_the_dwell_time(times):
+    ((when, happening),) = told(LoiterRule("yard", YARD, dwell_s=20), pacing, times, cls=PERSON)
+    assert (happening.kind, happening.tally) == ("loitering", "loitering")
+    assert 20.0 <= when <= 20.6
+    assert happening.duration_s == pytest.approx(when, abs=0.01)
+
+
+def test_who_walks_through_a_large_zone_slowly_is_no_loiterer():
+    def walks(t):
+        return 0.21 + 0.58 * t / 60, 0.5
+
+    assert not told(LoiterRule("yard", YARD, dwell_s=40, reach=0.1), walks, STEADY, cls=PERSON)
+    assert told(LoiterRule("yard", YARD, dwell_s=40, reach=0.5), walks, STEADY, cls=PERSON)
+
+
+def test_a_loiterer_who_steps_out_for_a_moment_or_is_hidden_loiters_on():
+    def steps_out(t):
+        return None if 5 < t < 7 else (0.1, 0.5) if 10 < t < 12 else (0.3, 0.5)
+
+    assert len(told(LoiterRule("yard", YARD, dwell_s=20), steps_out, STEADY, cls=PERSON)) == 1
+
+
+def test_who_goes_away_and_comes_back_begins_anew():
+    def comes_back(t):
+        return (0.1, 0.5) if 15 < t < 25 else (0.3, 0.5)
+
+    ((when, _),) = told(LoiterRule("yard", YARD, dwell_s=20), comes_back, STEADY, cls=PERSON)
+    assert when >= 45
+
+
+def test_a_loiterer_whose_track_is_renamed_loiters_on():
+    rule = LoiterRule("yard", YARD, dwell_s=20)
+    for t in np.arange(0, 15, 0.1):
+        assert not rule.apply(at((1, PERSON, 0.5, 0.5)), t)
+    rule.apply(at((2, PERSON, 0.5, 0.5)), 15.0)
+    found = list(rule.apply(at((2, PERSON, 0.5, 0.5), renames=((1, 2),)), 15.1))
+    for t in np.arange(15.2, 22, 0.1):
+        found += rule.apply(at((2, PERSON, 0.5, 0.5)), t)
+    assert [happening.seen.track for happening in found] == [2]
+    assert set(rule._stays) == {2}
+
+
+def people(number, *, first=1):
+    return [(first + i, PERSON, 0.3 + 0.03 * i, 0.5) for i in range(number)]
+
+
+def gathered(rule, numbers, *, step_s=0.1):
+    """What a crowd rule makes of so many people, frame by frame: (t, happening)."""
+    found = []
+    for frame, number in enumerate(numbers):
+        t = frame * step_s
+        found += [(t, happening) for happening in rule.apply(at(*people(number)), t)]
+    return found
+
+
+def test_a_crowd_is_told_once_with_its_number():
+    ((when, happening),) = gathered(CrowdRule("square", YARD, least=4, hold_s=3), [4] * 50 + [6] * 100)
+    assert 3.0 <= when <= 3.2
+    assert (happening.kind, happening.number, happening.seen.track, happening.seen.cls) == (
+        "crowd",
+        4,
+        0,
+        PERSON,
+    )
+    left, _, right, _ = happening.seen.box
+    assert left == pytest.approx(0.25)
+    assert right == pytest.approx(0.44)
+
+
+def test_fewer_than_the_least_are_no_crowd():
+    assert not gathered(CrowdRule("square", YARD, least=4, hold_s=3), [3] * 200)
+
+
+def test_a_crowd_that_one_is_missing_from_for_half_a_second_holds():
+    numbers = ([4] * 8 + [3] * 5) * 10
+    assert len(gathered(CrowdRule("square", YARD, least=4, hold_s=3), numbers)) == 1
+
+
+def test_a_crowd_that_scattered_and_came_again_is_told_again():
+    numbers = [5] * 50 + [1] * 60 + [5] * 50
+    assert len(gathered(CrowdRule("square", YARD, least=4, hold_s=3), numbers)) == 2
+
+
+def test_a_crowd_that_thins_out_briefly_is_the_same_crowd():
+    numbers = [5] * 50 + [1] * 25 + [5] * 50
+    assert len(gathered(CrowdRule("square", YARD, least=4, hold_s=3), numbers)) == 1
+
+
+def test_a_crowd_is_held_in_seconds_when_the_frame_rate_drops():
+    ((when, _),) = gathered(CrowdRule("square", YARD, least=4, hold_s=3), [4] * 20, step_s=0.5)
+    assert 3.0 <= when <= 3.5
+
+
+def test_the_occupancy_of_a_crowd_is_by_class_and_ends_with_the_tracks():
+    rule = CrowdRule("square", YARD)
+    rule.apply(at(*people(2), (9, CAR, 0.5, 0.6)), 0.0)
+    assert rule.occupancy() == {PERSON: 2, CAR: 1}
+    rule.apply(at(ended=(1, 2, 9)), 0.1)
+    assert rule.occupancy() == {}
+
+
+def drives_in_and_stands(t):
+    x = min(0.5, 0.1 + 0.1 * t)
+    return x + 0.002 * np.sin(40 * t), 0.5
+
+
+@RATES
+def test_a_stopped_vehicle_is_told_once_and_late_by_a_frame_at_most(times):
+    ((when, happening),) = told(StoppedRule("bus-lane", YARD, dwell_s=15), drives_in_and_stands, times)
+    assert happening.kind == "stopped"
+    assert 18.0 <= when <= 20.1
+    assert 15.0 <= happening.duration_s <= 16.0
+
+
+def test_a_person_who_stands_is_no_stopped_vehicle():
+    rule = StoppedRule("bus-lane", YARD, dwell_s=5)
+    assert not told(rule, lambda _: (0.5, 0.5), STEADY, cls=PERSON)
+    assert told(StoppedRule("bus-lane", YARD, dwell_s=5), lambda _: (0.5, 0.5), STEADY, cls=BUS)
+
+
+def test_a_vehicle_that_creeps_does_not_stand():
+    assert not told(
+        StoppedRule("bus-lane", YARD, dwell_s=15), lambda t: (0.21 + 0.58 * t / 60, 0.5), STEADY, width=0.05
+    )
+
+
+def test_one_wrong_box_does_not_make_a_standing_vehicle_drive():
+    def jumps_once(t):
+        return (0.6, 0.5) if abs(t - 8.0) < 0.05 else (0.5, 0.5)
+
+    ((when, _),) = told(StoppedRule("bus-lane", YARD, dwell_s=15), jumps_once, STEADY)
+    assert when <= 15.2
+
+
+def test_a_vehicle_that_stops_drives_on_and_stops_again_is_told_twice():
+    def twice(t):
+        return (0.3, 0.5) if t < 25 else (min(0.6, 0.3 + 0.1 * (t - 25)), 0.5)
+
+    assert len(told(StoppedRule("bus-lane", YARD, dwell_s=15), twice, STEADY)) == 2
+
+
+def test_a_standing_vehicle_whose_track_breaks_is_told_once():
+    rule, found = StoppedRule("bus-lane", YARD, dwell_s=15), []
+    for t in np.arange(0, 60, 0.1):
+        track, since = divmod(round(t, 1), 6)  # the one before ends two seconds after the next began
+        ended = (int(track),) if track and abs(since - 2) < 0.05 else ()
+        found += rule.apply(at((1 + int(track), CAR, 0.5, 0.5), ended=ended), t)
+    assert len(found) == 1
+    assert found[0].duration_s >= 15
+
+
+def test_a_standing_vehicle_whose_track_ends_before_the_next_begins_is_told_once():
+    rule, found = StoppedRule("bus-lane", YARD, dwell_s=15), []
+    for t in np.arange(0, 60, 0.1):
+        track, since = divmod(round(t, 1), 6)
+        ended = (1 + int(track),) if abs(since - 4) < 0.05 else ()
+        found += rule.apply(at(*([(1 + int(track), CAR, 0.5, 0.5)] if since < 3.95 else []), ended=ended), t)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        LoiterRule("r", YARD),
+        CrowdRule("r", YARD),
+        StoppedRule("r", YARD),
+        ZoneRule("r", YARD, dwell_s=2),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_a_rule_remembers_nobody_who_is_gone_for_good(rule):
+    for number in range(1, 20_000, 20):
+        tracks = [(number + i, PERSON if i % 2 else CAR, 0.3 + 0.02 * i, 0.5) for i in range(20)]
+        gone = tuple(range(number - 20, number)) if number > 1 else ()
+        rule.apply(at(*tracks, ended=gone), number / 10)
+    rule.apply(at(ended=tuple(range(number, number + 20))), number / 10 + 20)
+    rule.apply(at(), number / 10 + 60)
+    kept = {
+        name: value
+        for name in type(rule).__slots__
+        if isinstance(value := getattr(rule, name), dict | list) and value
+    }
+    assert not kept
+    if isinstance(rule, StoppedRule):
+        assert not rule._standers.by_track
+        assert not rule._standers._lost
+
+
+def test_an_object_that_comes_back_under_another_name_never_left_the_zone():
+    zone = ZoneRule("yard", YARD, dwell_s=5.0)
+    found = [h.kind for t in np.arange(0, 3, 0.1) for h in zone.apply(at((1, CAR, 0.5, 0.5)), t)]
+    found += [h.kind for h in zone.apply(at((2, CAR, 0.5, 0.5)), 3.0)]
+    found += [h.kind for h in zone.apply(at((2, CAR, 0.5, 0.5), renames=((1, 2),)), 3.1)]
+    found += [h.kind for t in np.arange(3.2, 6, 0.1) for h in zone.apply(at((2, CAR, 0.5, 0.5)), t)]
+    assert found == ["zone-enter", "dwell"]
+    assert zone.occupancy() == {CAR: 1}
