@@ -21,7 +21,7 @@ def at(*feet, width=0.1, height=0.1, **more):
 
 
 def told(rule, way, times, *, track=1, cls=CAR, width=0.1):
-    """What a rule makes of one object whose place at a moment is `way(t)`, or None for unseen: (t, happening)."""
+    """What a rule makes of one object at `way(t)`, or unseen for None: (t, happening)."""
     found = []
     for t in times:
         place = way(t)

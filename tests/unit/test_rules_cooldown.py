@@ -1,4 +1,4 @@
-"""Cooldowns amend one event; heat maps are told by the hour: through the real pipeline, into a real outbox."""
+"""Cooldowns amend one event; heat maps are told by the hour: through the real pipeline, to its outbox."""
 
 import msgspec
 import numpy as np

@@ -92,7 +92,7 @@ def test_a_night_with_a_change_of_the_clock_is_open_from_evening_to_morning():
 def test_an_entry_that_cannot_be_read_is_named(entry, words):
     assert words in entry_fault(entry)
     assert repr(entry) in entry_fault(entry)
-    with pytest.raises(ValueError, match="whole day|write|days|times"):
+    with pytest.raises(ValueError, match=r"whole day|write|days|times"):
         parse_span(entry)
 
 
