@@ -33,10 +33,22 @@ def run(
 @device_app.command()
 def check(
     config: Annotated[Path, typer.Argument(help="TOML file to check.")],
+    *,
+    config_only: Annotated[
+        bool, typer.Option("--config-only", help="The file alone: opens nothing and writes nothing.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave the cameras out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Check a configuration file and what it names: model, rules' classes, video files.
+    """Check whether this device can do its work: configuration, board, clock, disk, link, model, cameras.
 
-    Says what is wrong, with path and line. Opens no camera, no broker and writes nothing.
+    First the file and what it names (model, rules' classes, video files): what is wrong there is said with
+    path and line, and ends with 2. Then the device; each check has a deadline, so none can hang. No setting
+    is changed, no picture is kept or sent.
+
+    Ends with 0 when nothing failed, 1 when something did.
+
+    Example: pehra device check /etc/pehra/device.toml
     """
     from device.errors import PehraDeviceError
     from device.firmware.config import check_named_things, load_config
@@ -47,9 +59,14 @@ def check(
     except PehraDeviceError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    typer.echo(
-        f"{config}: good. {loaded.device.id}: {len(loaded.camera)} camera(s), model {loaded.model.name}."
-    )
+    if not as_json:
+        typer.echo(
+            f"{config}: good. {loaded.device.id}: {len(loaded.camera)} camera(s), model {loaded.model.name}."
+        )
+    if not config_only:
+        from pehra.commands.device_check import check_device
+
+        check_device(loaded, with_cameras=not quick, as_json=as_json)
 
 
 @device_app.command()
