@@ -32,6 +32,8 @@ CameraState = Literal["ok", "lost", "ended"]
 ClockState = Literal["synced", "unsynced"]
 MAX_OBJECTS = 300
 HEAT_CELLS = 16 * 9
+MAX_OVERLAY_LINES = 2000
+MAX_REPLY_LINES = 100
 Number = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 ArgName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
 ShortList = Annotated[list[ShortText], Meta(max_length=32)]
@@ -269,8 +271,8 @@ class Command(Message, frozen=True, kw_only=True):
     """A request to a device; its name is in the topic, `id` makes it idempotent.
 
     Attributes:
-        deadline: after this moment it must not be carried out.
-        args: for `live`: `cam` and `lease_s` (at most 30).
+        deadline: after this moment it must not be carried out; at most a day after `ts`.
+        args: such as `cam` and `lease_s` (at most 30) of `live`; docs/remote.md lists those of all commands.
     """
 
     deadline: Timestamp
@@ -278,11 +280,17 @@ class Command(Message, frozen=True, kw_only=True):
 
 
 class Reply(Message, frozen=True, kw_only=True):
-    """The answer to a command; `request` is the command's id."""
+    """The answer to a command; `request` is the command's id.
+
+    Attributes:
+        is_done: whether it was carried out; if not, `reason` says why.
+        lines: what there is to read: of the log, of a self-test.
+    """
 
     request: MessageId
     is_done: bool
     reason: ShortText = ""
+    lines: Annotated[list[ShortText], Meta(max_length=MAX_REPLY_LINES)] = []
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -295,7 +303,13 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Desired(Message, frozen=True, kw_only=True):
-    """The director's document for one device (UPDATES.md); its signature travels around it."""
+    """The director's document for one device (UPDATES.md); its signature travels around it.
+
+    Attributes:
+        seq: rises with every document that says something new.
+        config: SHA-256 of the overlay that is wanted, hexadecimal; empty says nothing about configuration.
+        overlay: the lines of that overlay, TOML, joined by line feeds (docs/remote.md).
+    """
 
     device: DeviceId
     action: MessageId
@@ -305,6 +319,7 @@ class Desired(Message, frozen=True, kw_only=True):
     window: ShortText = ""
     deadline: Timestamp | None = None
     config: ShortText = ""
+    overlay: Annotated[list[ShortText], Meta(max_length=MAX_OVERLAY_LINES)] = []
 
 
 class ReportedError(msgspec.Struct, frozen=True):
@@ -315,12 +330,30 @@ class ReportedError(msgspec.Struct, frozen=True):
 
 
 class Reported(Message, frozen=True, kw_only=True):
-    """What a device really runs."""
+    """What a device really runs.
+
+    Attributes:
+        config_sha256: digest of the whole configuration in force, as in `Info`.
+        errors: what was refused, or what is wrong with the device's memory, and where.
+        action: of the last desired document that was read.
+        seq: its number.
+        outcome: what became of it: `trial` runs but is not confirmed, `applied` stays; after `refused` and
+            `rolled-back` the configuration before it is in force.
+        overlay_sha256: digest of the overlay in force; empty where only the device's own file is.
+        dropped: durable messages that had to go unacknowledged, by kind of event (`count` for counts).
+        merged: counts of a minute that went because their quarter hour tells their sum.
+    """
 
     config_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
     firmware: ShortText
     model: ModelInfo
     errors: Annotated[list[ReportedError], Meta(max_length=20)] = []
+    action: MessageId | None = None
+    seq: Seq | None = None
+    outcome: Literal["none", "trial", "applied", "refused", "rolled-back"] = "none"
+    overlay_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    dropped: Annotated[dict[Name, Number], Meta(max_length=64)] = {}
+    merged: Number = 0
 
 
 class Update(Message, frozen=True, kw_only=True):

@@ -7,10 +7,17 @@ whether a source delivers is found out by whoever opens it.
 """
 
 from device.firmware.config.camera import CameraSection, MotionSection
-from device.firmware.config.device import HOST_PATTERN, DeviceSection, ModelSection, MqttSection
+from device.firmware.config.device import (
+    HOST_PATTERN,
+    DeviceSection,
+    ModelSection,
+    MqttSection,
+    OutboxSection,
+    RemoteSection,
+)
 from device.firmware.config.mask import MaskSection
-from device.firmware.config.named import CAMERA_WORDS, check_named_things
-from device.firmware.config.reading import MAX_CONFIG_BYTES, load_config, parse_config
+from device.firmware.config.named import CAMERA_WORDS, check_model, check_named_things
+from device.firmware.config.reading import MAX_CONFIG_BYTES, config_of, load_config, parse_config, read_table
 from device.firmware.config.rule import RuleSection
 from device.firmware.config.tree import Config
 
@@ -25,8 +32,13 @@ __all__ = [
     "ModelSection",
     "MotionSection",
     "MqttSection",
+    "OutboxSection",
+    "RemoteSection",
     "RuleSection",
+    "check_model",
     "check_named_things",
+    "config_of",
     "load_config",
     "parse_config",
+    "read_table",
 ]

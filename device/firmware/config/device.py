@@ -56,3 +56,27 @@ class ModelSection(Section, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1)] = "street-2"
     conf: Annotated[float, Meta(gt=0, lt=1)] | None = None
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
+
+
+class OutboxSection(Section, frozen=True, kw_only=True):
+    """How much waits for the fleet, and how fast it is sent when the link is back (docs/remote.md).
+
+    Attributes:
+        max_mb: messages on disk, in units of 1,000,000 bytes; beyond it minutes fold, then the least goes.
+        replay_per_s: messages a second of those that waited while the link was away.
+    """
+
+    max_mb: Annotated[float, Meta(ge=0.1, le=4096)] = 64.0
+    replay_per_s: Annotated[float, Meta(ge=1, le=10_000)] = 50.0
+
+
+class RemoteSection(Section, frozen=True, kw_only=True):
+    """What the fleet may do to this device (docs/remote.md).
+
+    Attributes:
+        enabled: whether a configuration from the fleet is applied; commands are obeyed in any case.
+        confirm_s: a configuration from the fleet must run this long, with the link up, before it stays.
+    """
+
+    enabled: bool = True
+    confirm_s: Annotated[float, Meta(ge=1, le=3600)] = 60.0

@@ -26,18 +26,30 @@ def check_named_things(config: Config, path: Path) -> None:
         ModelUnavailable: there is no such model.
         ModelRefused: it is no int8 model.
     """
-    bundle = load_bundle(config.model.name, int8_only=True)
-    seen = {CLASSES[cls] for cls in classes_of(bundle.card.labels) if cls >= 0}
     text = path.read_text("utf-8")
     for number, camera in enumerate(config.camera):
-        where = f"camera[{number}]"
+        key = f"camera[{number}].source"
         if not _is_source(camera.source):
             reason = f"no camera and no file is called {camera.source!r}; see docs/cameras.md for the words"
-            raise ConfigError(path, line_of(text, f"{where}.source"), f"{where}.source", reason)
+            raise ConfigError(path, line_of(text, key), key, reason)
+    check_model(config, text, path)
+
+
+def check_model(config: Config, text: str, path: Path | None) -> None:
+    """Check that the model can be used and sees what the rules wait for; arguments as in `config_of`.
+
+    Raises:
+        ConfigError: a rule waits for a class that the model cannot see.
+        ModelUnavailable: there is no such model.
+        ModelRefused: it is no int8 model.
+    """
+    bundle = load_bundle(config.model.name, int8_only=True)
+    seen = {CLASSES[cls] for cls in classes_of(bundle.card.labels) if cls >= 0}
+    for number, camera in enumerate(config.camera):
         for index, rule in enumerate(camera.rule):
             unseen = sorted(set(rule.classes) - seen)
             if unseen:
-                key = f"{where}.rule[{index}].classes"
+                key = f"camera[{number}].rule[{index}].classes"
                 reason = f"{config.model.name} cannot see {', '.join(unseen)}: the rule would stay silent"
                 raise ConfigError(path, line_of(text, key), key, reason)
 

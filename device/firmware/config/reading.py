@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -55,11 +55,30 @@ def parse_config(text: str, path: Path) -> Config:
     Raises:
         ConfigError: not TOML, or a value is not allowed.
     """
+    return config_of(read_table(text, path), text, path)
+
+
+def read_table(text: str, path: Path | None) -> dict[str, Any]:
+    """Return what a TOML text says, whatever it is.
+
+    Raises:
+        ConfigError: not TOML, or nested too deeply to be read.
+    """
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(path, None, "", "not TOML: nested too deeply") from error
+    except ValueError as error:  # also for a number with too many digits
         found = re.search(r"at line (\d+)", str(error))
         raise ConfigError(path, int(found[1]) if found else None, "", f"not TOML: {error}") from error
+
+
+def config_of(table: dict[str, Any], text: str, path: Path | None) -> Config:
+    """Check a table; `text` is where the lines of mistakes are looked up, `path` only names it in errors.
+
+    Raises:
+        ConfigError: a value is not allowed.
+    """
     try:
         config = msgspec.convert(table, Config)
     except msgspec.ValidationError as error:

@@ -10,7 +10,13 @@ import msgspec
 from msgspec import Meta
 
 from device.firmware.config.camera import CameraSection
-from device.firmware.config.device import DeviceSection, ModelSection, MqttSection
+from device.firmware.config.device import (
+    DeviceSection,
+    ModelSection,
+    MqttSection,
+    OutboxSection,
+    RemoteSection,
+)
 from device.firmware.config.mask import mask_faults
 from device.firmware.config.rule import rule_faults
 from device.firmware.config.section import Section
@@ -24,6 +30,8 @@ class Config(Section, frozen=True, kw_only=True):
         mqtt: to whom.
         model: with what.
         camera: through which eyes.
+        outbox: how much waits for the fleet.
+        remote: what the fleet may do.
         health_s: seconds between health messages; the fleet declares a device offline after 50 s of silence.
     """
 
@@ -31,6 +39,8 @@ class Config(Section, frozen=True, kw_only=True):
     mqtt: MqttSection
     camera: Annotated[list[CameraSection], Meta(min_length=1, max_length=8)]
     model: ModelSection = ModelSection()
+    outbox: OutboxSection = OutboxSection()
+    remote: RemoteSection = RemoteSection()
     health_s: Annotated[float, Meta(ge=1, le=20)] = 20.0
 
     def sha256(self) -> str:
