@@ -21,9 +21,11 @@ from device.firmware.config import Config
 from device.firmware.eye import Eye, make_eye
 from device.firmware.health import Pace
 from device.firmware.link import Link, LinkSettings
-from device.firmware.outbox import Outbox
+from device.firmware.outbox import Outbox, OutboxSettings
 from device.firmware.parts import NO_LIMIT_S, Part, Situation, always, unless_safe
+from device.firmware.remote import LogRing, Remote
 from device.firmware.service import Service
+from device.firmware.steward import Steward
 from device.firmware.summary import SUMMARY_FILE, Summary, Watch, write_summary
 from device.firmware.supervisor import Supervisor
 from device.firmware.voice import Voice, total
@@ -32,7 +34,7 @@ from device.firmware.worker import Worker
 from device.models.bundle import Bundle, load_bundle
 from device.models.detector import Detector
 from device.models.labels import CLASSES, classes_of
-from ota.messages import Channel, Command, ModelInfo
+from ota.messages import Channel, ModelInfo
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ CHECK_S = 0.2
 BEAT_LIMIT_S = 60.0
 CAPTURES_STOP_S = 5.0
 DRAIN_S = 8.0
+APPLY_S = 1.0
+"""To drain before another configuration is begun: what waits is kept, and the street should not wait."""
 RESTARTS = 3
 
 
@@ -49,6 +53,8 @@ class Daemon:
     Args:
         config: checked.
         service: the service manager that waits to hear of it.
+        remote: what the fleet has said to this device; None where nobody is to say anything.
+        logs: the last lines of the log, for the command that asks for them.
 
     Raises:
         ConfigError: the TLS files cannot be used.
@@ -57,14 +63,22 @@ class Daemon:
         StateUnavailable: the state folder cannot be written, or another Pehra uses it.
     """
 
-    def __init__(self, config: Config, service: Service | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        service: Service | None = None,
+        *,
+        remote: Remote | None = None,
+        logs: LogRing | None = None,
+    ) -> None:
         self._config = config
         self._service = service or Service()
         self._state = Path(config.device.state)
         bundle = load_bundle(config.model.name, int8_only=True)
         self._detector = Detector(bundle, conf=config.model.conf, threads=config.model.threads)
         self._lock = _lock_state(self._state)
-        self._outbox = Outbox(self._state / "outbox.db")
+        settings = OutboxSettings(max_bytes=int(config.outbox.max_mb * 1_000_000))
+        self._outbox = Outbox(self._state / "outbox.db", settings)
         self._news = threading.Event()
         self._eyes = [
             make_eye(
@@ -78,15 +92,18 @@ class Daemon:
             for section in config.camera
         ]
         self._pace = Pace()
-        self._voice = Voice(config, _model_info(bundle), self._eyes, self._outbox, self._pace)
+        model = _model_info(bundle)
+        self._voice = Voice(config, model, self._eyes, self._outbox, self._pace)
+        self._steward = Steward(config, model, self._eyes, self._outbox, remote=remote, logs=logs)
         self._link = Link(
             config.device.id,
             _link_settings(config),
             self._outbox,
-            on_birth=self._voice.say_birth,
-            on_command=self._obey,
+            on_birth=self._say_birth,
+            on_command=self._steward.obey,
+            on_desired=self._steward.hear,
         )
-        self._voice.link = self._link
+        self._voice.link = self._steward.link = self._link
         self._supervisor = Supervisor(self._parts(), Situation())
         self._started_s = time.monotonic()
 
@@ -97,8 +114,9 @@ class Daemon:
         watching = Worker("watch", watcher.run, wake=self._news.set)
         return [
             Part("outbox", writing, always, BEAT_LIMIT_S, RESTARTS),
-            Part("link", _Linked(link, outbox), always, BEAT_LIMIT_S),
+            Part("link", _Linked(link, outbox, self._steward), always, BEAT_LIMIT_S),
             Part("voice", Worker("voice", voice.supervise), always, BEAT_LIMIT_S, RESTARTS),
+            Part("steward", Worker("steward", self._steward.run), always, BEAT_LIMIT_S, RESTARTS),
             *(Part(eye.section.id, _Captured(eye), unless_safe, NO_LIMIT_S, RESTARTS) for eye in self._eyes),
             Part("watch", watching, unless_safe, BEAT_LIMIT_S, RESTARTS),
         ]
@@ -114,11 +132,11 @@ class Daemon:
         with ExitStack() as road:
             road.callback(self._end)
             road.callback(self._supervisor.stop)
-            road.callback(self._service.stopping)
+            road.callback(self._say_stopping)
             self._supervisor.check()
             self._service.ready()
             _log.info("device up id=%s cameras=%d", self._config.device.id, len(self._eyes))
-            while not stop.is_set():
+            while not stop.is_set() and not self.ending:
                 self._supervisor.check()
                 self._service.alive(self._in_short())
                 pause.wait(CHECK_S)
@@ -128,6 +146,15 @@ class Daemon:
         state, reason = self._voice.standing()
         link = "up" if self._link.is_connected else "down"
         return f"{state}, {len(self._eyes)} camera(s), link {link}" + (f"; {reason}" if reason else "")
+
+    @property
+    def ending(self) -> str:
+        """Why it ended by itself, in order: another `configuration` holds, or a `restart` was asked for."""
+        return self._steward.ending
+
+    def _say_stopping(self) -> None:
+        if self.ending != "configuration":  # the process lives on, and systemd would not forgive it
+            self._service.stopping()
 
     def _end(self) -> None:
         """Close what is left, when all threads have ended."""
@@ -143,15 +170,9 @@ class Daemon:
         self._lock.close()
         _log.info("device stopped id=%s waiting=%d", self._config.device.id, self._outbox.depth)
 
-    def _obey(self, name: str, command: Command) -> str:
-        if name != "live":
-            return f"this firmware has no command {name!r}"[:200]
-        eye = next((eye for eye in self._eyes if eye.section.id == command.args.get("cam")), None)
-        lease_s = command.args.get("lease_s")
-        if eye is None or not isinstance(lease_s, int | float) or not 0 <= lease_s <= 3600:
-            return "live needs args cam (one of this device's cameras) and lease_s (0 to 3600 seconds)"
-        eye.lease(float(lease_s))
-        return ""
+    def _say_birth(self) -> None:
+        self._voice.say_birth()
+        self._steward.report()
 
     def _summary(self) -> Summary:
         events, counts = self._outbox.tally(Channel.EVENT), self._outbox.tally(Channel.COUNT)
@@ -182,6 +203,7 @@ class _Linked:
 
     link: Link
     outbox: Outbox
+    steward: Steward
     last_error: str = ""
 
     @property
@@ -196,7 +218,7 @@ class _Linked:
         self.link.start()
 
     def stop(self) -> None:
-        if not self.link.drain(DRAIN_S):
+        if not self.link.drain(APPLY_S if self.steward.ending == "configuration" else DRAIN_S):
             _log.warning("not everything was acknowledged waiting=%d", self.outbox.depth)
         self.link.stop()
 
@@ -253,5 +275,14 @@ def _link_settings(config: Config) -> LinkSettings:
     mqtt = config.mqtt
     ca, cert, key = (Path(file) if file else None for file in (mqtt.ca, mqtt.cert, mqtt.key))
     return LinkSettings(
-        mqtt.host, mqtt.port, mqtt.username, mqtt.password, ca, cert, key, mqtt.keepalive_s, mqtt.resend_s
+        mqtt.host,
+        mqtt.port,
+        mqtt.username,
+        mqtt.password,
+        ca,
+        cert,
+        key,
+        mqtt.keepalive_s,
+        mqtt.resend_s,
+        replay_per_s=config.outbox.replay_per_s,
     )

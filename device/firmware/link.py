@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from device.errors import ConfigError
 from device.firmware.delivery import Delivery
 from device.firmware.outbox import Outbox
+from device.firmware.remote.commands import Answer
 from ota.errors import WireError
 from ota.messages import (
     Ack,
@@ -45,7 +46,6 @@ _log = logging.getLogger(__name__)
 
 PUMP_S: Final = 0.25
 GOODBYE_S: Final = 3.0
-REMEMBERED_COMMANDS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ class Link:
         outbox: Outbox,
         *,
         on_birth: Callable[[], None],
-        on_command: Callable[[str, Command], str],
+        on_command: Callable[[str, Command], Answer],
+        on_desired: Callable[[bytes], None] = lambda payload: None,
     ) -> None:
         """Prepare, without connecting.
 
@@ -102,13 +103,15 @@ class Link:
             settings: where and how.
             outbox: what is durable.
             on_birth: called in paho's thread after each connection; says everything that is retained.
-            on_command: does a command and returns why not, or an empty string.
+            on_command: obeys, or says why not; called in paho's thread.
+            on_desired: takes a desired document as bytes, unread and of any size; called in paho's thread.
         """
         self._device = device
         self._settings = settings
         self._outbox = outbox
         self._on_birth = on_birth
         self._on_command = on_command
+        self._on_desired = on_desired
         self._delivery = Delivery(
             outbox,
             settings.resend_s,
@@ -119,7 +122,6 @@ class Link:
         self._birth_mid: int | None = None
         self._refusal = ""
         self._unreadable = ""
-        self._done: dict[str, str] = {}
         self._stop = threading.Event()
         self._pump = threading.Thread(target=self._run, name="link", daemon=True)
         self._session = new_id()
@@ -322,30 +324,33 @@ class Link:
         del client, userdata
         try:
             topic = Topic.parse(message.topic)
-            heard = decode(topic.channel, bytes(message.payload)) if message.payload else None
-            if isinstance(heard, Ack):
-                self._delivery.acknowledged(heard.ranges)
-            elif isinstance(heard, Command):
-                self._commanded(topic.name, heard)
+            payload = bytes(message.payload)
+            if topic.device != self._device:
+                _log.warning("link ignored a message for another device topic=%r", message.topic[:120])
+            elif topic.channel is Channel.DESIRED:
+                self._on_desired(payload)
+            elif payload:
+                self._read(topic, payload)
         except WireError as error:
             _log.warning("link ignored a message error=%r", str(error))
         except Exception:  # noqa: BLE001 (one odd message must not end paho's thread)
             _log.exception("link: a message could not be handled topic=%r", message.topic[:120])
 
-    def _commanded(self, name: str, command: Command) -> None:
-        if command.deadline < format_ts(time.time()):
-            reason = "the deadline has passed"
-        elif command.id in self._done:
-            reason = self._done[command.id]
-        else:
-            reason = self._on_command(name, command)
-            self._done[command.id] = reason
-            while len(self._done) > REMEMBERED_COMMANDS:
-                del self._done[next(iter(self._done))]
-        reply = Reply(
-            id=new_id(), ts=format_ts(time.time()), request=command.id, is_done=not reason, reason=reason
-        )
-        self.say(Topic(self._device, Channel.REPLY, name=name), reply)
+    def _read(self, topic: Topic, payload: bytes) -> None:
+        heard = decode(topic.channel, payload)
+        if isinstance(heard, Ack):
+            self._delivery.acknowledged(heard.ranges)
+        elif isinstance(heard, Command):
+            answer = self._on_command(topic.name, heard)
+            reply = Reply(
+                id=new_id(),
+                ts=format_ts(time.time()),
+                request=heard.id,
+                is_done=not answer.reason,
+                reason=answer.reason[:200],
+                lines=list(answer.lines),
+            )
+            self.say(Topic(self._device, Channel.REPLY, name=topic.name), reply)
 
     def _run(self) -> None:
         """Publish what waits: new messages at once, unacknowledged ones again after a while."""

@@ -11,6 +11,7 @@ import trustme
 
 from device.firmware.link import Link, LinkSettings
 from device.firmware.outbox import Outbox
+from device.firmware.remote import Answer
 from ota.messages import Channel, Event, Topic, format_ts, new_id
 from tests.brokers import free_port, is_open, wait_until
 from tests.conftest import missing
@@ -46,7 +47,7 @@ def secure_broker(tmp_path):
 def make_link(folder, settings):
     outbox = Outbox(folder / "state" / "outbox.db")
     born = threading.Event()
-    link = Link("cam-01", settings, outbox, on_birth=born.set, on_command=lambda name, command: "")
+    link = Link("cam-01", settings, outbox, on_birth=born.set, on_command=lambda name, command: Answer())
     return link, outbox, born
 
 

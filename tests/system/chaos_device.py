@@ -23,6 +23,7 @@ from pathlib import Path
 from device.firmware.counts import Bucket, Counts
 from device.firmware.link import Link, LinkSettings
 from device.firmware.outbox import Outbox, OutboxSettings
+from device.firmware.remote import Answer
 from ota.messages import BoxedObject, Channel, Count, Event, Topic, format_ts, new_id
 
 DEVICE = "cam-01"
@@ -47,7 +48,11 @@ class Life:
             "127.0.0.1", port, DEVICE, password, resend_s=1.0, max_resend_s=4.0, replay_per_s=2000.0
         )
         self.link = Link(
-            DEVICE, settings, self.outbox, on_birth=lambda: None, on_command=lambda name, command: "none here"
+            DEVICE,
+            settings,
+            self.outbox,
+            on_birth=lambda: None,
+            on_command=lambda name, command: Answer("none here"),
         )
 
     def run(self) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from device.firmware.link import Link, LinkSettings
 from device.firmware.outbox import Outbox
+from device.firmware.remote import Answer
 from ota.messages import BoxedObject, Channel, Event, Topic, format_ts, new_id
 from tests.brokers import Mosquitto, wait_until
 from tests.system.chaos_device import BOX, DEVICE
@@ -178,7 +179,7 @@ def test_a_broker_that_is_gone_for_an_hour_gets_everything_afterwards_marked_as_
     wall, broker = Wall(), Mosquitto(tmp_path / "broker")
     outbox = Outbox(tmp_path / "outbox.db", now=wall)
     settings = LinkSettings("127.0.0.1", broker.port, DEVICE, broker.secrets[DEVICE], replay_per_s=500.0)
-    link = Link(DEVICE, settings, outbox, on_birth=lambda: None, on_command=lambda name, command: "")
+    link = Link(DEVICE, settings, outbox, on_birth=lambda: None, on_command=lambda name, command: Answer())
     fleet, stop = Fleet(broker, tmp_path), threading.Event()
     writer = threading.Thread(target=outbox.run, args=(stop,))
     writer.start()

@@ -108,27 +108,31 @@ class Commands:
 
     def obey(self, name: str, command: Command) -> Answer:
         """Carry a command out, or say why not."""
-        try:
-            life_s = parse_ts(command.deadline) - parse_ts(command.ts)
-            is_late = parse_ts(command.deadline) < self._now()
-        except BadMessage as error:
-            return Answer(str(error)[:200])
         with self._lock:
             self._forget()
             deed = self._deeds.get(name)
-            if is_late:
-                return Answer(f"the deadline {command.deadline} has passed")
-            if deed is None:
-                return Answer(
-                    f"this firmware has no command {name!r}; it has {', '.join(sorted(self._deeds))}"
-                )
-            if life_s > LONGEST_S:
-                return Answer("the deadline lies more than a day after ts")
+            try:
+                refusal = self._refusal(name, command)
+                life_s = parse_ts(command.deadline) - parse_ts(command.ts)
+            except BadMessage as error:
+                return Answer(str(error)[:200])
+            if refusal or deed is None:
+                return Answer(refusal[:200])
             if command.id in self._done:
                 return Answer(self._done[command.id][0])
-            if len(self._done) >= REMEMBERED:
-                return Answer(f"{REMEMBERED} commands wait for their deadlines to pass; try again later")
             return self._carry_out(name, deed, command, life_s)
+
+    def _refusal(self, name: str, command: Command) -> str:
+        """Return why a command must not be carried out whatever its arguments; empty when it may."""
+        if parse_ts(command.deadline) < self._now():
+            return f"the deadline {command.deadline} has passed"
+        if name not in self._deeds:
+            return f"this firmware has no command {name!r}; it has {', '.join(sorted(self._deeds))}"
+        if parse_ts(command.deadline) - parse_ts(command.ts) > LONGEST_S:
+            return "the deadline lies more than a day after ts"
+        if command.id not in self._done and len(self._done) >= REMEMBERED:
+            return f"{REMEMBERED} commands wait for their deadlines to pass; try again later"
+        return ""
 
     def _carry_out(self, name: str, deed: Deed, command: Command, life_s: float) -> Answer:
         try:

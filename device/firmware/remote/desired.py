@@ -112,7 +112,8 @@ class Remote:
             return
         self._trial = None
         good = self._store.good if self._base.remote.enabled else None
-        self.config, faults = self._base, ()
+        faults: tuple[Fault, ...] = ()
+        self.config = self._base
         if good is not None:
             try:
                 self.config = overlaid(self._base, good.text)

@@ -1,4 +1,4 @@
-"""What a device keeps of the fleet's configuration: the last good overlay, the one on trial, the last verdict.
+"""What a device keeps of the fleet's configuration: the last good overlay, one on trial, the last verdict.
 
 Each lies in a file of its own, written anew beside it, synced, renamed over it, and the folder synced: a
 cut at any line leaves the old or the new. A file carries its digest, so a torn one counts as absent. Which
