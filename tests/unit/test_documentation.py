@@ -26,6 +26,8 @@ def test_the_example_configuration_is_good():
         "DeviceSection",
         "MqttSection",
         "ModelSection",
+        "OutboxSection",
+        "RemoteSection",
         "CameraSection",
         "MotionSection",
         "MaskSection",
