@@ -60,6 +60,23 @@ def make_rule(section: RuleSection, sections: Sequence[RuleSection] = ()) -> Rul
     return MAKERS[section.kind](section, points, _common(section))
 
 
+def blind_rules(sections: Sequence[RuleSection], seen: Sequence[str]) -> list[str]:
+    """Say which rules wait for classes that the model cannot see, one sentence each.
+
+    Args:
+        sections: of one camera.
+        seen: what the model can see; empty if that is not known.
+    """
+    if not seen:
+        return []
+    unseen = [(section.name, sorted(set(section.classes) - set(seen))) for section in sections]
+    return [
+        f"rule {name} waits for {', '.join(classes)}, unseen by the model"
+        for name, classes in unseen
+        if classes
+    ]
+
+
 def classes_of(section: RuleSection) -> frozenset[int]:
     """Return the class indices that a rule names."""
     return frozenset(CLASSES.index(cls) for cls in section.classes)

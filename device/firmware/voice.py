@@ -16,6 +16,7 @@ from pathlib import Path
 from device.firmware.board_watch import BoardWatch
 from device.firmware.clock import clock_state
 from device.firmware.config import Config
+from device.firmware.duties import blind_rules
 from device.firmware.eye import Eye
 from device.firmware.health import Pace, health_message
 from device.firmware.link import Link
@@ -159,6 +160,8 @@ class Voice:
         if self._outbox.fault:
             reasons.append(f"disk refuses the outbox: {self._outbox.fault}")
         reasons += [complaint.words for complaint in self._board.complaints]
+        for eye in self._eyes:
+            reasons += blind_rules(eye.section.rule, self._model.labels)
         if self._safe_reason:
             return "safe", "; ".join([self._safe_reason, *reasons])
         return ("degraded" if reasons else "online"), "; ".join(reasons)

@@ -22,7 +22,7 @@ Moment = Annotated[
     datetime | None,
     Query(description="RFC 3339; without a zone it is UTC", examples=["2026-11-23T09:30:00Z"]),
 ]
-Bucket = Annotated[int, Query(description="60 or 900 seconds; 0 for both", examples=[60])]
+Bucket = Annotated[int, Query(description="60 or 900 seconds, 3600 for heat maps; 0 for all", examples=[60])]
 
 
 def _event_filter(
@@ -45,8 +45,8 @@ def _count_filter(
     since: Moment = None,
     until: Moment = None,
 ) -> CountFilter:
-    if bucket_s not in (0, 60, 900):
-        raise BadQuery("bucket_s: devices count in buckets of 60 and of 900 seconds; 0 asks for both")
+    if bucket_s not in (0, 60, 900, 3600):
+        raise BadQuery("bucket_s: devices count in buckets of 60, 900 and 3600 seconds; 0 asks for all")
     return CountFilter(device, cam, rule, bucket_s, _as_ms(since), _as_ms(until))
 
 

@@ -79,6 +79,10 @@ class EventOut(BaseModel):
     object: ObjectOut | None
     direction: str | None
     duration_s: float | None
+    speed_mps: float | None
+    number: Annotated[int | None, Field(description="of a crowd: how many")]
+    n: Annotated[int, Field(description="how many happenings it stands for: the rule's cooldown folds them")]
+    until: Annotated[Moment | None, Field(description="when the latest of them was")]
     is_hist: Annotated[bool, Field(description="sent late, after the link had been away")]
     is_clock_synced: bool
 
@@ -91,7 +95,8 @@ class EventOut(BaseModel):
             seen = ObjectOut(track=row.track or 0, cls=row.object_class, conf=row.conf or 0.0, box=box)
         same = ("device", "seq", "id", "cam", "kind", "rule", "sev", "direction", "duration_s", "is_hist")
         return cls(
-            **{name: getattr(row, name) for name in same},
+            **{name: getattr(row, name) for name in (*same, "speed_mps", "number", "n")},
+            until=as_moment(row.until_ms) if row.until_ms else None,
             ts=as_moment(row.ts_ms),
             at=as_moment(row.at_ms),
             stored_at=as_moment(row.stored_ms),
@@ -112,12 +117,13 @@ class CountOut(BaseModel):
     to: Moment
     seq: int
     counts: Annotated[dict[str, dict[str, int]], Field(examples=[{"car": {"in": 12, "out": 9}}])]
+    heat: Annotated[list[int] | None, Field(description="seconds in each of 16 x 9 cells, row by row")]
     is_partial: bool
 
     @classmethod
     def of(cls, row: tables.Count) -> CountOut:
         """Return the answer for a row."""
-        same = ("device", "cam", "rule", "bucket_s", "seq", "counts", "is_partial")
+        same = ("device", "cam", "rule", "bucket_s", "seq", "counts", "heat", "is_partial")
         values = {name: getattr(row, name) for name in same}
         return cls(**values, from_=as_moment(row.from_ms), to=as_moment(row.to_ms))
 

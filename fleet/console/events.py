@@ -93,12 +93,22 @@ class EventsTable:
     def follow(self) -> int:
         """Put on top what came since; return how many that were."""
         self._version, rows = self._services.feed.since(self._version)
-        fresh = [event_line(event) for event in (Event(**row) for row in rows) if self.wanted.passes(event)]
+        events = [Event(**row) for row in rows]
+        self._amend([event for event in events if event.amends is not None])
+        fresh = [event_line(event) for event in events if self.wanted.passes(event)]
         shown = {line["key"] for line in self._table.rows}
         fresh = [line for line in reversed(fresh) if line["key"] not in shown]
         if fresh:
             self._show((fresh + self._table.rows)[: self._rows_max])
         return len(fresh)
+
+    def _amend(self, amendments: list[Event]) -> None:
+        """Bring the shown events up to date that others amend."""
+        details = {f"{one.device}/{one.amends}": event_line(one)["detail"] for one in amendments}
+        if any(line["key"] in details for line in self._table.rows):
+            self._show(
+                [line | {"detail": details.get(line["key"], line["detail"])} for line in self._table.rows]
+            )
 
     def _show(self, lines: list[dict[str, Any]]) -> None:
         self._table.rows = lines

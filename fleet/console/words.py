@@ -98,6 +98,12 @@ def event_line(event: Event) -> dict[str, Any]:
 
 def _detail(event: Event) -> str:
     parts = [ARROWS.get(event.direction or "", "")]
+    if event.number is not None:
+        parts.append(f"{event.number} of them")
+    if event.speed_mps is not None:
+        parts.append(f"{event.speed_mps:.1f} m/s")
     if event.duration_s is not None:
         parts.append(f"{event.duration_s:.1f} s")
+    if event.n > 1:
+        parts.append(f"{event.n} times")
     return " ".join(part for part in parts if part) or NOTHING

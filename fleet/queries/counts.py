@@ -18,7 +18,7 @@ class CountFilter:
     """Which buckets; an empty field does not filter.
 
     Attributes:
-        bucket_s: 60 or 900; 0 for both.
+        bucket_s: 60 or 900, 3600 for heat maps; 0 for all.
         since_ms: buckets that begin at this moment or later (Unix milliseconds).
         until_ms: buckets that begin before this moment.
     """

@@ -31,6 +31,8 @@ class EventFilter:
 
     def passes(self, row: Event) -> bool:
         """Whether an event that just came belongs to the list."""
+        if row.amends is not None:
+            return False
         words = all(getattr(row, name) == getattr(self, name) for name in _WORDS if getattr(self, name))
         is_late_enough = self.since_ms is None or row.at_ms >= self.since_ms
         return words and is_late_enough and (self.until_ms is None or row.at_ms < self.until_ms)
@@ -64,6 +66,7 @@ def count_by_device(session: Session) -> dict[str, int]:
 
 def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
     where = [getattr(Event, name) == getattr(wanted, name) for name in _WORDS if getattr(wanted, name)]
+    where.append(col(Event.amends).is_(None))  # what it says is in the event that it amends
     if wanted.since_ms is not None:
         where.append(col(Event.at_ms) >= wanted.since_ms)
     if wanted.until_ms is not None:

@@ -52,6 +52,9 @@ class Event(SQLModel, table=True):
     """One event; (device, seq) makes a repeat harmless.
 
     Attributes:
+        amends: `seq` of the event of the same device that this row belongs to: no event of its own.
+        n: how many happenings it stands for, as its latest amendment says.
+        until_ms: when the latest of them was.
         ts_ms: when it happened, as the device claims.
         at_ms: when we believe it happened: `ts_ms`, or when we received it if that claim lies more than a
             minute in the future or its clock was not set (`Received.at_ms`).
@@ -81,6 +84,11 @@ class Event(SQLModel, table=True):
     box_bottom: float | None = None
     direction: str | None = Field(default=None, max_length=3)
     duration_s: float | None = None
+    speed_mps: float | None = None
+    number: int | None = Field(default=None, sa_type=BigInteger)
+    amends: int | None = Field(default=None, sa_type=BigInteger)
+    n: int = Field(default=1, sa_type=BigInteger, sa_column_kwargs={"server_default": "1"})
+    until_ms: int | None = Field(default=None, sa_type=BigInteger)
     is_hist: bool = False
     is_clock_synced: bool = True
     ts_ms: int = Field(sa_type=BigInteger)
@@ -93,6 +101,7 @@ class Count(SQLModel, table=True):
 
     Attributes:
         counts: class -> direction -> how many.
+        heat: of a heat map: seconds in each of 16 x 9 cells, row by row from the top left.
     """
 
     __tablename__ = "count"
@@ -107,6 +116,7 @@ class Count(SQLModel, table=True):
     seq: int = Field(sa_type=BigInteger)
     id: str = Field(max_length=36)
     counts: Json = Field(sa_type=JSON)
+    heat: list[int] | None = Field(default=None, sa_type=JSON)
     is_partial: bool = False
     ts_ms: int = Field(sa_type=BigInteger)
     stored_ms: int = Field(sa_type=BigInteger)

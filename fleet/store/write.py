@@ -73,6 +73,7 @@ def _write_events(connection: Connection, batch: Sequence[Received], now_ms: int
     if not rows:
         return
     fresh = _insert_new(connection, list(rows.values()))
+    _amend(connection, [rows[key] for key in fresh if rows[key]["amends"] is not None])
     known = _known_ids(connection, [key for key in rows if key not in fresh])
     for key, row in rows.items():
         if key in fresh:
@@ -84,6 +85,17 @@ def _write_events(connection: Connection, batch: Sequence[Received], now_ms: int
             continue
         stored.acks[key[0]].append(key[1])
     stored.fresh += len(stored.events)
+
+
+def _amend(connection: Connection, amendments: list[Row]) -> None:
+    """Bring the amended events up to date; an amendment whose event is not here stands for itself."""
+    for row in sorted(amendments, key=lambda row: row["seq"]):
+        first = (EVENT.c.device == row["device"]) & (EVENT.c.seq == row["amends"])
+        newer = {name: row[name] for name in ("n", "until_ms", "duration_s", "speed_mps", "number")}
+        if not connection.execute(update(EVENT).where(first).values(newer)).rowcount:
+            own = (EVENT.c.device == row["device"]) & (EVENT.c.seq == row["seq"])
+            connection.execute(update(EVENT).where(own).values(amends=None))
+            row["amends"] = None
 
 
 def _insert_new(connection: Connection, rows: list[Row]) -> set[Key]:
@@ -267,6 +279,11 @@ def _event_row(item: Received, event: Event, now_ms: int) -> Row:
         "box_bottom": bottom,
         "direction": event.direction,
         "duration_s": event.duration_s,
+        "speed_mps": event.speed_mps,
+        "number": event.number,
+        "amends": event.amends,
+        "n": event.n,
+        "until_ms": to_ms(event.until) if event.until else None,
         "is_hist": event.hist,
         "is_clock_synced": event.clock == "synced",
         "ts_ms": item.ts_ms,
@@ -286,6 +303,7 @@ def _count_row(item: Received, count: Count, now_ms: int) -> Row:
         "seq": count.seq,
         "id": count.id,
         "counts": count.counts,
+        "heat": count.heat,
         "is_partial": count.partial,
         "ts_ms": item.ts_ms,
         "stored_ms": now_ms,

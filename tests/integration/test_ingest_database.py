@@ -25,7 +25,7 @@ from fleet.queries.events import EventFilter, list_events
 from fleet.reading import Received, read_message
 from fleet.store.database import open_database
 from fleet.store.write import Stored, write_batch
-from ota.messages import Alarm, Channel, Message, Status, Topic, encode, new_id
+from ota.messages import Alarm, Channel, Message, Status, Topic, encode, format_ts, new_id
 from tests.brokers import free_port, wait_until
 from tests.conftest import missing
 from tests.fake_device import count, event, health, info, now, topic_of
@@ -186,6 +186,38 @@ def test_one_status_from_a_clock_in_the_future_does_not_break_the_device_for_goo
     assert [(name, bool(is_online)) for name, is_online in rows(engine, state)] == [("online", True)]
     say("lost", later, "2027-01-15T08:00:00.000Z")
     assert [(name, bool(is_online)) for name, is_online in rows(engine, state)] == [("lost", False)]
+
+
+def test_an_amendment_is_kept_with_the_event_that_it_amends_and_is_no_event_of_its_own(
+    engine: Engine,
+) -> None:
+    first, other = event(7, kind="speeding"), event(8)
+    amendment = event(9, kind="speeding", amends=7, n=4, until=format_ts(NOW_MS / 1000), speed_mps=16.5)
+    assert dict(write(engine, received("cam-01", first), received("cam-01", other)).acks) == {
+        "cam-01": [7, 8]
+    }
+    assert dict(write(engine, received("cam-01", amendment)).acks) == {"cam-01": [9]}
+    assert dict(write(engine, received("cam-01", amendment)).acks) == {"cam-01": [9]}, (
+        "a repeat is acknowledged and changes nothing"
+    )
+    with Session(engine) as session:
+        page = list_events(session, EventFilter(), limit=10, cursor=None)
+        rows = {row.seq: (row.n, row.speed_mps, row.until_ms) for row in page.items}
+    assert rows == {7: (4, 16.5, NOW_MS), 8: (1, None, None)}
+
+
+def test_an_amendment_whose_event_was_dropped_stands_for_itself(engine: Engine) -> None:
+    write(engine, received("cam-01", event(9, amends=7, n=4, until=now())))
+    with Session(engine) as session:
+        assert [row.n for row in list_events(session, EventFilter(), limit=10, cursor=None).items] == [4]
+
+
+def test_a_heat_map_is_kept_by_the_hour(engine: Engine) -> None:
+    write(engine, received("cam-01", count(3, NOW_MS / 1000, bucket_s=3600, counts={}, heat=[*range(144)])))
+    with Session(engine) as session:
+        (row,) = list_counts(session, CountFilter(bucket_s=3600), limit=10, cursor=None).items
+    assert row.heat == [*range(144)]
+    assert row.counts == {}
 
 
 def test_only_a_higher_seq_replaces_a_bucket(engine: Engine) -> None:

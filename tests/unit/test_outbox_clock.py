@@ -64,6 +64,25 @@ def test_a_message_from_before_the_clock_was_set_tells_its_moment_afterwards(tmp
     outbox.close()
 
 
+def test_until_when_an_event_was_amended_moves_with_its_stamp(tmp_path):
+    board = Board(tmp_path)
+    outbox = board.open()
+    ts, until = format_ts(board.wall()), format_ts(board.wall() + 5)
+    outbox.add(
+        TOPIC,
+        lambda seq: Event(
+            id=new_id(), ts=ts, clock="unsynced", seq=seq, cam="cam0", kind="x", rule="gate", n=2, until=until
+        ),
+    )
+    board.set_clock(NOW)
+    outbox.flush()
+    ((waiting),) = outbox.after(0, 10)
+    event = decode(Channel.EVENT, waiting.payload)
+    assert parse_ts(event.until) - parse_ts(event.ts) == pytest.approx(5)
+    assert event.clock == "synced"
+    outbox.close()
+
+
 def test_nothing_new_need_be_made_for_the_old_to_be_corrected(tmp_path):
     board = Board(tmp_path)
     outbox = board.open()

@@ -7,7 +7,7 @@ import pytest
 from device.errors import ConfigError
 from device.firmware.config import parse_config
 from device.firmware.config.rule import KINDS
-from device.firmware.duties import make_duties
+from device.firmware.duties import blind_rules, make_duties
 from device.firmware.rules import (
     CrowdRule,
     HeatRule,
@@ -166,3 +166,12 @@ def test_a_polygon_that_crosses_itself_is_refused_for_every_kind_with_a_zone():
         _, keys = EXAMPLES[kind]
         with pytest.raises(ConfigError, match="crosses"):
             parse_config(HEAD + rule(kind, keys.replace(ZONE, crossed)), FILE)
+
+
+def test_a_rule_for_a_class_that_the_model_lacks_is_reported_and_the_others_go_on():
+    text = rule("line", f'{LINE}\nclasses = ["bus", "person"]', "gate") + rule("zone", ZONE, "yard")
+    (sentence,) = blind_rules(sections(text), ["person", "car"])
+    assert sentence == "rule gate waits for bus, unseen by the model"
+    assert not blind_rules(sections(text), ["person", "car", "bus"])
+    assert not blind_rules(sections(text), [])
+    assert len(make_duties(sections(text), "UTC")) == 2

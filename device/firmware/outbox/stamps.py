@@ -16,7 +16,7 @@ import msgspec
 
 from device.firmware.clock import clock_state
 from ota.messages import format_ts, parse_ts
-from ota.messages.structs import Count, Durable
+from ota.messages.structs import Count, Durable, Event
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -71,6 +71,8 @@ class Stamps:
         if isinstance(message, Count):
             moved["from_ts"] = format_ts(parse_ts(message.from_ts) + shift_s)
             moved["to_ts"] = format_ts(parse_ts(message.to_ts) + shift_s)
+        if isinstance(message, Event) and message.until is not None:
+            moved["until"] = format_ts(parse_ts(message.until) + shift_s)
         return msgspec.structs.replace(message, **moved)
 
     def shift_s(self, message: Durable, mono_s: float) -> float:
