@@ -9,6 +9,7 @@ import pytest
 
 from device.firmware import config as device_config
 from device.firmware.config import parse_config
+from device.firmware.config.rule import KINDS
 from ota.messages import Channel
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -93,3 +94,24 @@ def test_the_configuration_to_try_in_the_manual_is_good():
     manual = (ROOT / "docs" / "device.md").read_text()
     (text,) = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
     assert parse_config(text, Path("try.toml")).camera[0].source == "street"
+
+
+def test_every_kind_of_rule_has_a_chapter_with_a_good_example_and_a_picture():
+    manual = (ROOT / "docs" / "rules.md").read_text()
+    for kind in KINDS:
+        chapter = manual.split(f"\n## {kind}\n")[1].split("\n## ")[0]
+        (picture,) = re.findall(r"!\[.+\]\((.+)\)", chapter)
+        file = ROOT / "docs" / picture
+        assert file.read_bytes()[:4] == b"\x89PNG"
+        assert file.stat().st_size < 60 * 1024
+        (example,) = re.findall(r"```toml\n(.*?)```", chapter, re.DOTALL)
+        text = '[device]\nid = "try-01"\n[mqtt]\nhost = "x"\n[[camera]]\nsource = "street"\n' + example
+        rules = parse_config(text, Path("rules.md")).camera[0].rule
+        assert rules[-1].kind == kind
+        assert "cannot" in chapter, "what it cannot do is said"
+
+
+def test_every_key_of_a_rule_is_told_in_its_manual():
+    manual = (ROOT / "docs" / "rules.md").read_text()
+    for key in device_config.RuleSection.__struct_fields__:
+        assert f"`{key}`" in manual or f"`{key} = " in manual, key

@@ -23,12 +23,12 @@ from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 WINDOW_S: Final = 1.5
-SHORTEST_S: Final = 0.8
-"""A way must be seen at least this long; three points of it at least."""
+SHORTEST: Final = ((0.5, 5), (0.8, 3))
+"""A way must be seen at least so many seconds, in at least so many places: either will do."""
 LONGEST_GAP_S: Final = 1.5
 STEP_S: Final = 0.05
 """Places nearer in time than this are left out: a window holds at most 31."""
-REPEAT_S: Final = 0.25
+REPEAT_S: Final = 0.2
 """An object is told when it was too fast twice, so far apart."""
 WORTH: Final = 0.8
 """Whose ends of the way are slower than this share of the limit needs no exact look."""
@@ -148,7 +148,8 @@ def speed_along(places: list[tuple[float, float, float]]) -> float:
 
 
 def _is_long(places: deque[tuple[float, float, float]]) -> bool:
-    return len(places) >= 3 and places[-1][0] - places[0][0] >= SHORTEST_S
+    seen_s = places[-1][0] - places[0][0]
+    return any(seen_s >= least_s and len(places) >= least for least_s, least in SHORTEST)
 
 
 def _end_speed(places: deque[tuple[float, float, float]]) -> float:
