@@ -1,0 +1,150 @@
+"""How a view usually is: its lasting edges, learnt slowly, so that what passes leaves no trace.
+
+What is kept is where edges last and which way they run, 160 pixels across: neither brightness nor colour,
+and nobody who goes by.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import msgspec
+import numpy as np
+
+from device.firmware.view_health.sight import COARSE, Sight, Vectors, lengths
+
+FALL_S: Final = 6 * 3600.0
+"""Time constant with which the usual sharpness falls: dust must not become usual as fast as it comes."""
+_LEAST_WEIGHT: Final = 0.02
+"""With less than this share of the lasting edges in sight, sharpness cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How the present view compares with a reference.
+
+    Attributes:
+        fine: agreement of the edges' directions, 0 (by chance) to 1 (all in place).
+        coarse: the same of what a strong blur leaves.
+        edges: how much there is of edges, compared with the reference; squared, so that slopes hardly count.
+        sharp: sharpness, compared with the usual one; None where it cannot be told.
+    """
+
+    fine: float
+    coarse: float
+    edges: float
+    sharp: float | None
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """A reference as it is written: its edges as int8, compressed."""
+
+    width: int
+    height: int
+    learnt_s: float
+    sharp: float
+    fine: bytes
+    coarse: bytes
+
+
+class Reference:
+    """The lasting edges of one view in one light.
+
+    Attributes:
+        fine: mean edges of the small plane, (h, w, 2).
+        coarse: mean edges of the coarse plane.
+        sharp: usual sharpness, a ratio without a unit; 0 before it is known.
+        learnt_s: how long it was learnt.
+    """
+
+    def __init__(self, fine: Vectors, coarse: Vectors, *, sharp: float = 0.0, learnt_s: float = 0.0) -> None:
+        self.fine = fine.copy()
+        self.coarse = coarse.copy()
+        self.sharp = sharp
+        self.learnt_s = learnt_s
+
+    def copy(self) -> Reference:
+        """Return one that is learnt on by itself."""
+        return Reference(self.fine, self.coarse, sharp=self.sharp, learnt_s=self.learnt_s)
+
+    @property
+    def edges(self) -> float:
+        """Mean length of the lasting edges, 0..1, over the whole plane."""
+        return float(lengths(self.fine).mean())
+
+    def learn(self, sight: Sight, elapsed_s: float, adapt_s: float) -> None:
+        """Follow the view: a plain mean at first, then with the time constant `adapt_s`."""
+        self.learnt_s += elapsed_s
+        rate = np.float32(elapsed_s / min(max(self.learnt_s, elapsed_s), adapt_s))
+        self.fine += rate * (sight.fine - self.fine)
+        self.coarse += rate * (sight.coarse - self.coarse)
+        sharp = self.sharpness(sight)
+        if sharp is None:
+            return
+        if sharp < self.sharp and self.learnt_s >= adapt_s:
+            rate = np.float32(elapsed_s / FALL_S)
+        self.sharp += float(rate) * (sharp - self.sharp) if self.sharp else sharp
+
+    def like(self, present: Sight) -> Likeness:
+        """Compare; `present` is the mean of the last few looks."""
+        sharp = self.sharpness(present)
+        return Likeness(
+            fine=_agreement(self.fine, present.fine),
+            coarse=_agreement(self.coarse, present.coarse),
+            edges=float((present.fine**2).sum()) / max(float((self.fine**2).sum()), 1e-6),
+            sharp=None if sharp is None or not self.sharp else sharp / self.sharp,
+        )
+
+    def sharpness(self, sight: Sight) -> float | None:
+        """Return contrast over blurred contrast at the lasting edges; None where too few are in sight.
+
+        An edge of width s has a contrast in proportion to 1 / s, and to 1 / sqrt(s^2 + 9) after the blur of
+        3 pixels: light and weather cancel, the width remains. The strongest edges weigh most, for they are
+        the sharpest. Only where the coarse view is in place: a bus must not be taken for a blurred house.
+        """
+        in_place = np.clip((self.coarse * sight.coarse).sum(axis=2), 0.0, None)
+        fine_size = (self.fine.shape[1], self.fine.shape[0])
+        lasting = (self.fine**2).sum(axis=2)
+        weight = lasting * cv2.resize(in_place, fine_size, interpolation=cv2.INTER_LINEAR)
+        if float(weight.sum()) < _LEAST_WEIGHT * max(float(lasting.sum()), 1e-6):
+            return None
+        weight *= sight.contrast
+        return float((weight * sight.contrast).sum() / max(float((weight * sight.soft_contrast).sum()), 1e-6))
+
+    def kept(self) -> Kept:
+        """Return it as it is written."""
+        height, width = self.fine.shape[:2]
+        return Kept(width, height, self.learnt_s, self.sharp, _packed(self.fine), _packed(self.coarse))
+
+    @classmethod
+    def restored(cls, kept: Kept) -> Reference:
+        """Return what `kept` was made of.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        width, height = kept.width, kept.height
+        fine = _unpacked(kept.fine, width, height)
+        coarse = _unpacked(kept.coarse, width // COARSE, height // COARSE)
+        return cls(fine, coarse, sharp=kept.sharp, learnt_s=kept.learnt_s)
+
+
+def _agreement(reference: Vectors, present: Vectors) -> float:
+    most = float((lengths(reference) * lengths(present)).sum())
+    return float((reference * present).sum()) / most if most > 1e-6 else 0.0
+
+
+def _packed(vectors: Vectors) -> bytes:
+    return zlib.compress(np.rint(vectors * 127).astype(np.int8).tobytes())
+
+
+def _unpacked(data: bytes, width: int, height: int) -> Vectors:
+    try:
+        numbers = np.frombuffer(zlib.decompress(data), np.int8)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    vectors: Vectors = numbers.reshape(height, width, 2).astype(np.float32) / np.float32(127)
+    return vectors

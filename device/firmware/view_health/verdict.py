@@ -1,0 +1,127 @@
+"""Names the one cause of a bad view, of numbers alone.
+
+One cause, one alarm: the first of this order that holds is the verdict, and what it hides is left undecided.
+
+1. bright: most of the picture is white.
+2. covered or dark: the picture is black. Black within seconds is a cover, black by and by is the night; from
+   inside they look the same.
+3. frozen: the very same frame again and again.
+4. moved: the lasting edges are elsewhere, or there are as many edges as ever and none of ours.
+5. covered: our edges are gone and there are hardly any others.
+6. blurred: the coarse view is in place, and its edges are soft.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from device.firmware.view_health.reference import Likeness
+from device.firmware.view_health.settings import ViewSettings
+from device.firmware.view_health.shift import Shift
+
+Kind = Literal["covered", "dark", "bright", "frozen", "blurred", "moved"]
+KINDS: Final[tuple[Kind, ...]] = ("covered", "dark", "bright", "frozen", "blurred", "moved")
+
+IN_PLACE: Final = 0.6
+"""Agreement of fine edges from which the view is surely where it was; a bus over 70 % of it leaves 0.7."""
+GONE: Final = 0.3
+"""Agreement below which an edge plane is not ours: a hand leaves 0.2, a lamp that dazzles 0.4."""
+COARSE_IN_PLACE: Final = 0.5
+FEW_EDGES: Final = 0.5
+"""Less than this share of the usual edges is a cover; another street has about as many as ours."""
+NO_EDGES: Final = 0.02
+"""Mean edge length of a picture in which nothing is, for a camera that has learnt nothing yet."""
+FOUND_AGREEMENT: Final = 0.5
+FOUND_GAIN: Final = 1.3
+FOUND_CLARITY: Final = 7.0
+"""A shift is believed from all three on. Pushed by 3 to 30 %, streets and rooms gave at least 0.70, 2.0 and
+10; a covered lens at most 0.15, 1.4 and 4, a blurred one 0.5, 1.0 and 8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one look says.
+
+    Attributes:
+        kind: the cause; None when there is none or it cannot be told.
+        detail: in words, for people.
+        is_sure: false when the look decides nothing: neither the cause nor that all is well.
+        is_slow: the cause needs more patience than others before it is believed.
+    """
+
+    kind: Kind | None = None
+    detail: str = ""
+    is_sure: bool = True
+    is_slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a verdict is made of.
+
+    Attributes:
+        top_pct: brightness that 19 of 20 pixels do not reach, percent of white.
+        white_pct: share of white pixels, percent.
+        edges: mean edge length, 0..1.
+        is_sudden: whether the picture was bright a few seconds ago, or is known to be covered.
+        same_s: how long the very same frame has been coming.
+        likeness: to the reference that fits best; None before one is learnt.
+        shift: looked for when the view is not in place; None otherwise.
+    """
+
+    top_pct: float
+    white_pct: float
+    edges: float
+    is_sudden: bool
+    same_s: float
+    likeness: Likeness | None
+    shift: Shift | None
+
+
+def judge(facts: Facts, settings: ViewSettings) -> Verdict:
+    """Return the one cause, in the order of this module's first paragraphs."""
+    if facts.white_pct >= settings.bright_pct:
+        return Verdict("bright", f"{facts.white_pct:.0f} % of the picture is white")
+    if facts.top_pct < settings.dark_pct:
+        return _black(facts)
+    if facts.same_s > 0 and 0 < settings.frozen_s <= facts.same_s + settings.hold_s:
+        return Verdict("frozen", "the very same frame comes again and again")
+    if facts.likeness is None:
+        is_blank = facts.edges < NO_EDGES
+        return Verdict("covered", "there is nothing in the picture") if is_blank else Verdict()
+    return _compared(facts.likeness, facts.shift, settings)
+
+
+def is_found(shift: Shift) -> bool:
+    """Tell whether the lasting edges were found again, elsewhere."""
+    return shift.agreement >= FOUND_AGREEMENT and shift.gain >= FOUND_GAIN and shift.clarity >= FOUND_CLARITY
+
+
+def _black(facts: Facts) -> Verdict:
+    is_view_gone = facts.likeness is None or facts.likeness.coarse < GONE
+    if facts.is_sudden and is_view_gone:
+        return Verdict("covered", "the picture went black at once")
+    return Verdict("dark", f"19 of 20 pixels are below {max(1.0, facts.top_pct):.0f} % of white")
+
+
+def _compared(likeness: Likeness, shift: Shift | None, settings: ViewSettings) -> Verdict:
+    if shift is not None and is_found(shift):
+        return Verdict("moved", _moved_detail(shift))
+    if likeness.fine < GONE and likeness.coarse < GONE:
+        if likeness.edges < FEW_EDGES:
+            return Verdict("covered", "nothing of the usual view is to be seen")
+        return Verdict("moved", "it shows something else than it used to", is_slow=True)
+    is_in_place = likeness.coarse >= COARSE_IN_PLACE
+    if is_in_place and likeness.sharp is not None and 100 * likeness.sharp < settings.sharp_pct:
+        return Verdict("blurred", f"its edges have {100 * likeness.sharp:.0f} % of their usual sharpness")
+    return Verdict(is_sure=is_in_place and likeness.fine >= IN_PLACE)
+
+
+def _moved_detail(shift: Shift) -> str:
+    parts = []
+    if abs(shift.across_pct) >= 1:
+        parts.append(f"{abs(shift.across_pct):.0f} % to the {'right' if shift.across_pct > 0 else 'left'}")
+    if abs(shift.down_pct) >= 1:
+        parts.append(f"{abs(shift.down_pct):.0f} % {'down' if shift.down_pct > 0 else 'up'}")
+    return f"the view has gone {' and '.join(parts)} in the picture"
