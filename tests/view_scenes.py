@@ -7,7 +7,7 @@ begins with a minute in which all is well. Only luma is made: the health of a vi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -195,9 +195,10 @@ def hand(seed: int) -> Effect:
 
 
 def tape(seed: int) -> Effect:
-    """Tape, paper or paint on the lens: flat, from black to grey."""
-    level = np.random.default_rng([seed, 4]).choice([0.0, 2.0, 30.0, 90.0, 150.0])
-    return lambda seen, second, rng: grainy(np.full(seen.shape, BLACK + level), 1.5, rng)
+    """Tape, paper or paint on the lens: flat, from black to grey, with as much noise as the gain makes."""
+    own = np.random.default_rng([seed, 4])
+    level, noise = own.choice([0.0, 2.0, 30.0, 90.0, 150.0]), own.uniform(0.5, 6.0)
+    return lambda seen, second, rng: grainy(np.full(seen.shape, BLACK + level), noise, rng)
 
 
 def smear(seed: int) -> Effect:
@@ -276,19 +277,25 @@ def nothing(seen: Pixels, second: int, rng: np.random.Generator) -> Pixels:
     return seen
 
 
-def scenes(clip: Clip, seed: int, *, is_night: bool) -> Iterator[Scene]:
-    """Everything that happens to one clip, but dusk, which needs two."""
-    yield scene_of("hand over the lens", "covered", clip, hand(seed), seed)
-    yield scene_of("tape on the lens", "covered", clip, tape(seed), seed)
-    yield scene_of("spray on the lens", "blurred", clip, smear(seed), seed)
-    yield scene_of("torch into the lens", "bright", clip, torch(seed), seed)
-    yield scene_of("no light left", "dark", clip, nightfall, seed, by_s=60)
-    yield pushed(clip, seed)
-    yield frozen(clip)
-    yield scene_of("all is well", None, clip, nothing, seed)
-    yield scene_of("a lamp that dazzles", None, clip, lamp(seed), seed)
-    yield scene_of("rain", None, clip, rain, seed)
-    yield scene_of("a bus over 70 %", None, clip, bus, seed)
-    yield scene_of("exposure steps", None, clip, exposure, seed)
-    if is_night:
-        yield scene_of("headlights", None, clip, headlights, seed)
+SCENES: Final[dict[str, Callable[[Clip, int], Scene]]] = {
+    "hand over the lens": lambda clip, seed: scene_of(
+        "hand over the lens", "covered", clip, hand(seed), seed
+    ),
+    "tape on the lens": lambda clip, seed: scene_of("tape on the lens", "covered", clip, tape(seed), seed),
+    "spray on the lens": lambda clip, seed: scene_of("spray on the lens", "blurred", clip, smear(seed), seed),
+    "torch into the lens": lambda clip, seed: scene_of(
+        "torch into the lens", "bright", clip, torch(seed), seed
+    ),
+    "no light left": lambda clip, seed: replace(
+        scene_of("no light left", "dark", clip, nightfall, seed), by_s=60
+    ),
+    "pushed 3-30 %": pushed,
+    "frozen": lambda clip, seed: frozen(clip),
+    "all is well": lambda clip, seed: scene_of("all is well", None, clip, nothing, seed),
+    "a lamp that dazzles": lambda clip, seed: scene_of("a lamp that dazzles", None, clip, lamp(seed), seed),
+    "rain": lambda clip, seed: scene_of("rain", None, clip, rain, seed),
+    "a bus over 70 %": lambda clip, seed: scene_of("a bus over 70 %", None, clip, bus, seed),
+    "exposure steps": lambda clip, seed: scene_of("exposure steps", None, clip, exposure, seed),
+    "headlights": lambda clip, seed: scene_of("headlights", None, clip, headlights, seed),
+}
+"""Everything that happens to one clip; dusk needs two."""

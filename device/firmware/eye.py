@@ -1,4 +1,4 @@
-"""One camera of the device: its capture, its pipeline, its alarm and its live view.
+"""One camera of the device: its capture, its pipeline, its alarms and its live view.
 
 Made from a section of the configuration. An eye whose camera is lost stays and waits; it never stops the
 others.
@@ -20,21 +20,26 @@ from device.firmware.masks import Masks
 from device.firmware.motion import MotionGate, MotionSettings
 from device.firmware.outbox import Outbox
 from device.firmware.pipeline import Looker, Pipeline
+from device.firmware.remembered import keep_view, told_before, view_before
 from device.firmware.reports import counts_key, hours_key
 from device.firmware.rules import Duty
 from device.firmware.tracker import Tracker
+from device.firmware.view_health import SENSOR_FROZEN_S, ViewHealth, ViewSettings
 from device.models.labels import CLASSES
 from hardware.camera.capture import Capture
 from hardware.camera.frame import Frame
 from hardware.camera.isolated import opener_of
 from hardware.camera.sharing import Order
 from ota.messages import CameraInfo, LiveFrame, Occupancy, RuleInfo, Topic, format_ts, new_id
+from ota.messages.structs import AlarmKind
 
 LIVE_INTERVAL_S = 0.2
 OCCUPANCY_INTERVAL_S = 1.0
 MAX_LEASE_S = 30.0
 LONGEST_WAIT_S = 4.0
 """A slowed camera looks at least so often, because counts take a longer wait for a gap."""
+USELESS_S = 10.0
+"""A camera whose frames could not be used for so long is as good as lost."""
 
 
 @dataclass(slots=True)
@@ -47,7 +52,9 @@ class Eye:
         intake: what becomes of a frame before anything looks at it.
         pipeline: its road.
         lease_end_s: monotonic time until which somebody looks at the live view.
-        is_alarmed: whether the `lost` alarm stands.
+        view: the health of its view; None where it is switched off.
+        told: the alarms that stand as they were told, with their details; `Alarms` keeps it.
+        keep: keeps the view's references over a restart.
         zones: its rules that know how many are inside.
         size: width and height of the frames that came, pixels; what was asked for until then.
     """
@@ -57,7 +64,9 @@ class Eye:
     intake: Intake
     pipeline: Pipeline
     lease_end_s: float = 0.0
-    is_alarmed: bool = False
+    view: ViewHealth | None = None
+    told: dict[AlarmKind, str] = field(default_factory=dict)
+    keep: Callable[[bytes], None] = lambda state: None
     zones: tuple[Duty, ...] = ()
     size: tuple[int, int] = (0, 0)
     _factor: float = 1.0
@@ -76,6 +85,7 @@ class Eye:
         if frame is None:
             return None
         self.size = (frame.width, frame.height)
+        self._watch_the_view(frame)
         tracks = self.pipeline.step(frame)
         now_s = time.monotonic()
         if tracks is None or now_s >= self.lease_end_s or now_s < self._live_due_s:
@@ -102,6 +112,32 @@ class Eye:
             wait_s = min(LONGEST_WAIT_S, 1.0 / (self.section.fps * self._factor))
             self._look_due_s = now_s + wait_s - 0.25 / self.section.fps
         return frame
+
+    def standing(self) -> dict[AlarmKind, str]:
+        """Return the alarms that stand now, with their details; for the supervisor."""
+        view = self.view.standing if self.view is not None else {}
+        standing: dict[AlarmKind, str] = {kind: view[kind] for kind in view}
+        error = self.capture.last_error
+        if self.capture.state == "lost":
+            standing["lost"] = error.reason if error else ""  # the reason alone: a source may hold a password
+        elif self.intake.fault and time.monotonic() - self.intake.faulty_since_s >= USELESS_S:
+            standing["lost"] = self.intake.fault
+        elif "lost" in self.told and not self.pipeline.tallies.frames:
+            standing["lost"] = self.told["lost"]  # as before the restart, until it gives a picture
+        return standing
+
+    def relearn(self) -> None:
+        """Take the view as it is now for the usual one; callable from any thread."""
+        if self.view is not None:
+            self.view.relearn()
+
+    def _watch_the_view(self, frame: Frame) -> None:
+        if self.view is None:
+            return
+        self.view.watch(frame)
+        state = self.view.state(frame.mono_s)
+        if state is not None:
+            self.keep(state)
 
     def occupancy_news(self) -> list[Occupancy]:
         """Return how many are in each zone whose number has changed, at most once a second.
@@ -188,7 +224,34 @@ def make_eye(
     )
     zones = tuple(duty for duty in duties if duty.occupancy() is not None)
     intake = Intake(section.id, Masks([mask.points for mask in section.mask]))
-    return Eye(section, capture, intake, pipeline, zones=zones, size=(section.width, section.height))
+    told = told_before(section.id, outbox)
+    return Eye(
+        section,
+        capture,
+        intake,
+        pipeline,
+        view=make_view(section, outbox, told) if section.view.enabled else None,
+        told=told,
+        keep=lambda state: keep_view(section, state, outbox),
+        zones=zones,
+        size=(section.width, section.height),
+    )
+
+
+def make_view(section: CameraSection, outbox: Outbox, told: dict[AlarmKind, str]) -> ViewHealth:
+    """Build the health of a camera's view, with what it had learnt of this source before."""
+    view = section.view
+    has_sensor = driver_name(section.source) not in {"street", "file"}
+    settings = ViewSettings(
+        hold_s=view.hold_s,
+        clear_s=view.clear_s,
+        dark_pct=view.dark_pct,
+        bright_pct=view.bright_pct,
+        sharp_pct=view.sharp_pct,
+        moved_pct=view.moved_pct,
+        frozen_s=view.frozen_s if view.frozen_s is not None else SENSOR_FROZEN_S if has_sensor else 0.0,
+    )
+    return ViewHealth(settings, [mask.points for mask in section.mask], view_before(section, outbox), told)
 
 
 def _order(section: CameraSection) -> Order:

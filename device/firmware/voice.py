@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from device.firmware.alarms import Alarms, degraded_reasons
 from device.firmware.board_watch import BoardWatch
 from device.firmware.clock import clock_state
 from device.firmware.config import Config
@@ -22,7 +23,7 @@ from device.firmware.health import Pace, health_message
 from device.firmware.link import Link
 from device.firmware.outbox import Outbox
 from hardware.board import board
-from ota.messages import Alarm, Channel, Event, Info, Message, ModelInfo, Occupancy, Topic, format_ts, new_id
+from ota.messages import Channel, Info, Message, ModelInfo, Occupancy, Topic, format_ts, new_id
 from ota.messages.structs import DeviceState
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Voice:
         self._safe_reason = safe_reason
         self._started_s = time.monotonic()
         self._is_born = True
+        self._alarms = Alarms(self._id, outbox, say=self._say, clear=self._clear)
         self.link: Link | None = None
 
     def supervise(self, stop: threading.Event) -> None:
@@ -82,7 +84,7 @@ class Voice:
         self._say_status()
         self._say_health()
         for eye in self._eyes:
-            self._say_alarm(eye)
+            self._alarms.tell_all(eye)
             eye.forget_occupancy()
         self._is_born = True
 
@@ -110,12 +112,13 @@ class Voice:
 
     def _speak(self, due: _Due) -> None:
         for eye in self._eyes:
-            self._watch_over(eye)
+            self._alarms.watch_over(eye)
         if not self._is_born:
             self.say_birth()
         now_s = time.monotonic()
         self._watch_board(now_s)
-        state = (tuple(eye.capture.state for eye in self._eyes), bool(self._outbox.fault), self._board.kinds)
+        cameras = tuple((eye.capture.state, *eye.told) for eye in self._eyes)
+        state = (cameras, bool(self._outbox.fault), self._board.kinds)
         has_changed, due.said = state != due.said, state
         if has_changed or now_s >= due.health_s:
             due.health_s = now_s + self._config.health_s
@@ -123,29 +126,6 @@ class Voice:
         if has_changed or now_s >= due.status_s:
             due.status_s = now_s + STATUS_REPEAT_S
             self._say_status()
-
-    def _watch_over(self, eye: Eye) -> None:
-        """Raise or clear the alarm of a lost camera; both leave a durable trace."""
-        is_lost = eye.capture.state == "lost"
-        if is_lost == eye.is_alarmed:
-            return
-        eye.is_alarmed = is_lost
-        self._say_alarm(eye)
-        topic = Topic(self._id, Channel.EVENT, eye.section.id, "alarm-raised" if is_lost else "alarm-cleared")
-        now_s = time.time()
-        self._outbox.add(
-            topic,
-            lambda seq: Event(
-                id=new_id(),
-                ts=format_ts(now_s),
-                clock=clock_state(now_s),
-                seq=seq,
-                cam=topic.camera,
-                kind=topic.name,
-                rule="lost",
-                sev="high" if is_lost else "low",
-            ),
-        )
 
     def _watch_board(self, now_s: float) -> None:
         """Read the board now and then, and let the cameras look as often as its warmth allows."""
@@ -155,8 +135,7 @@ class Voice:
 
     def standing(self) -> tuple[DeviceState, str]:
         """How the device stands, and why it is not `online`."""
-        lost = [eye.section.id for eye in self._eyes if eye.capture.state == "lost"]
-        reasons = [f"camera lost: {', '.join(lost)}"] if lost else []
+        reasons = degraded_reasons(self._eyes)
         if self._outbox.fault:
             reasons.append(f"disk refuses the outbox: {self._outbox.fault}")
         reasons += [complaint.words for complaint in self._board.complaints]
@@ -187,19 +166,9 @@ class Voice:
         )
         self._say(Topic(self._id, Channel.HEALTH), message)
 
-    def _say_alarm(self, eye: Eye) -> None:
-        topic = Topic(self._id, Channel.ALARM, eye.section.id, "lost")
-        if not eye.is_alarmed:
-            if self.link is not None:
-                self.link.clear(topic)
-            return
-        error = eye.capture.last_error
-        detail = error.reason[:200] if error else ""  # the reason alone: a source may hold a password
-        now_s = time.time()
-        self._say(
-            topic,
-            Alarm(id=new_id(), ts=format_ts(now_s), clock=clock_state(now_s), kind="lost", detail=detail),
-        )
+    def _clear(self, topic: Topic) -> None:
+        if self.link is not None:
+            self.link.clear(topic)
 
     def _say(self, topic: Topic, message: Message) -> None:
         if self.link is not None:

@@ -29,6 +29,7 @@ from ota.messages.fields import (
 Severity = Literal["low", "medium", "high"]
 DeviceState = Literal["starting", "online", "degraded", "safe", "stopped", "lost"]
 CameraState = Literal["ok", "lost", "ended"]
+AlarmKind = Literal["covered", "dark", "bright", "blurred", "moved", "frozen", "lost"]
 ClockState = Literal["synced", "unsynced"]
 MAX_OBJECTS = 300
 HEAT_CELLS = 16 * 9
@@ -243,7 +244,7 @@ class Health(Message, frozen=True, kw_only=True):
 class Alarm(Message, frozen=True, kw_only=True):
     """A condition that stands; zero bytes on its topic clear it."""
 
-    kind: Literal["covered", "dark", "bright", "blurred", "moved", "frozen", "lost"]
+    kind: AlarmKind
     detail: ShortText = ""
 
 

@@ -32,6 +32,7 @@ def test_the_example_configuration_is_good():
         "CameraSection",
         "MotionSection",
         "MaskSection",
+        "ViewSection",
         "RuleSection",
     ],
 )

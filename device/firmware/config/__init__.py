@@ -20,6 +20,7 @@ from device.firmware.config.named import CAMERA_WORDS, check_model, check_named_
 from device.firmware.config.reading import MAX_CONFIG_BYTES, config_of, load_config, parse_config, read_table
 from device.firmware.config.rule import RuleSection
 from device.firmware.config.tree import Config
+from device.firmware.config.view import ViewSection
 
 __all__ = [
     "CAMERA_WORDS",
@@ -35,6 +36,7 @@ __all__ = [
     "OutboxSection",
     "RemoteSection",
     "RuleSection",
+    "ViewSection",
     "check_model",
     "check_named_things",
     "config_of",

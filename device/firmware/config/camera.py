@@ -9,6 +9,7 @@ from msgspec import Meta
 from device.firmware.config.mask import MaskSection
 from device.firmware.config.rule import RuleSection
 from device.firmware.config.section import Positive, Section
+from device.firmware.config.view import ViewSection
 from ota.messages.fields import Name
 
 
@@ -43,5 +44,6 @@ class CameraSection(Section, frozen=True, kw_only=True):
     every_frame: bool = False
     process: bool | None = None
     motion: MotionSection = MotionSection()
+    view: ViewSection = ViewSection()
     mask: Annotated[list[MaskSection], Meta(max_length=16)] = []
     rule: Annotated[list[RuleSection], Meta(max_length=64)] = []

@@ -6,8 +6,8 @@ one cause, `standing.py` raises and clears. Never says what is in the picture, a
 """
 
 from device.firmware.view_health.health import ViewHealth
-from device.firmware.view_health.settings import ViewSettings
+from device.firmware.view_health.settings import SENSOR_FROZEN_S, ViewSettings
 from device.firmware.view_health.standing import Change
 from device.firmware.view_health.verdict import KINDS, Kind
 
-__all__ = ["KINDS", "Change", "Kind", "ViewHealth", "ViewSettings"]
+__all__ = ["KINDS", "SENSOR_FROZEN_S", "Change", "Kind", "ViewHealth", "ViewSettings"]

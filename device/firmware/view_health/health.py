@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -41,14 +41,14 @@ GAP_S: Final = 5.0
 WEAK_EDGES: Final = 0.01
 """A reference with fewer lasting edges (an empty sky) cannot tell whether anything is in place."""
 KEEP_S: Final = 3600.0
-"""Time between two writings of the references, for the sake of SD cards."""
+FIRST_KEEP_S: Final = 300.0
+"""Time between two writings of the references, and from the start to the first: SD cards wear out."""
 
 
 class _State(msgspec.Struct, frozen=True):
     """What outlasts a restart; `v` is its layout."""
 
     v: int
-    standing: list[str]
     references: dict[str, Kept]
 
 
@@ -59,23 +59,27 @@ class ViewHealth:
         settings: what counts as bad.
         masks: the camera's privacy masks: nothing is concluded from what they hide.
         kept: what `state` returned before a restart; damaged or of another size it is forgotten.
+        raised: which alarms stood then; others than `KINDS` are not this view's.
     """
 
     def __init__(
-        self, settings: ViewSettings, masks: Sequence[Polygon] = (), kept: bytes | None = None
+        self,
+        settings: ViewSettings,
+        masks: Sequence[Polygon] = (),
+        kept: bytes = b"",
+        raised: Iterable[str] = (),
     ) -> None:
         self._settings = settings
         self._masks = tuple(masks)
-        self._references, raised = _restored(kept)
-        self._standing = Standing(settings, raised)
+        self._references = _restored(kept)
+        self._standing = Standing(settings, [kind for kind in KINDS if kind in set(raised)])
         self._window: Window | None = None
         self._light: Light = "day"
         self._present: Sight | None = None
         self._last_s = -np.inf
         self._digest: tuple[int, float] = (0, np.inf)
         self._tops: deque[tuple[float, float]] = deque()
-        self._kept_s = -np.inf
-        self._is_news = False
+        self._keep_due_s = np.inf
         self._is_to_relearn = False
         self._raised: dict[Kind, str] = self._standing.raised
 
@@ -99,6 +103,7 @@ class ViewHealth:
             return []
         changes = self._begin_anew() if self._is_to_relearn else []
         self._last_s = frame.mono_s
+        self._keep_due_s = min(self._keep_due_s, frame.mono_s + FIRST_KEEP_S)
         if not 0 <= elapsed_s <= GAP_S:
             self._forget_the_present()
             elapsed_s = self._settings.look_s
@@ -106,23 +111,22 @@ class ViewHealth:
         verdict = self._judge(sight, frame.mono_s, elapsed_s)
         changes += self._standing.note(verdict, elapsed_s)
         self._raised = self._standing.raised
-        self._is_news |= bool(changes)
         return changes
 
     def state(self, mono_s: float) -> bytes | None:
-        """Return what should be kept over a restart, when it is time to; None otherwise."""
-        is_due = mono_s - self._kept_s >= KEEP_S and any(map(self._is_believed, self._references.values()))
-        if not is_due and not self._is_news:
+        """Return the references to be kept over a restart, when it is time to; None otherwise."""
+        if mono_s < self._keep_due_s:
             return None
-        self._kept_s, self._is_news = mono_s, False
+        self._keep_due_s = mono_s + KEEP_S
         references: dict[str, Kept] = {
             light: one.kept() for light, one in self._references.items() if self._is_believed(one)
         }
-        return msgspec.msgpack.encode(_State(1, list(self._raised), references))
+        return msgspec.msgpack.encode(_State(1, references))
 
     def _begin_anew(self) -> list[Change]:
-        self._is_to_relearn, self._is_news = False, True
+        self._is_to_relearn = False
         self._references.clear()
+        self._keep_due_s = -np.inf
         changes = [Change(kind, is_raised=False) for kind in self._standing.raised]
         self._standing = Standing(self._settings)
         self._forget_the_present()
@@ -221,19 +225,14 @@ class ViewHealth:
         return mono_s - self._digest[1]
 
 
-def _restored(kept: bytes | None) -> tuple[dict[Light, Reference], list[Kind]]:
+def _restored(kept: bytes) -> dict[Light, Reference]:
     """Read what was kept; nothing of it is worth a failed start."""
     if not kept:
-        return {}, []
+        return {}
+    lights: tuple[Light, ...] = ("day", "night")
     try:
-        state = msgspec.msgpack.decode(kept, type=_State)
-        lights: tuple[Light, ...] = ("day", "night")
-        references = {
-            light: Reference.restored(state.references[light])
-            for light in lights
-            if light in state.references
-        }
+        known = msgspec.msgpack.decode(kept, type=_State).references
+        return {light: Reference.restored(known[light]) for light in lights if light in known}
     except (msgspec.DecodeError, ValueError) as error:
         _log.warning("view references forgotten reason=%r they are learnt anew", str(error))
-        return {}, []
-    return references, [kind for kind in KINDS if kind in state.standing]
+        return {}

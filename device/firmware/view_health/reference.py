@@ -18,6 +18,8 @@ from device.firmware.view_health.sight import COARSE, Sight, Vectors, lengths
 
 FALL_S: Final = 6 * 3600.0
 """Time constant with which the usual sharpness falls: dust must not become usual as fast as it comes."""
+_LEAST_LEFT: Final = 0.3
+"""Edges weaker than this share of the usual ones count less; fog and a quarter of the light leave half."""
 _LEAST_WEIGHT: Final = 0.02
 """With less than this share of the lasting edges in sight, sharpness cannot be told."""
 
@@ -133,8 +135,14 @@ class Reference:
 
 
 def _agreement(reference: Vectors, present: Vectors) -> float:
-    most = float((lengths(reference) * lengths(present)).sum())
-    return float((reference * present).sum()) / most if most > 1e-6 else 0.0
+    """How well directions agree, weighted by both edges' lengths; 0 where hardly any edges are left.
+
+    The little that shines through a cover, or past a mask's rim, agrees by accident.
+    """
+    length = lengths(reference)
+    in_common = float((length * lengths(present)).sum())
+    most = max(in_common, _LEAST_LEFT * float((length**2).sum()), 1e-6)
+    return float((reference * present).sum()) / most
 
 
 def _packed(vectors: Vectors) -> bytes:

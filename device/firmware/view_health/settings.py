@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+SENSOR_FROZEN_S: Final = 60.0
+"""A sensor's noise never repeats; an encoder may send a still night again, but seldom for a minute."""
 
 
 @dataclass(frozen=True, slots=True)

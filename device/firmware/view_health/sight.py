@@ -71,11 +71,18 @@ class Window:
     """Which pixels of the small and of the coarse plane count: not the masked ones, nor their rims.
 
     A mask's edge stays in its place when the camera is moved, so it must not be taken for an edge.
+
+    Attributes:
+        whole: not masked, (h, w).
+        fine: neither masked nor beside a mask, (h, w).
+        coarse: the same of the coarse plane.
+        share: how much of the strong blur's weight falls on what is not masked, 0..1; None without masks.
     """
 
     whole: Valid
     fine: Valid
     coarse: Valid
+    share: Plane | None
 
 
 def plane_size(width: int, height: int) -> tuple[int, int]:
@@ -90,11 +97,15 @@ def make_window(polygons: Sequence[Polygon], size: tuple[int, int]) -> Window:
     """Return what counts at a size (width, height) of the small plane with these privacy masks."""
     width, height = size
     masked = masked_plane(polygons, width, height).astype(np.uint8)
-    near = cv2.dilate(masked, np.ones((3, 3), np.uint8))
-    rim = 2 * int(2 * _COARSE_SIGMA_PX) + 1
-    around = cv2.dilate(masked, np.ones((rim, rim), np.uint8))
-    blocks = around.reshape(height // COARSE, COARSE, width // COARSE, COARSE).any(axis=(1, 3))
-    return Window(masked == 0, near == 0, ~blocks)
+    rim = np.ones((3, 3), np.uint8)
+    blocks = masked.reshape(height // COARSE, COARSE, width // COARSE, COARSE).any(axis=(1, 3))
+    whole = masked == 0
+    return Window(
+        whole,
+        fine=cv2.dilate(masked, rim) == 0,
+        coarse=cv2.dilate(blocks.astype(np.uint8), rim) == 0,
+        share=None if whole.all() else np.maximum(_blurred(whole.astype(np.float32)), np.float32(1e-3)),
+    )
 
 
 def see(frame: Frame, window: Window) -> Sight:
@@ -105,7 +116,9 @@ def see(frame: Frame, window: Window) -> Sight:
     levels = np.bincount(small[window.whole], minlength=256) / max(1, int(window.whole.sum()))
     luma = _LIMITED if is_limited else _FULL
     stops: Plane = (_LIMITED_STOPS if is_limited else _FULL_STOPS)[small]
-    soft: Plane = cv2.GaussianBlur(stops, (0, 0), _COARSE_SIGMA_PX)
+    soft = _blurred(stops if window.share is None else stops * window.whole)
+    if window.share is not None:
+        soft /= window.share  # the mean of what is not masked alone: the paint must not shine through
     tiny: Plane = cv2.resize(soft, (width // COARSE, height // COARSE), interpolation=cv2.INTER_AREA)
     fine, contrast = _edges(stops, window.fine)
     coarse, _ = _edges(tiny, window.coarse)
@@ -127,6 +140,11 @@ def lengths(vectors: Vectors) -> Plane:
     """Return the length of each vector, shape (h, w)."""
     length: Plane = cv2.magnitude(vectors[..., 0], vectors[..., 1])
     return length
+
+
+def _blurred(plane: Plane) -> Plane:
+    blurred: Plane = cv2.GaussianBlur(plane, (0, 0), _COARSE_SIGMA_PX)
+    return blurred
 
 
 def _edges(stops: Plane, valid: Valid) -> tuple[Vectors, Plane]:
