@@ -105,7 +105,9 @@ class DeviceView:
         device, moment_ms = self._facts.device, now_ms()
         self._head.set_content(head_html(device, moment_ms))
         self._now.set_content(
-            tiles_html(device.health or {}) + alarms_html(self._facts.alarms) + cameras_html(device)
+            tiles_html(device.health or {})
+            + alarms_html(self._facts.alarms)
+            + cameras_html(device, self._facts.alarms)
         )
         self._about.set_content(about_html(device))
 
@@ -167,11 +169,11 @@ def alarms_html(alarms: list[Alarm]) -> str:
     )
 
 
-def cameras_html(device: Device) -> str:
-    """Return the cameras with the way to their live view."""
+def cameras_html(device: Device, alarms: list[Alarm]) -> str:
+    """Return the cameras with the way to their live view; one with an alarm that stands is not well."""
     cameras = (device.info or {}).get("cameras", [])
     usual = "ok" if device.health else NOTHING
-    states = (device.health or {}).get("cameras", {})
+    states = (device.health or {}).get("cameras", {}) | {alarm.cam: alarm.kind for alarm in alarms}
     rows = "".join(
         _camera_html(device.id, camera, str(states.get(camera["id"], usual))) for camera in cameras
     )
@@ -184,7 +186,7 @@ def cameras_html(device: Device) -> str:
 
 
 def _camera_html(device: str, camera: dict[str, Any], state: str) -> str:
-    dot = {"ok": "good", "lost": "bad"}.get(state, "")
+    dot = {"ok": "good", "ended": "", NOTHING: ""}.get(state, "bad")
     rules = ", ".join(f"{rule['kind']} {rule['name']}" for rule in camera.get("rules", [])) or "no rules"
     live = url_of(f"/devices/{device}/live/{camera['id']}")
     says = f"{camera['driver']} · {camera['width']}×{camera['height']} · {rules}"

@@ -19,7 +19,7 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.bench import camera_process, detectors, ingest, pipeline_cost, scenarios, tracker_cost
+from tests.bench import camera_process, detectors, ingest, pipeline_cost, scenarios, tracker_cost, view
 from tests.bench.table import HEADER, Row, as_line
 
 Part = Callable[[Path], list[Row]]
@@ -32,6 +32,7 @@ PARTS: Final[dict[str, Part]] = {
     "tracker_cost": tracker_cost.measure,
     "ingest": ingest.measure,
     "scenarios": scenarios.measure,
+    "view": view.measure,
 }
 
 

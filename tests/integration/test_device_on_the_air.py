@@ -6,6 +6,7 @@ import json
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from ota.messages import Ack, Channel, Command, Topic, decode, encode, format_ts, new_id
@@ -202,7 +203,55 @@ def test_a_camera_that_is_lost_raises_an_alarm_that_clears_when_it_is_back(tmp_p
             listener.client.stop()
 
 
-def _write_video(path):
+def test_a_covered_lens_raises_an_alarm_that_outlasts_a_killed_device_and_clears_with_the_cover(tmp_path):
+    with running_mosquitto(tmp_path / "broker") as broker:
+        listener = Listener(broker)
+        device = Device(broker.port, tmp_path, password=broker.secrets["cam-01"])
+        picture, config = tmp_path / "lens.mkv", tmp_path / "cam-01.toml"
+        _write_video(picture, covered_from=15 * 12, until=40 * 12)
+        config.write_text(
+            config.read_text()
+            .replace("street:seed=5", str(picture))
+            .replace("fps = 12", "fps = 12\nloop = true\nview = { hold_s = 2, clear_s = 2 }")
+        )
+        device.start()
+        try:
+            alarm = wait_until(
+                lambda: _standing(listener, "covered"), f"the alarm\n{device.log.read_text()}", 90
+            )
+            assert "black" in alarm.detail
+            wait_until(lambda: listener.said(Channel.STATUS)[-1].state == "degraded", "a degraded status")
+            assert listener.said(Channel.STATUS)[-1].reason == "camera covered: cam0"
+            wait_until(lambda: device.outbox("event.made") > 0, "the trace is written")
+            device.kill()
+            device.start()
+            wait_until(lambda: _standing(listener, "covered") is None, "the alarm clears", 90)
+            wait_until(lambda: "alarm-cleared" in _alarm_events(listener), "its trace")
+            assert _alarm_events(listener) == ["alarm-raised", "alarm-cleared"]
+            assert not {
+                topic for topic, payload in listener.client.heard if "/alarm/" in topic and payload
+            } - {str(Topic("cam-01", Channel.ALARM, "cam0", "covered"))}, "one cause, one alarm"
+        finally:
+            device.end()
+            listener.client.stop()
+
+
+def _standing(listener, kind):
+    topic = str(Topic("cam-01", Channel.ALARM, "cam0", kind))
+    payloads = [payload for heard, payload in list(listener.client.heard) if heard == topic]
+    return decode(Channel.ALARM, payloads[-1]) if payloads and payloads[-1] else None
+
+
+def _alarm_events(listener):
+    events = {e.seq: e for e in listener.said(Channel.EVENT) if e.kind.startswith("alarm-")}
+    assert {event.rule for event in events.values()} <= {"covered"}, [
+        (e.ts, e.kind, e.rule) for e in events.values()
+    ]
+    return [events[seq].kind for seq in sorted(events)]
+
+
+def _write_video(path, *, covered_from=36, until=36):
+    """A street of so many frames, covered from a frame on."""
     import av
 
     from hardware.camera.street import Street
@@ -212,8 +261,9 @@ def _write_video(path):
     with av.open(str(new), "w") as container:
         stream = container.add_stream("mpeg4", rate=12)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for number in range(36):
-            frame = av.VideoFrame.from_ndarray(street.render(number / 12), format="rgb24")
+        for number in range(until):
+            rgb = street.render(number / 12) if number < covered_from else np.zeros((240, 320, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():

@@ -157,6 +157,22 @@ def test_a_cover_that_lasts_less_than_the_hold_raises_nothing():
     assert play(scene) == []
 
 
+@pytest.mark.parametrize("hold_s", [1.0, 3.0, 15.0])
+def test_black_at_once_is_covered_and_not_dark_however_short_the_hold(hold_s):
+    health, _ = learnt(day(), hold_s=hold_s)
+    black = [np.full(SIZE[::-1], 16 + second % 2, np.uint8) for second in range(40)]
+    assert raised(health, black, BEGIN_S) == ["covered"]
+
+
+def test_a_lamp_that_goes_out_is_dark_as_long_as_the_street_can_be_made_out():
+    health, _ = learnt(day())
+    dim = [
+        np.rint(16 + (viewport(picture).astype(np.float32) - 16) * 0.05).astype(np.uint8)
+        for picture in day()[60:90]
+    ]
+    assert raised(health, dim, BEGIN_S) == ["dark"]
+
+
 def test_time_without_a_frame_is_no_evidence():
     health, _ = learnt(day())
     black = frame_of(np.full(SIZE[::-1], 16, np.uint8), 0)

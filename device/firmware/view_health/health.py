@@ -168,10 +168,12 @@ class ViewHealth:
         if best is not None and likeness is not None and likeness.fine < IN_PLACE:
             least_px = max(2.0, sight.fine.shape[1] * self._settings.moved_pct / 100)
             shift = find_shift(best.fine, self._present.fine, least_px)
+        is_dark = sight.top_pct < self._settings.dark_pct
         facts = Facts(
             sight.top_pct,
             sight.white_pct,
             sight.edges,
+            left=best.like(sight).coarse if best is not None and is_dark else 0.0,
             is_sudden=self._is_sudden(sight, mono_s),
             same_s=self._same_s(sight, mono_s),
             likeness=likeness,

@@ -64,6 +64,7 @@ class Facts:
         top_pct: brightness that 19 of 20 pixels do not reach, percent of white.
         white_pct: share of white pixels, percent.
         edges: mean edge length, 0..1.
+        left: how much of the coarse view this very look shows, 0..1; asked when it is dark.
         is_sudden: whether the picture was bright a few seconds ago, or is known to be covered.
         same_s: how long the very same frame has been coming.
         likeness: to the reference that fits best; None before one is learnt.
@@ -73,6 +74,7 @@ class Facts:
     top_pct: float
     white_pct: float
     edges: float
+    left: float
     is_sudden: bool
     same_s: float
     likeness: Likeness | None
@@ -99,8 +101,7 @@ def is_found(shift: Shift) -> bool:
 
 
 def _black(facts: Facts) -> Verdict:
-    is_view_gone = facts.likeness is None or facts.likeness.coarse < GONE
-    if facts.is_sudden and is_view_gone:
+    if facts.is_sudden and facts.left < GONE:
         return Verdict("covered", "the picture went black at once")
     return Verdict("dark", f"19 of 20 pixels are below {max(1.0, facts.top_pct):.0f} % of white")
 
