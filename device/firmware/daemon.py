@@ -11,12 +11,13 @@ import fcntl
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from device.errors import StateUnavailable
+from device.errors import ConfigError, StateUnavailable
 from device.firmware.config import Config
 from device.firmware.eye import Eye, make_eye
 from device.firmware.health import Pace
@@ -55,6 +56,7 @@ class Daemon:
         service: the service manager that waits to hear of it.
         remote: what the fleet has said to this device; None where nobody is to say anything.
         logs: the last lines of the log, for the command that asks for them.
+        safe_reason: why it starts in safe mode: without cameras and detector; empty: it starts normally.
 
     Raises:
         ConfigError: the TLS files cannot be used.
@@ -70,12 +72,15 @@ class Daemon:
         *,
         remote: Remote | None = None,
         logs: LogRing | None = None,
+        safe_reason: str = "",
     ) -> None:
         self._config = config
         self._service = service or Service()
         self._state = Path(config.device.state)
-        bundle = load_bundle(config.model.name, int8_only=True)
-        self._detector = Detector(bundle, conf=config.model.conf, threads=config.model.threads)
+        self._detector: Detector | None = None
+        model = _NO_MODEL
+        if not safe_reason:
+            self._detector, model = _detector_of(config)
         self._lock = _lock_state(self._state)
         settings = OutboxSettings(max_bytes=int(config.outbox.max_mb * 1_000_000))
         self._outbox = Outbox(self._state / "outbox.db", settings)
@@ -90,39 +95,63 @@ class Daemon:
                 timezone=config.device.timezone,
             )
             for section in config.camera
+            if self._detector is not None
         ]
         self._pace = Pace()
-        model = _model_info(bundle)
-        self._voice = Voice(config, model, self._eyes, self._outbox, self._pace)
+        self._voice = Voice(config, model, self._eyes, self._outbox, self._pace, safe_reason=safe_reason)
         self._steward = Steward(config, model, self._eyes, self._outbox, remote=remote, logs=logs)
-        self._link = Link(
-            config.device.id,
-            _link_settings(config),
-            self._outbox,
-            on_birth=self._say_birth,
-            on_command=self._steward.obey,
-            on_desired=self._steward.hear,
-        )
+        try:
+            self._link = Link(
+                config.device.id,
+                _link_settings(config),
+                self._outbox,
+                on_birth=self._say_birth,
+                on_command=self._steward.obey,
+                on_desired=self._steward.hear,
+            )
+        except ConfigError:
+            self._outbox.close()
+            self._lock.close()
+            raise
         self._voice.link = self._steward.link = self._link
-        self._supervisor = Supervisor(self._parts(), Situation())
+        self._supervisor = Supervisor(self._parts(), Situation(is_safe=bool(safe_reason)))
+        self._lives_on = False
         self._started_s = time.monotonic()
 
     def _parts(self) -> list[Part]:
         outbox, voice, link = self._outbox, self._voice, self._link
-        watcher = Watcher(self._eyes, self._detector, self._pace, voice, link, self._news)
         writing = Worker("outbox", outbox.run, wake=outbox.wake)
-        watching = Worker("watch", watcher.run, wake=self._news.set)
-        return [
+        parts = [
             Part("outbox", writing, always, BEAT_LIMIT_S, RESTARTS),
             Part("link", _Linked(link, outbox, self._steward), always, BEAT_LIMIT_S),
             Part("voice", Worker("voice", voice.supervise), always, BEAT_LIMIT_S, RESTARTS),
             Part("steward", Worker("steward", self._steward.run), always, BEAT_LIMIT_S, RESTARTS),
             *(Part(eye.section.id, _Captured(eye), unless_safe, NO_LIMIT_S, RESTARTS) for eye in self._eyes),
-            Part("watch", watching, unless_safe, BEAT_LIMIT_S, RESTARTS),
         ]
+        if self._detector is not None:
+            watcher = Watcher(self._eyes, self._detector, self._pace, voice, link, self._news)
+            watching = Worker("watch", watcher.run, wake=self._news.set)
+            parts.append(Part("watch", watching, unless_safe, BEAT_LIMIT_S, RESTARTS))
+        return parts
 
-    def run(self, stop: threading.Event) -> Summary:
+    @property
+    def is_linked(self) -> bool:
+        """Whether the broker has taken the device in."""
+        return self._link.is_connected
+
+    def run(
+        self,
+        stop: threading.Event,
+        *,
+        each_round: Callable[[], bool] = lambda: False,
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> Summary:
         """Watch until `stop` is set; return what was done.
+
+        Args:
+            stop: ends it.
+            each_round: called several times a second; true ends it too, and the process will live on.
+            on_stopping: called when the parts are about to be stopped, for whatever reason.
 
         Raises:
             PartDied: a part ended or hung and could not be helped; all others were stopped in order.
@@ -133,13 +162,15 @@ class Daemon:
             road.callback(self._end)
             road.callback(self._supervisor.stop)
             road.callback(self._say_stopping)
+            road.callback(on_stopping)
             self._supervisor.check()
             self._service.ready()
             _log.info("device up id=%s cameras=%d", self._config.device.id, len(self._eyes))
-            while not stop.is_set() and not self.ending:
+            while not (stop.is_set() or self.ending or self._lives_on):
                 self._supervisor.check()
                 self._service.alive(self._in_short())
                 pause.wait(CHECK_S)
+                self._lives_on = each_round()
         return self._summary()
 
     def _in_short(self) -> str:
@@ -153,7 +184,7 @@ class Daemon:
         return self._steward.ending
 
     def _say_stopping(self) -> None:
-        if self.ending != "configuration":  # the process lives on, and systemd would not forgive it
+        if not self._lives_on and self.ending != "configuration":  # systemd takes the word for the process
             self._service.stopping()
 
     def _end(self) -> None:
@@ -245,6 +276,15 @@ class _Captured:
 def _watch_of(eye: Eye) -> Watch | None:
     tallies = eye.pipeline.tallies
     return tallies.first and Watch(eye.section.id, *tallies.first, tallies.last_s)
+
+
+_NO_MODEL: Final = ModelInfo("none", "safe mode", "0" * 64)
+"""What the birth certificate says in safe mode."""
+
+
+def _detector_of(config: Config) -> tuple[Detector, ModelInfo]:
+    bundle = load_bundle(config.model.name, int8_only=True)
+    return Detector(bundle, conf=config.model.conf, threads=config.model.threads), _model_info(bundle)
 
 
 def _model_info(bundle: Bundle) -> ModelInfo:

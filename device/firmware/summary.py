@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from device.firmware.whole_file import write_whole
+
 SUMMARY_FILE: Final = "summary.json"
 
 
@@ -72,6 +74,4 @@ class Summary:
 
 def write_summary(path: Path, summary: Summary) -> None:
     """Write the summary as JSON, whole or not at all."""
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(summary), indent=1) + "\n", "utf-8")
-    fresh.replace(path)
+    write_whole(path, (json.dumps(asdict(summary), indent=1) + "\n").encode(), mode=0o644)
