@@ -438,7 +438,9 @@ def test_a_sharper_picture_has_the_larger_focus_number():
 
 def test_the_simulated_street_is_a_good_camera(tmp_path):
     (finding,) = look(tmp_path, open_camera("street:seed=3", fps=10), look_s=0.6)
-    assert finding.result == "ok" or finding.found.endswith("slower than 10 fps"), finding.found  # a busy machine
+    assert finding.result == "ok" or finding.found.endswith("slower than 10 fps"), (
+        finding.found
+    )  # a busy machine
 
 
 # --- the command -------------------------------------------------------------------------------------------
