@@ -19,7 +19,16 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.bench import camera_process, detectors, ingest, pipeline_cost, scenarios, tracker_cost, view
+from tests.bench import (
+    camera_process,
+    detectors,
+    ingest,
+    pipeline_cost,
+    rules_cost,
+    scenarios,
+    tracker_cost,
+    view,
+)
 from tests.bench.table import HEADER, Row, as_line
 
 Part = Callable[[Path], list[Row]]
@@ -27,6 +36,7 @@ Part = Callable[[Path], list[Row]]
 
 PARTS: Final[dict[str, Part]] = {
     "pipeline_cost": pipeline_cost.measure,
+    "rules_cost": rules_cost.measure,
     "camera_process": camera_process.measure,
     "detectors": detectors.measure,
     "tracker_cost": tracker_cost.measure,

@@ -25,8 +25,8 @@ from device.firmware.geometry import Boxes
 from device.firmware.motion import Luma, Plane
 
 LONGEST_STEP_S: Final = 5.0
-KNOWN_S: Final = 3.0
-"""A pixel must be seen uncovered so long before it is believed to show the background."""
+KNOWN_S: Final = 8.0
+"""A pixel must hold still uncovered so long, all in all, before it is believed to show the background."""
 LEARN_S: Final = 30.0
 NOISE_S: Final = 20.0
 LEAST_CHANGE: Final = 14.0
@@ -37,13 +37,17 @@ STILL: Final = 10.0
 """A pixel that changes less than this (and its own noise) from look to look holds still, luma levels."""
 BEFORE_S: Final = 15.0
 """Somebody must have been near at most so long before a change began."""
-MARGIN: Final = 0.15
-"""Boxes are widened by this share of their width on each side: what they hide does not end at their edge."""
-NEARNESS: Final = 0.6
+MARGIN: Final = (0.15, 0.05)
+"""What a box hides does not end at its edge: it is wider on each side by so much of its width and height."""
+NEARNESS: Final = (0.6, 0.1)
 """The same for what is near to somebody."""
+SHADOW: Final = (2.5, 0.1)
+"""So near to anybody nothing is learnt that is not known: shadows and headlights go with their owners."""
 LEAST_PIXELS: Final = 8
 LARGEST: Final = 0.2
 """A change of more than this share of the view is the light or the camera; all is learnt anew."""
+SAME_PATTERN: Final = 0.8
+"""A region whose pattern correlates more than this with the background's is the same in another light."""
 RIPE: Final = 0.6
 """Share of a region that must be old enough."""
 Mask = npt.NDArray[np.bool_]
@@ -97,7 +101,8 @@ class Background:
         self._visited_s[_under(everyone, self._shape, NEARNESS)] = mono_s
         changed, still = self._compare(plane, covered, step_s)
         self._grow(changed, still, covered | near, mono_s, step_s)
-        self._learn(plane, ~covered & ~changed, step_s)
+        in_shadow = _under(everyone, self._shape, SHADOW) & (self._known_s < KNOWN_S)
+        self._learn(plane, ~(covered | changed | in_shadow), still, step_s)
         self._before = plane
         return self._ripe(plane)
 
@@ -105,7 +110,8 @@ class Background:
         self._shape, self._last_s = plane.shape, mono_s
         self._plane, self._before = plane.copy(), plane
         self._noise = np.full_like(plane, 2.0)
-        self._known_s, self._age_s = np.zeros_like(plane), np.zeros_like(plane)
+        self._known_s: Plane = np.zeros_like(plane)
+        self._age_s: Plane = np.zeros_like(plane)
         self._visited_s: Seconds = np.full(plane.shape, -np.inf)
         self._came_s: Seconds = np.full(plane.shape, np.inf)
 
@@ -129,10 +135,12 @@ class Background:
         self._age_s += np.where(grows, step_s, np.where(held, 0.0, -step_s))
         np.maximum(self._age_s, 0.0, out=self._age_s)
 
-    def _learn(self, plane: Plane, shown: Mask, step_s: float) -> None:
+    def _learn(self, plane: Plane, shown: Mask, still: Mask, step_s: float) -> None:
         """Follow slow changes of what shows the background; learn quickly what is not known yet."""
-        self._known_s += np.where(shown, step_s, 0.0)
-        rate = np.where(self._known_s < KNOWN_S, 0.5, min(1.0, step_s / LEARN_S))
+        is_new = self._known_s < KNOWN_S
+        self._known_s += np.where(shown & still, step_s, np.where(shown & is_new, -step_s, 0.0))
+        np.maximum(self._known_s, 0.0, out=self._known_s)
+        rate = np.where(is_new, 0.5, min(1.0, step_s / LEARN_S))
         self._plane += np.where(shown, rate * (plane - self._plane), 0.0).astype(np.float32)
 
     def _ripe(self, plane: Plane) -> list[Change]:
@@ -163,10 +171,19 @@ class Background:
         is_left = _border_edge(plane, region) >= _border_edge(self._plane, region)
         came_s, age_s = float(self._came_s[region].min()), float(ages.max())
         grown = _grown(region)
+        is_light = _likeness(plane[grown], self._plane[grown]) > SAME_PATTERN
         self._plane[grown], self._age_s[grown], self._came_s[grown] = plane[grown], 0.0, np.inf
-        if ages.size < LEAST_PIXELS or came_s > BEFORE_S:
+        is_cut_off = min(box[:2]) <= 0.0 or max(box[2:]) >= 1.0
+        if ages.size < LEAST_PIXELS or came_s > BEFORE_S or is_light or is_cut_off:
             return None
         return Change(is_left, box, age_s)
+
+
+def _likeness(now: Plane, before: Plane) -> float:
+    """Return the correlation of two patterns, -1..1; 0 for a plain one."""
+    now, before = now - now.mean(), before - before.mean()
+    size = float(np.sqrt((now**2).sum() * (before**2).sum()))
+    return float((now * before).sum()) / size if size > 0.0 else 0.0
 
 
 def _border_edge(plane: Plane, region: Mask) -> float:
@@ -183,12 +200,12 @@ def _grown(region: Mask) -> Mask:
     return grown
 
 
-def _under(boxes: Boxes, shape: Sequence[int], widen: float) -> Mask:
-    """Return the pixels under boxes that are widened on each side by a share of their width."""
+def _under(boxes: Boxes, shape: Sequence[int], widen: tuple[float, float]) -> Mask:
+    """Return the pixels under boxes that are widened on each side by shares of their width and height."""
     mask = np.zeros(tuple(shape), np.bool_)
     height, width = shape
     for left, top, right, bottom in boxes.tolist():
-        side = widen * (right - left)
-        x, y = max(0, int((left - side) * width)), max(0, int((top - side / 2) * height))
-        mask[y : int((bottom + side / 2) * height) + 1, x : int((right + side) * width) + 1] = True
+        side, end = widen[0] * (right - left), widen[1] * (bottom - top)
+        x, y = max(0, int((left - side) * width)), max(0, int((top - end) * height))
+        mask[y : int((bottom + end) * height) + 1, x : int((right + side) * width) + 1] = True
     return mask
