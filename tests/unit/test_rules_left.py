@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from device.firmware.rules import A_THING, LeftRule
+from device.firmware.rules.attending import Attendance
 from tests.made_tracks import BICYCLE, CAR, PERSON, at, told
 
 WHOLE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
@@ -262,3 +263,39 @@ def test_a_left_rule_remembers_nobody_who_is_gone_for_good():
         rule.apply(at(*feet, ended=gone), number / 10)
     assert len(rule._standers.by_track) == 20
     assert len(rule._standers._lost) <= 64
+
+
+def test_a_thing_is_not_left_while_its_owner_stands_still_and_the_detector_misses_them_now_and_then():
+    rule, kinds = LeftRule("yard", WHOLE, dwell_s=20), []
+    for t in STEADY[:400]:
+        place = comes_and_stands(t)
+        is_missed = t % 15 > 6
+        feet = [] if is_missed else [(2, PERSON, 0.55, 0.62)]
+        feet += [(1, BICYCLE, *place)] if place else []
+        kinds += rule.apply(at(*feet, width=0.06), t)
+    assert not kinds
+
+
+def test_who_walked_off_is_not_remembered_where_they_walked():
+    about = Attendance()
+    for t in np.arange(0, 5, 0.2):
+        about.follow(at((1, PERSON, 0.1 + 0.1 * t, 0.5), width=0.05), t)
+    about.follow(at(), 5.0)
+    assert len(about.everyone()) == 1
+    about.follow(at(), 6.5)
+    assert not len(about.everyone())
+    assert not len(about.near_people())
+
+
+def test_who_stood_is_remembered_for_a_while_and_not_for_ever():
+    about = Attendance()
+    for t in np.arange(0, 5, 0.2):
+        about.follow(at((1, PERSON, 0.5, 0.5), (2, CAR, 0.2, 0.5), width=0.05), t)
+    about.follow(at(), 10.0)
+    assert len(about.everyone()) == 2
+    (near,) = about.near_people()
+    assert near[0] < 0.5 - 2 * 0.05
+    about.follow(at(ended=(1,), reasons={1: "left-frame"}), 10.2)
+    assert len(about.everyone()) == 1
+    about.follow(at(), 20.0)
+    assert not about._known

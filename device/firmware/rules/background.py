@@ -40,7 +40,7 @@ BEFORE_S: Final = 15.0
 MARGIN: Final = (0.15, 0.05)
 """What a box hides does not end at its edge: it is wider on each side by so much of its width and height."""
 NEARNESS: Final = (0.6, 0.1)
-"""The same for what is near to somebody."""
+"""The same for what somebody was near to."""
 SHADOW: Final = (2.5, 0.1)
 """So near to anybody nothing is learnt that is not known: shadows and headlights go with their owners."""
 LEAST_PIXELS: Final = 8
@@ -82,13 +82,13 @@ class Background:
         """Know nothing."""
         self._shape = ()
 
-    def watch(self, luma: Luma, everyone: Boxes, people: Boxes, mono_s: float) -> list[Change]:
+    def watch(self, luma: Luma, everyone: Boxes, near: Boxes, mono_s: float) -> list[Change]:
         """Take in one plane; return the changes that have just become old enough.
 
         Args:
             luma: shape (H, W), small.
             everyone: boxes of all tracked objects, 0..1: what they cover cannot be judged.
-            people: boxes of those who may put something down or take it: nothing grows old near them.
+            near: boxes of what is near to somebody who may have put something down: there nothing grows old.
             mono_s: monotonic stamp of the frame.
         """
         plane = cv2.GaussianBlur(luma, (3, 3), 0).astype(np.float32)
@@ -97,10 +97,10 @@ class Background:
         step_s = min(max(0.0, mono_s - self._last_s), LONGEST_STEP_S)
         self._last_s = mono_s
         covered = _under(everyone, self._shape, MARGIN)
-        near = _under(people, self._shape, NEARNESS)
+        held = covered | _under(near, self._shape, (0.0, 0.0))
         self._visited_s[_under(everyone, self._shape, NEARNESS)] = mono_s
         changed, still = self._compare(plane, covered, step_s)
-        self._grow(changed, still, covered | near, mono_s, step_s)
+        self._grow(changed, still, held, mono_s, step_s)
         in_shadow = _under(everyone, self._shape, SHADOW) & (self._known_s < KNOWN_S)
         self._learn(plane, ~(covered | changed | in_shadow), still, step_s)
         self._before = plane

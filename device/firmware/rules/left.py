@@ -13,6 +13,7 @@ import numpy as np
 
 from device.firmware.geometry import Boxes, Points, Polygon, bottom_centres, overlaps
 from device.firmware.motion import Luma
+from device.firmware.rules.attending import PERSON, Attendance
 from device.firmware.rules.background import Background, Change
 from device.firmware.rules.choice import sighting
 from device.firmware.rules.happening import A_THING, NO_TRACK, Happening, Sighting
@@ -21,15 +22,12 @@ from device.firmware.tracks import Tracks
 from device.models.labels import CLASSES
 from ota.messages.structs import Severity
 
-PERSON: Final = CLASSES.index("person")
 ALL_BUT_PEOPLE: Final = frozenset(range(len(CLASSES))) - {PERSON}
 THERE_BEFORE_S: Final = 10.0
 """What stands when the rule begins, or is found so soon after, was there before."""
 LONGEST_STEP_S: Final = 5.0
 SETTLED_S: Final = 1.0
 """What has stood shorter than this may be moving: it is not asked yet who is near."""
-NEAR: Final = 0.6
-"""A person is near a thing when their boxes meet, the person's widened by this share of its width."""
 SAME_THING: Final = 0.3
 """A change of the picture that overlaps a tracked thing more than this is that thing."""
 
@@ -58,8 +56,7 @@ class LeftRule:
     _area: Polygon = field(init=False)
     _standers: Standers = field(init=False)
     _background: Background = field(init=False)
-    _everyone: Boxes = field(init=False)
-    _people: Boxes = field(init=False)
+    _about: Attendance = field(default_factory=Attendance)
     _began_s: float | None = None
     _last_s: float = 0.0
 
@@ -67,7 +64,6 @@ class LeftRule:
         self._area = Polygon(self.polygon)
         self._standers = Standers(self._area, self.classes or ALL_BUT_PEOPLE)
         self._background = Background(self.dwell_s)
-        self._everyone = self._people = np.empty((0, 4), np.float32)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
@@ -75,9 +71,12 @@ class LeftRule:
             self._began_s = self._last_s = mono_s
         step_s = min(mono_s - self._last_s, LONGEST_STEP_S)
         self._last_s = mono_s
-        self._everyone, self._people = tracks.boxes, tracks.boxes[tracks.classes == PERSON]
+        self._about.follow(tracks, mono_s)
         gone = self._standers.follow(tracks, mono_s)
-        left = [stand for stand in self._standers.by_track.values() if self._is_left(stand, mono_s, step_s)]
+        near = self._about.near_people()
+        left = [
+            stand for stand in self._standers.by_track.values() if self._is_left(stand, near, mono_s, step_s)
+        ]
         gone += self._standers.end(tracks, mono_s)
         removed = [stand for stand in gone if self._was_a_thing(stand)]
         return [self._of_track("object-left", stand, mono_s) for stand in left] + [
@@ -88,47 +87,39 @@ class LeftRule:
         """See `Watcher.watch_luma`."""
         if not self.is_looking or self._began_s is None:
             return []
-        changes = self._background.watch(luma, self._everyone, self._people, mono_s)
-        return [self._of_change(change) for change in changes if self._is_ours(change)]
+        everyone = self._about.everyone()
+        changes = self._background.watch(luma, everyone, self._about.near_people(), mono_s)
+        return [self._of_change(change) for change in changes if self._is_ours(change, everyone)]
 
     def forget(self) -> None:
         """See `Rule.forget`; the background is learnt anew, too."""
         self._standers.forget()
         self._background.forget()
+        self._about.forget()
         self._began_s = None
 
-    def _is_left(self, stand: Stand, mono_s: float, step_s: float) -> bool:
+    def _is_left(self, stand: Stand, near: Boxes, mono_s: float, step_s: float) -> bool:
         """Let a thing be alone a little longer; return whether it has just become one to tell."""
         if stand.has_told or stand.home_s < mono_s:
             return False
         if stand.first_s - (self._began_s or 0.0) <= THERE_BEFORE_S and stand.first_s == stand.since_s:
             stand.has_told = True  # it is known, and not news
             return False
-        if mono_s - stand.since_s >= SETTLED_S and not self._is_attended(stand):
+        if mono_s - stand.since_s >= SETTLED_S and not _is_attended(stand, near):
             stand.alone_s += step_s
         stand.has_told = stand.alone_s >= self.dwell_s
         return stand.has_told
-
-    def _is_attended(self, stand: Stand) -> bool:
-        if not len(self._people):
-            return False
-        tracks, row = stand.seen
-        left, top, right, bottom = tracks.boxes[row].tolist()
-        side = NEAR * (self._people[:, 2] - self._people[:, 0])
-        meets = (self._people[:, 0] - side < right) & (self._people[:, 2] + side > left)
-        meets &= (self._people[:, 1] < bottom + side / 2) & (self._people[:, 3] + side / 2 > top)
-        return bool(meets.any())
 
     def _was_a_thing(self, stand: Stand) -> bool:
         """Whether what has gone was told, or had stood there before for long enough."""
         return stand.has_told and stand.home_s - stand.since_s >= self.dwell_s
 
-    def _is_ours(self, change: Change) -> bool:
+    def _is_ours(self, change: Change, everyone: Boxes) -> bool:
         """Whether a change lies in the zone and is no object that is followed as a track."""
         box = np.array([change.box], np.float32)
         if not self._area.holds(bottom_centres(box))[0]:
             return False
-        return not len(self._everyone) or float(overlaps(box, self._everyone).max()) <= SAME_THING
+        return not len(everyone) or float(overlaps(box, everyone).max()) <= SAME_THING
 
     def _of_track(self, kind: str, stand: Stand, mono_s: float) -> Happening:
         lasted_s = mono_s - stand.since_s
@@ -142,3 +133,11 @@ class LeftRule:
         return Happening(
             kind, self.name, self.sev, seen, duration_s=lasted_s, tally=kind, is_event=self.is_event
         )
+
+
+def _is_attended(stand: Stand, near: Boxes) -> bool:
+    """Whether a thing lies in what is near to a person."""
+    tracks, row = stand.seen
+    left, top, right, bottom = tracks.boxes[row].tolist()
+    meets = (near[:, 0] < right) & (near[:, 2] > left) & (near[:, 1] < bottom) & (near[:, 3] > top)
+    return bool(meets.any())
