@@ -282,9 +282,39 @@ def test_who_walked_off_is_not_remembered_where_they_walked():
         about.follow(at((1, PERSON, 0.1 + 0.1 * t, 0.5), width=0.05), t)
     about.follow(at(), 5.0)
     assert len(about.everyone()) == 1
-    about.follow(at(), 6.5)
+    about.follow(at(), 9.5)
     assert not len(about.everyone())
     assert not len(about.near_people())
+
+
+def test_a_thing_that_the_detector_takes_for_a_person_is_left_all_the_same():
+    rule, scene, found = LeftRule("hall", WHOLE, dwell_s=20), Scene(), []
+    for step in range(160):
+        t = step / 2
+        owner = (0.05 + 0.04 * (t - 10), 0.8) if 10 <= t < 20 else (0.45 - 0.04 * (t - 20), 0.8)
+        feet = [(1, PERSON, *owner)] if 10 <= t < 30 else []
+        if t == 20:
+            put(30)(scene)
+        if t >= 24:
+            feet.append((2, PERSON, 0.545, 0.8))
+        found += rule.apply(at(*feet, width=0.08, height=0.3), t)
+        found += rule.watch_luma(scene.plane(owner if 10 <= t < 30 else None), t)
+    assert [happening.kind for happening in found] == ["object-left"]
+
+
+def test_somebody_who_walked_up_and_stands_is_not_taken_for_a_thing():
+    about = Attendance()
+    for t in np.arange(0, 60, 0.2):
+        place = (0.1 + 0.05 * max(0, min(4, t - 20)), 0.5)
+        about.follow(at((1, PERSON, *place), width=0.05) if t >= 20 else at(), t)
+    assert len(about.near_people()) == 1
+
+
+def test_who_was_there_when_the_rule_began_is_not_doubted():
+    about = Attendance()
+    for t in np.arange(0, 60, 0.2):
+        about.follow(at((1, PERSON, 0.5, 0.5), width=0.05), t)
+    assert len(about.near_people()) == 1
 
 
 def test_who_stood_is_remembered_for_a_while_and_not_for_ever():
