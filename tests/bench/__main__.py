@@ -26,6 +26,7 @@ from tests.bench import (
     pipeline_cost,
     rules_cost,
     scenarios,
+    soak,
     tracker_cost,
     view,
 )
@@ -42,6 +43,7 @@ PARTS: Final[dict[str, Part]] = {
     "tracker_cost": tracker_cost.measure,
     "ingest": ingest.measure,
     "scenarios": scenarios.measure,
+    "soak": soak.measure,
     "view": view.measure,
 }
 

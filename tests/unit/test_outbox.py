@@ -150,6 +150,19 @@ def test_saved_values_come_back(tmp_path):
     second.close()
 
 
+def test_what_is_no_message_waits_a_little_for_one_to_be_written_with(tmp_path):
+    """Each transaction costs the card as much as all it holds; messages never wait for that."""
+    outbox = opened(tmp_path, rest_s=2.0)
+    assert outbox.is_due(100.0)
+    outbox.acknowledge([(1, 1)])
+    outbox.save("counts", b"1")
+    assert not outbox.is_due(101.9)
+    assert outbox.is_due(102.0)
+    outbox.add(TOPIC, event())
+    assert outbox.is_due(102.1)
+    outbox.close()
+
+
 def test_the_writer_thread_writes_soon_and_on_stop(tmp_path):
     outbox, stop = opened(tmp_path, group_s=0.01), threading.Event()
     writer = threading.Thread(target=outbox.run, args=(stop,))

@@ -78,6 +78,7 @@ class Outbox:
         self._disk = threading.Lock()
         self._wake = threading.Event()
         self._batch = Batch()
+        self._due_s = float("-inf")
         self._writing = 0
         self._failing = ""
         self.written = threading.Event()
@@ -216,10 +217,24 @@ class Outbox:
     def run(self, stop: threading.Event) -> None:
         """Write groups until `stop` is set, then once more; waits longer while the disk refuses."""
         while not stop.is_set():
-            self._wake.wait(self._settings.retry_s if self._failing else self._settings.group_s)
+            is_woken = self._wake.wait(self._settings.retry_s if self._failing else self._settings.group_s)
             self._wake.clear()
-            self.flush()
+            if is_woken or self.is_due(time.monotonic()):
+                self.flush()
         self.flush()
+
+    def is_due(self, mono_s: float) -> bool:
+        """Whether a group should be written at this moment.
+
+        Messages always; the rest (acknowledgements, open counts) waits a little for some to be written with,
+        because each transaction costs the card about as much as all that it holds.
+        """
+        with self._lock:
+            has_messages = bool(self._batch.messages)
+        if not has_messages and mono_s - self._due_s < self._settings.rest_s:
+            return False
+        self._due_s = mono_s
+        return True
 
     def wake(self) -> None:
         """Let `run` notice at once that it should stop or write."""

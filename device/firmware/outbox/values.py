@@ -22,12 +22,14 @@ class OutboxSettings:
         max_bytes: of messages on disk; beyond it room is made (`room.py`).
         max_waiting: messages held in memory while the disk refuses them.
         group_s: longest time between a message and its writing.
+        rest_s: longest time that acknowledgements and open counts wait for a message to be written with.
         retry_s: wait after a failed write.
     """
 
     max_bytes: int = 64 * 1024 * 1024
     max_waiting: int = 20_000
     group_s: float = 0.25
+    rest_s: float = 2.0
     retry_s: float = 2.0
 
 
