@@ -26,7 +26,7 @@ from tests.brokers import wait_until
 from tests.odd_cameras import openings
 
 QUICK = BackOff(first_s=0.01, longest_s=0.04, steady_s=60)
-SHORT = Patience(beat_s=1.0, open_s=30.0, frame_s=1.5)
+SHORT = Patience(beat_s=5.0, open_s=30.0, frame_s=1.5)  # a beat comes each second
 
 
 def order(folder, opener, **more):
