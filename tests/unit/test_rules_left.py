@@ -269,7 +269,7 @@ def test_a_thing_is_not_left_while_its_owner_stands_still_and_the_detector_misse
     rule, kinds = LeftRule("yard", WHOLE, dwell_s=20), []
     for t in STEADY[:400]:
         place = comes_and_stands(t)
-        is_missed = t % 15 > 6
+        is_missed = t % 15 > 9.5
         feet = [] if is_missed else [(2, PERSON, 0.55, 0.62)]
         feet += [(1, BICYCLE, *place)] if place else []
         kinds += rule.apply(at(*feet, width=0.06), t)
@@ -329,3 +329,32 @@ def test_who_stood_is_remembered_for_a_while_and_not_for_ever():
     assert len(about.everyone()) == 1
     about.follow(at(), 20.0)
     assert not about._known
+
+
+def test_a_thing_of_which_a_part_is_near_to_somebody_is_not_left():
+    scene = Scene()
+
+    def waits_beside(t):
+        x = min(0.45, 0.04 * (t - 10) + 0.05)
+        return None if t < 10 else (x, 0.92) if t < 21 else (x, 0.8)
+
+    # Its lower part reaches out of what is near to the person, whose feet the detector does not see.
+    found = walks(
+        LeftRule("hall", WHOLE, dwell_s=20),
+        scene,
+        90,
+        acts={22: put(30, (78, 86, 88, 116))},
+        way=waits_beside,
+    )
+    assert not found
+
+
+def test_a_thing_whose_shadow_falls_out_of_the_zone_is_left():
+    upper = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.85], [0.0, 0.85]])
+
+    def casts_a_shadow(scene):
+        put(200)(scene)
+        put(60, (80, 96, 92, 105))(scene)
+
+    found = walks(LeftRule("hall", upper, dwell_s=20), Scene(), 90, acts={22: casts_a_shadow})
+    assert [happening.kind for _, happening in found] == ["object-left"]

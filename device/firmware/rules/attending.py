@@ -22,7 +22,7 @@ STANDING_S: Final = 2.0
 """Who has not moved by half the own width for so long stands."""
 WALKER_S: Final = 4.0
 """So long after it was seen last, one that moved is believed to be where it was."""
-STANDER_S: Final = 12.0
+STANDER_S: Final = 6.0
 """The same for one that stood."""
 NEAR_WALKER: Final = (1.2, 0.1)
 """Near to a walking person is within these shares of the own width on each side, and of the height below."""

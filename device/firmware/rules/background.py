@@ -43,7 +43,7 @@ NEARNESS: Final = (0.6, 0.1)
 """The same for what somebody was near to."""
 SHADOW: Final = (2.5, 0.1)
 """So near to anybody nothing is learnt that is not known: shadows and headlights go with their owners."""
-LEAST_PIXELS: Final = 8
+LEAST_PIXELS: Final = 12
 LARGEST: Final = 0.2
 """A change of more than this share of the view is the light or the camera; all is learnt anew."""
 SAME_PATTERN: Final = 0.8
@@ -104,7 +104,7 @@ class Background:
         in_shadow = _under(everyone, self._shape, SHADOW) & (self._known_s < KNOWN_S)
         self._learn(plane, ~(covered | changed | in_shadow), still, step_s)
         self._before = plane
-        return self._ripe(plane)
+        return self._ripe(plane, held)
 
     def _begin(self, plane: Plane, mono_s: float) -> None:
         self._shape, self._last_s = plane.shape, mono_s
@@ -143,7 +143,7 @@ class Background:
         rate = np.where(is_new, 0.5, min(1.0, step_s / LEARN_S))
         self._plane += np.where(shown, rate * (plane - self._plane), 0.0).astype(np.float32)
 
-    def _ripe(self, plane: Plane) -> list[Change]:
+    def _ripe(self, plane: Plane, held: Mask) -> list[Change]:
         if not (self._age_s >= self._dwell_s).any():
             return []
         aged = (self._age_s > self._dwell_s / 2).astype(np.uint8)
@@ -152,13 +152,16 @@ class Background:
             return []
         aged = cv2.morphologyEx(aged, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         count, labels = cv2.connectedComponents(aged)
-        found = (self._judged(labels == label, plane) for label in range(1, count))
+        found = (self._judged(labels == label, plane, held) for label in range(1, count))
         return [change for change in found if change is not None]
 
-    def _judged(self, region: Mask, plane: Plane) -> Change | None:
-        """Say what a region is if it is old enough; then it is background."""
+    def _judged(self, region: Mask, plane: Plane, held: Mask) -> Change | None:
+        """Say what a region is if it is old enough and nobody is near a part of it; then it is background."""
         ages = self._age_s[region]
         if np.count_nonzero(ages >= self._dwell_s) < RIPE * ages.size:
+            return None
+        grown = _grown(region)
+        if (grown & held).any():
             return None
         rows, columns = np.nonzero(region)
         height, width = self._shape
@@ -170,10 +173,9 @@ class Background:
         )
         is_left = _border_edge(plane, region) >= _border_edge(self._plane, region)
         came_s, age_s = float(self._came_s[region].min()), float(ages.max())
-        grown = _grown(region)
         is_light = _likeness(plane[grown], self._plane[grown]) > SAME_PATTERN
         self._plane[grown], self._age_s[grown], self._came_s[grown] = plane[grown], 0.0, np.inf
-        is_cut_off = min(box[:2]) <= 0.0 or max(box[2:]) >= 1.0
+        is_cut_off = box[0] <= 0.0 or box[2] >= 1.0  # a vehicle that waits half out of sight
         if ages.size < LEAST_PIXELS or came_s > BEFORE_S or is_light or is_cut_off:
             return None
         return Change(is_left, box, age_s)

@@ -117,7 +117,9 @@ class LeftRule:
     def _is_ours(self, change: Change, everyone: Boxes) -> bool:
         """Whether a change lies in the zone and is no object that is followed as a track."""
         box = np.array([change.box], np.float32)
-        if not self._area.holds(bottom_centres(box))[0]:
+        # Its shadow is a part of it and may fall out of the zone: the middle is asked as well.
+        middle = (box[:, :2] + box[:, 2:]) / 2.0
+        if not self._area.holds(np.vstack([bottom_centres(box), middle])).any():
             return False
         return not len(everyone) or float(overlaps(box, everyone).max()) <= SAME_THING
 
