@@ -25,7 +25,9 @@ _LIGHT: dict[Cover, tuple[float, float, float]] = {
     "bag": (74.0, 68.0, 58.0),
     "paint": (58.0, 60.0, 64.0),
 }
-"""What of the day comes through: skin on the glass, cloth of a jute bag, sprayed paint."""
+"""What of the day comes through, as a colour and never as an image: skin, jute, sprayed paint."""
+_DAY_LEVEL: Final = 115.0
+"""Mean of a picture by day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,10 @@ def covered(picture: Pixels, cover: LensCover, moment: int = 0) -> Pixels:
     `moment` numbers the picture: each has other sensor noise, as a covered camera's have.
     """
     height, width = picture.shape[:2]
-    cloth = _folds(cover, width, height) + _noise(height, width, moment)
-    if cover.share >= 1.0:
-        mixed = picture * np.float32(0.02) + cloth * np.float32(0.98)
-    else:
-        hidden = _hidden(cover, width)
-        mixed = picture * (1 - hidden) + cloth * hidden
-    return np.asarray(np.clip(mixed, 0, 255), np.uint8)
+    daylight = np.float32(picture.mean() / _DAY_LEVEL)
+    cloth = _folds(cover, width, height) * daylight + _noise(height, width, moment)
+    hidden = _hidden(cover, width)
+    return np.asarray(np.clip(picture * (1 - hidden) + cloth * hidden, 0, 255), np.uint8)
 
 
 def shaken(picture: Pixels, right_px: float, down_px: float) -> Pixels:
@@ -77,7 +76,9 @@ def dimmed(picture: Pixels, factor: float) -> Pixels:
 
 
 def _hidden(cover: LensCover, width: int) -> NDArray[np.float32]:
-    """How much of each column is hidden, 0..1, (1, W, 1)."""
+    """How much of each column is hidden, 0..1, (1, W, 1); all of it by a cover of share 1."""
+    if cover.share >= 1.0:
+        return np.ones((1, 1, 1), np.float32)
     across = np.arange(width, dtype=np.float32)
     depth_px = cover.share * width - (across if cover.from_left else width - 1 - across)
     return np.asarray(np.clip(depth_px / (_SOFT_SHARE * width) + 0.5, 0, 1)[None, :, None], np.float32)

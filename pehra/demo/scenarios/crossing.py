@@ -9,7 +9,7 @@ from pehra.demo.scenarios.stage import Ground, Stage
 from pehra.demo.scenarios.ways import Leg, Mark, drive, walk
 from pehra.demo.scenarios.witness import Passing, passings, sights
 
-DURATION_S: Final = 96.0
+BUSY_S: Final = 80.0
 FPS: Final = 8.0
 TOLD_S: Final = 1.5
 """A crossing is told within this of being clearly over."""
@@ -25,13 +25,13 @@ def crossing(seed: int, *, night: bool = False) -> Scenario:
     line = stage.points([(x_m, far), (x_m, near)])
     _people(stage, x_m)
     _vehicles(stage, x_m)
-    street = stage.street()
-    seen = sights(street, DURATION_S)
-    crossed = passings(street, seen, (line[0], line[1]), DURATION_S)
+    street, duration_s = stage.street(), stage.end_s
+    seen = sights(street, duration_s)
+    crossed = passings(street, seen, (line[0], line[1]), duration_s)
     return Scenario(
         "night" if night else "crossing",
         seed,
-        moments(DURATION_S, FPS),
+        moments(duration_s, FPS),
         street,
         camera(FPS, rule(_LINE, "line", line)),
         tuple(due_crossing(_LINE, one) for one in crossed),
@@ -49,7 +49,7 @@ def _people(stage: Stage, x_m: float) -> None:
     near, far = stage.pavement()
     for band, z in enumerate((near + 0.15, far - 0.1)):
         at_s = stage.uniform(0.5, 3.0) + 4.0 * band
-        while at_s < DURATION_S - 16:
+        while at_s < BUSY_S:
             at_s += _one_walks(stage, z + stage.uniform(-0.15, 0.15), x_m, at_s)
 
 

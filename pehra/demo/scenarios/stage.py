@@ -21,6 +21,8 @@ from hardware.camera.street_vehicles import make_vehicle
 SIZE: Final = (640, 480)
 TALLEST_M: Final = 3.2
 """No actor is higher: whoever is out of sight at this height and on the ground is out of sight."""
+QUIET_S: Final = 3.0
+"""What is due of the last may still be told for so long."""
 
 Ground = tuple[float, float]
 """X, Z in metres."""
@@ -74,6 +76,16 @@ class Stage:
         """The same in an order by chance."""
         return [things[i] for i in self.rng.permutation(len(things))]
 
+    def wind(self, at_s: float, most_px: float) -> Ground:
+        """By how many pixels (right, down) a pole shakes at a moment: at most `most_px` either way."""
+        shift = np.random.default_rng([self.seed, 23, round(at_s * 1000)]).uniform(-most_px, most_px, 2)
+        return float(shift[0]), float(shift[1])
+
+    @property
+    def end_s(self) -> float:
+        """When the script is over: the last of them has left a while ago."""
+        return max(float(actor.times[-1]) for actor in self._cast) + QUIET_S
+
     def ends(self, z_m: float, margin_m: float = 1.5) -> Ground:
         """X at which whoever walks or drives at this depth is out of sight on the left and on the right."""
         view = self.scene.view
@@ -124,7 +136,11 @@ class Stage:
 
     def lane_zone(self, lane: Lane, x_m: Ground) -> Polygon:
         """The part of a lane where its vehicles stand: their lower edge is that of their near side."""
-        return self.rectangle(x_m, (lane.z_m - LANE_WIDTH_M / 2 - 0.35, lane.z_m + 0.6))
+        return self.rectangle(x_m, self.lane_depth(lane))
+
+    def lane_depth(self, lane: Lane) -> Ground:
+        """Z of that part, nearer first."""
+        return lane.z_m - LANE_WIDTH_M / 2 - 0.35, lane.z_m + 0.6
 
     @property
     def _next(self) -> int:

@@ -28,12 +28,12 @@ def still(seed: int) -> Scenario:
         stage.person(
             "enters and leaves", walk(start_s, [Leg(x_in, z), Leg(x_out, z)], stage.uniform(1.1, 1.7))
         )
-    street = stage.street()
-    found = stays(sights(street, DURATION_S), polygon)
+    street, duration_s = stage.street(), max(DURATION_S, stage.end_s)
+    found = stays(sights(street, duration_s), polygon)
     return Scenario(
         "still",
         seed,
-        moments(DURATION_S, FPS),
+        moments(duration_s, FPS),
         street,
         camera(FPS, rule(ZONE, "zone", polygon)),
         tuple(due for stay in found for due in due_visit(ZONE, stay)),
@@ -41,11 +41,11 @@ def still(seed: int) -> Scenario:
     )
 
 
-def due_visit(name: str, stay: Stay) -> tuple[Due, Due]:
+def due_visit(name: str, stay: Stay, late_s: float = TOLD_S) -> tuple[Due, Due]:
     """What must be told of somebody who enters a zone and leaves it."""
-    enter = Due(name, "zone-enter", stay.from_s - 0.3, stay.from_s + TOLD_S, stay.who)
+    enter = Due(name, "zone-enter", stay.from_s - 0.3, stay.from_s + late_s, stay.who)
     stayed_s = stay.to_s - stay.from_s
     leave = Due(
-        name, "zone-exit", stay.to_s - 0.3, stay.to_s + TOLD_S, stay.who, None, (stayed_s - 1, stayed_s + 1)
+        name, "zone-exit", stay.to_s - 0.3, stay.to_s + late_s, stay.who, None, (stayed_s - 1, stayed_s + 1)
     )
     return enter, leave

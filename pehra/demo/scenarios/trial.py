@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from device.firmware.config import parse_config
-from device.firmware.eye import make_eye
+from device.firmware.eye import Eye, make_eye
 from device.firmware.outbox import Outbox
 from device.models.bundle import load_bundle
 from device.models.detections import Detections
@@ -142,9 +142,10 @@ def show(scenario: Scenario, model: str = "street-2") -> Trial:
         try:
             for frame, at_s in _frames(scenario):
                 detector.latest = None
+                trial.told += _alarms(eye, frame, at_s)
                 trial.looks.append(Look(at_s, eye.pipeline.step(frame), detector.latest))
             outbox.flush()
-            trial.told = list(_events(outbox))
+            trial.told += _events(outbox)
         finally:
             outbox.close()
     return trial
@@ -154,6 +155,14 @@ def _frames(scenario: Scenario) -> Iterator[tuple[Frame, float]]:
     for number, at_s in enumerate(scenario.moments):
         pixels = rgb_to_i420(scenario.render(at_s))
         yield Frame(pixels, "i420", *SIZE, 1000.0 + at_s, BEGAN_UTC_S + at_s, number), at_s
+
+
+def _alarms(eye: Eye, frame: Frame, at_s: float) -> list[Told]:
+    """What the view's health raises or clears; on a device the supervisor makes events of it."""
+    changes = eye.view.watch(frame) if eye.view is not None else []
+    return [
+        Told(change.kind, "alarm-raised" if change.is_raised else "alarm-cleared", at_s) for change in changes
+    ]
 
 
 def _events(outbox: Outbox) -> Iterator[Told]:
