@@ -8,6 +8,7 @@ FleetError
 ├── DatabaseAway       the console: the database does not answer now
 ├── NotFound           caller of the API: no such device
 ├── BadQuery           caller of the API: a filter or a cursor makes no sense
+├── BadOverlay         caller of the API: a configuration that no device could read
 ├── NotWell            caller of the API: it answers, but does not do its work now
 └── Refused            peer: a message that is kept out; `reason` is what it is counted under
 ```
@@ -61,6 +62,10 @@ class NotFound(FleetError):
 
 class BadQuery(FleetError):
     """A filter, a page or a cursor that makes no sense."""
+
+
+class BadOverlay(FleetError):
+    """A configuration for a device that no device could read."""
 
 
 class NotWell(FleetError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from fleet.desired import Director
 from fleet.feed import Feed
 from fleet.ingest import Ingest
 from fleet.link import Link
@@ -41,6 +42,7 @@ class Services:
     link: Link
     ingest: Ingest
     presence: Presence
+    director: Director
     parts: Parts
 
     def session(self) -> Session:
@@ -67,15 +69,19 @@ def build_services(settings: Settings) -> Services:
     ingest = Ingest(writer_engine, tally, feed, live, last_heard.note)
     link = Link(settings, ingest.on_message)
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
-    return Services(settings, engine, writer_engine, tally, feed, live, link, ingest, presence, Parts())
+    director = Director(engine, link)
+    return Services(
+        settings, engine, writer_engine, tally, feed, live, link, ingest, presence, director, Parts()
+    )
 
 
 @contextmanager
 def running(services: Services) -> Iterator[None]:
-    """Run writer, presence and link; at the end take no more, write what is queued, acknowledge it."""
+    """Run all parts and the link; at the end take no more, write what is queued, acknowledge it."""
     stop, drained = threading.Event(), threading.Event()
     services.parts.start("ingest", services.ingest.run, services.link, drained)
     services.parts.start("presence", services.presence.run, stop)
+    services.parts.start("director", services.director.run, stop)
     services.link.start()
     try:
         yield

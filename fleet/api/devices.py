@@ -1,16 +1,19 @@
-"""Devices and their standing alarms."""
+"""Devices, what is wanted of them, and their standing alarms."""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from fleet.api.deps import Cursor, Limit, SessionDep
-from fleet.api.models import AlarmOut, AlarmPage, DeviceOut, DevicePage
+from fleet.api.deps import Cursor, Limit, ServicesDep, SessionDep
+from fleet.api.models import AlarmOut, AlarmPage, ConfigIn, ConfigOut, DeviceOut, DevicePage
+from fleet.desired import want_config
 from fleet.queries.alarms import list_alarms
 from fleet.queries.devices import DeviceFilter, get_device, list_devices
 from fleet.queries.paging import Storable
+from fleet.store import tables
 
 router = APIRouter(tags=["devices"])
 
@@ -38,6 +41,20 @@ def read_devices(
 def read_device(session: SessionDep, device: Storable) -> DeviceOut:
     """One device with its last health and birth certificate."""
     return DeviceOut.of(get_device(session, device))
+
+
+@router.get("/devices/{device}/config", summary="Read what is wanted of a device's configuration")
+def read_config(session: SessionDep, device: Storable) -> ConfigOut:
+    """What is wanted, and what the device says that it runs."""
+    return ConfigOut.of(get_device(session, device), session.get(tables.Desired, device))
+
+
+@router.put("/devices/{device}/config", summary="Want another configuration of a device")
+def put_config(session: SessionDep, services: ServicesDep, device: Storable, body: ConfigIn) -> ConfigOut:
+    """Keep an overlay and tell the device; whether it holds is said by `state` once the device answers."""
+    wanted = want_config(session, device, body.overlay, time.time())
+    services.director.wake()
+    return ConfigOut.of(get_device(session, device), wanted)
 
 
 @router.get("/alarms", summary="List standing alarms, newest first")

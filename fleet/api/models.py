@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from fleet.desired import config_state
 from fleet.queries.devices import shown_state
 from fleet.store import tables
 from ota.messages import format_ts
+from ota.messages.structs import MAX_OVERLAY_BYTES
 
 Moment = Annotated[str, Field(examples=["2026-11-23T09:30:00.125Z"], description="RFC 3339, UTC")]
 
@@ -50,6 +52,66 @@ class DeviceOut(BaseModel):
             events_stored=row.events_stored,
             health=row.health,
             info=row.info,
+        )
+
+
+class ConfigIn(BaseModel):
+    """The configuration that is wanted of a device."""
+
+    overlay: Annotated[
+        str,
+        Field(
+            max_length=MAX_OVERLAY_BYTES,
+            description="TOML, laid over the device's own file (docs/remote.md)",
+            examples=["health_s = 10"],
+        ),
+    ]
+
+
+class DesiredOut(BaseModel):
+    """What is wanted of a device."""
+
+    seq: int
+    action: str
+    sha256: str
+    overlay: str
+    made: Moment
+
+    @classmethod
+    def of(cls, row: tables.Desired) -> DesiredOut:
+        """Return the answer for a row."""
+        return cls(
+            seq=row.seq,
+            action=row.action,
+            sha256=row.sha256,
+            overlay=row.overlay,
+            made=as_moment(row.made_ms),
+        )
+
+
+class ConfigOut(BaseModel):
+    """What is wanted of a device, and what it says that it runs."""
+
+    device: Annotated[str, Field(examples=["cam-liberty-01"])]
+    state: Annotated[
+        str,
+        Field(
+            examples=["applied"],
+            description="`none`: nothing is wanted; `waiting`: the device has not answered; "
+            "else its outcome: `trial`, `applied`, `refused`, `rolled-back`",
+        ),
+    ]
+    desired: DesiredOut | None
+    reported: Annotated[dict[str, Any] | None, Field(description="message `Reported` as it was sent")]
+
+    @classmethod
+    def of(cls, device: tables.Device, wanted: tables.Desired | None) -> ConfigOut:
+        """Return the answer for the rows of a device."""
+        return cls(
+            device=device.id,
+            state=config_state(wanted, device),
+            desired=None if wanted is None else DesiredOut.of(wanted),
+            reported=device.reported,
         )
 
 

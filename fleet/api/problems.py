@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from fleet.errors import BadQuery, NotFound, NotWell, first_line
+from fleet.errors import BadOverlay, BadQuery, NotFound, NotWell, first_line
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def install_problems(app: FastAPI) -> None:
     """Make every error of the API a problem document."""
     app.add_exception_handler(NotFound, _on_not_found)
     app.add_exception_handler(BadQuery, _on_bad_query)
+    app.add_exception_handler(BadOverlay, _on_bad_query)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(NotWell, _on_not_well)
     app.add_exception_handler(DBAPIError, _on_database)

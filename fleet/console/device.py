@@ -13,12 +13,13 @@ from fleet.console.counts_chart import CountsChart
 from fleet.console.events import EventsTable
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_of, word_of
+from fleet.desired import config_state
 from fleet.errors import NotFound
 from fleet.queries.alarms import list_alarms
 from fleet.queries.devices import get_device, shown_state
 from fleet.queries.events import EventFilter
 from fleet.services import Services
-from fleet.store.tables import Alarm, Device
+from fleet.store.tables import Alarm, Desired, Device
 
 REFRESH_S: Final = 1.0
 ALARMS_SHOWN: Final = 100
@@ -32,6 +33,7 @@ class Facts:
 
     device: Device
     alarms: list[Alarm]
+    wanted: Desired | None = None
 
 
 def add_page(services: Services) -> None:
@@ -56,7 +58,7 @@ def read_facts(session: Session, device: str) -> Facts:
         NotFound: no message of it has ever come.
     """
     alarms = list_alarms(session, device=device, limit=ALARMS_SHOWN)
-    return Facts(get_device(session, device), alarms.items)
+    return Facts(get_device(session, device), alarms.items, session.get(Desired, device))
 
 
 class DeviceView:
@@ -109,7 +111,7 @@ class DeviceView:
             + alarms_html(self._facts.alarms)
             + cameras_html(device, self._facts.alarms)
         )
-        self._about.set_content(about_html(device))
+        self._about.set_content(about_html(device) + config_html(device, self._facts.wanted))
 
     async def _on_tab(self, event: events.ValueChangeEventArguments[Any]) -> None:
         self._tab = str(event.value)
@@ -215,3 +217,17 @@ def about_html(device: Device) -> str:
     ]
     cells = "".join(f'<span class="k">{k}</span><span class="v">{escape(str(v))}</span>' for k, v in facts)
     return f'<div class="card pad"><div class="facts">{cells}</div></div>'
+
+
+def config_html(device: Device, wanted: Desired | None) -> str:
+    """Return what is wanted of its configuration and what it says of it; nothing where it is neither."""
+    reported = device.reported or {}
+    errors = reported.get("errors", [])
+    if wanted is None and not errors:
+        return ""
+    facts = [("Configuration from the fleet", config_state(wanted, device))]
+    if wanted is not None:
+        facts += [("Wanted since", clock_time(wanted.made_ms)), ("Its SHA-256", wanted.sha256)]
+    facts += [(str(error.get("path", "")) or "Fault", str(error.get("message", ""))) for error in errors]
+    cells = "".join(f'<span class="k">{escape(k)}</span><span class="v">{escape(v)}</span>' for k, v in facts)
+    return f'<div class="card pad" style="margin-top:16px"><div class="facts">{cells}</div></div>'

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index
+from sqlalchemy import JSON, BigInteger, Index, Text
 from sqlmodel import Field, SQLModel
 
 Json = dict[str, Any]
@@ -26,6 +26,7 @@ class Device(SQLModel, table=True):
         events_stored: events kept of this device, counted in the same transaction that keeps them.
         info: the birth certificate as it was sent (struct `Info`).
         health: the last health as it was sent (struct `Health`).
+        reported: what it last said that it really runs, as it was sent (struct `Reported`).
     """
 
     __tablename__ = "device"
@@ -46,6 +47,29 @@ class Device(SQLModel, table=True):
     info: Json | None = Field(default=None, sa_type=JSON)
     health_ms: int = Field(default=0, sa_type=BigInteger)
     health: Json | None = Field(default=None, sa_type=JSON)
+    reported_ms: int = Field(default=0, sa_type=BigInteger)
+    reported: Json | None = Field(default=None, sa_type=JSON)
+
+
+class Desired(SQLModel, table=True):
+    """The configuration that is wanted of a device; a new one replaces it.
+
+    Attributes:
+        seq: of the document; rises with every change, also when the database was lost (Unix seconds).
+        action: id of the document.
+        sha256: of the overlay, hexadecimal.
+        overlay: TOML (docs/remote.md).
+        made_ms: when somebody wanted it.
+    """
+
+    __tablename__ = "desired"
+
+    device: str = Field(primary_key=True, max_length=40)
+    seq: int = Field(sa_type=BigInteger)
+    action: str = Field(max_length=36)
+    sha256: str = Field(max_length=64)
+    overlay: str = Field(sa_type=Text)
+    made_ms: int = Field(sa_type=BigInteger)
 
 
 class Event(SQLModel, table=True):

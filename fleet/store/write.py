@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from fleet.reading import Received, to_ms
 from fleet.standing import Standing, after_message
 from fleet.store import tables
-from ota.messages import Alarm, Channel, Count, Event, Health, Info
+from ota.messages import Alarm, Channel, Count, Event, Health, Info, Reported
 
 DEVICE = cast(Table, tables.Device.__table__)  # type: ignore[attr-defined]
 EVENT = cast(Table, tables.Event.__table__)  # type: ignore[attr-defined]
@@ -234,12 +234,14 @@ def _device_row(before: Row, items: list[Received], new_events: int) -> Row:
 
 
 def _write_description(connection: Connection, item: Received) -> None:
-    """Keep the newest birth certificate and health; a remembered one only if it is not older."""
+    """Keep the newest birth certificate, health and report; a remembered one only if it is not older."""
     message = item.message
     if isinstance(message, Info):
         stamp, values = "info_ms", {"info": msgspec.to_builtins(message), "site": message.site}
     elif isinstance(message, Health):
         stamp, values = "health_ms", {"health": msgspec.to_builtins(message)}
+    elif isinstance(message, Reported):
+        stamp, values = "reported_ms", {"reported": msgspec.to_builtins(message)}
     else:
         return
     where = [DEVICE.c.id == item.topic.device]

@@ -33,6 +33,8 @@ AlarmKind = Literal["covered", "dark", "bright", "blurred", "moved", "frozen", "
 ClockState = Literal["synced", "unsynced"]
 MAX_OBJECTS = 300
 HEAT_CELLS = 16 * 9
+MAX_OVERLAY_BYTES = 48 * 1024
+"""Of an overlay's text: leaves room for the document around it in one message."""
 MAX_OVERLAY_LINES = 2000
 MAX_REPLY_LINES = 100
 Number = Annotated[int, Meta(ge=0, le=MAX_SEQ)]

@@ -256,12 +256,79 @@ def test_a_fault_of_ours_is_a_problem_document_too(
 
 def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.Client) -> None:
     description = get(api, "/openapi.json")
-    assert set(description["paths"]) == {
-        f"/api/v1/{tail}"
-        for tail in ("healthz", "stats", "devices", "devices/{device}", "alarms", "events", "counts")
-    }
-    for path in description["paths"].values():
-        operation = path["get"]
+    device = ("devices", "devices/{device}", "devices/{device}/config")
+    tails = ("healthz", "stats", *device, "alarms", "events", "counts")
+    assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails}
+    for operation in [one for path in description["paths"].values() for one in path.values()]:
         assert operation["summary"]
         assert "$ref" in operation["responses"]["200"]["content"]["application/json"]["schema"]
         assert "application/problem+json" in operation["responses"]["422"]["content"]
+
+
+def put(api: httpx.Client, device: str, overlay: Any) -> httpx.Response:
+    return api.put(f"/devices/{device}/config", json={"overlay": overlay})
+
+
+def test_a_configuration_is_kept_numbered_and_the_same_again_is_no_change(api: httpx.Client) -> None:
+    assert get(api, "/devices/cam-03/config") == {
+        "device": "cam-03",
+        "state": "none",
+        "desired": None,
+        "reported": None,
+    }
+    first = put(api, "cam-03", "health_s = 5\n").json()
+    assert (first["state"], first["desired"]["overlay"]) == ("waiting", "health_s = 5\n")
+    assert put(api, "cam-03", "health_s = 5\n").json()["desired"] == first["desired"]
+    second = put(api, "cam-03", "health_s = 6\n").json()["desired"]
+    assert second["seq"] > first["desired"]["seq"]
+    assert get(api, "/devices/cam-03/config")["desired"] == second
+
+
+@pytest.mark.parametrize(
+    ("device", "overlay", "status", "words"),
+    [
+        ("cam-99", "", 404, "cam-99"),
+        ("cam-03", "health_s = ", 422, "not TOML"),
+        ("cam-03", "x = " + "[" * 180, 422, "not TOML"),
+        ("cam-03", "#" * 5_000_000, 422, "overlay"),
+        ("cam-03", f"# {'x' * 200}", 422, "line 1"),
+        ("cam-03", 7, 422, "overlay"),
+        ("cam-03", "\n".join(['# """""""""""""""""""""""""""""""""""""""""""""""""'] * 900), 422, "fit"),
+    ],
+)
+def test_a_configuration_that_no_device_could_read_is_refused(
+    api: httpx.Client, device: str, overlay: Any, status: int, words: str
+) -> None:
+    answer = put(api, device, overlay)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert words in answer.json()["detail"]
+    assert len(answer.content) < 2000, "what was sent is not sent back"
+
+
+def test_what_a_device_reports_is_kept_and_only_its_answer_to_what_is_wanted_counts(
+    api: httpx.Client, services: Services
+) -> None:
+    from ota.messages import ModelInfo, Reported
+
+    def report(**fields: Any) -> None:
+        message = Reported(
+            id=new_id(),
+            ts=now(),
+            config_sha256="cd" * 32,
+            firmware="0.1.0",
+            model=ModelInfo("street-2", "1", "0" * 64),
+            **fields,
+        )
+        received_ms = round((T0_S + 2000) * 1000)
+        topic = str(Topic("cam-04", Channel.REPORTED))
+        batch = [read_message(topic, encode(message), is_retained=False, received_ms=received_ms)]
+        with services.engine.begin() as connection:
+            write_batch(connection, batch, received_ms)
+
+    wanted = put(api, "cam-04", "health_s = 7").json()["desired"]
+    report(seq=wanted["seq"] - 1, outcome="applied")
+    assert get(api, "/devices/cam-04/config")["state"] == "waiting"
+    report(seq=wanted["seq"], outcome="refused")
+    config = get(api, "/devices/cam-04/config")
+    assert (config["state"], config["reported"]["outcome"]) == ("refused", "refused")

@@ -8,11 +8,10 @@ knows MQTT: bytes come in, and what is to be reported goes out as a value.
 from device.firmware.remote.commands import Answer, Commands, Deed
 from device.firmware.remote.desired import Remote, Standing
 from device.firmware.remote.log_ring import LogRing
-from device.firmware.remote.overlay import MAX_OVERLAY_BYTES, overlaid
+from device.firmware.remote.overlay import overlaid
 from device.firmware.remote.store import ConfigStore
 
 __all__ = [
-    "MAX_OVERLAY_BYTES",
     "Answer",
     "Commands",
     "ConfigStore",

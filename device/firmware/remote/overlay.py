@@ -16,9 +16,8 @@ import msgspec
 from device.errors import ConfigError, ModelRefused, ModelUnavailable
 from device.firmware.config import Config, check_model, config_of, read_table
 from device.firmware.toml_lines import line_of
+from ota.messages.structs import MAX_OVERLAY_BYTES
 
-MAX_OVERLAY_BYTES: Final = 48 * 1024
-"""Leaves room for the document around it in one message (`MAX_MESSAGE_BYTES`)."""
 LOCAL_TABLES: Final = frozenset({"device", "mqtt", "outbox", "remote"})
 LOCAL_CAMERA_KEYS: Final = frozenset({"source", "loop", "every_frame", "process"})
 _MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
