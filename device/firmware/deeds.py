@@ -148,10 +148,11 @@ class Deeds:
         eye = self._eyes.get(args.cam)
         if eye is None:
             return self._no_camera(args.cam)
-        relearn = getattr(eye, "relearn", None)
-        if relearn is None:
-            return Answer("this firmware does not watch over the view, so there is nothing to learn anew")
-        relearn()
+        if eye.view is None:
+            return Answer(
+                f"nobody watches over the view of {args.cam!r}: [camera.view] enabled = false"[:200]
+            )
+        eye.relearn()
         return Answer()
 
     def live(self, args: LiveArgs) -> Answer:

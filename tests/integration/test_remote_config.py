@@ -181,6 +181,10 @@ def test_commands_answer_with_what_there_is_to_read_and_restart_ends_in_order_wi
     assert [line for line in tested.lines if line.startswith("ok camera cam0")], tested.lines
     (who,) = listener.answer(listener.command("identify", {}))
     assert "device cam-01" in who.lines
+    (learnt,) = listener.answer(listener.command("relearn", {"cam": "cam0"}))
+    assert learnt.is_done
+    (refused,) = listener.answer(listener.command("relearn", {"cam": "cam7"}))
+    assert "there are cam0" in refused.reason
     (refused,) = listener.answer(listener.command("logs", {"lines": 5000}))
     assert not refused.is_done
     assert "1 to 100" in refused.reason
