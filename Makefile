@@ -27,7 +27,7 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Measure against named peers; the table goes to docs/benchmarks.md by hand
+bench: $(VENV)/.bench ## Measure against named peers; the table goes to docs/benchmarks.md by hand
 	$(BIN)/python -m tests.bench $(ARGS)
 
 train: $(VENV)/.train ## Add the [train] extra (2 GB) to the environment; `pehra models train` needs it
@@ -48,6 +48,9 @@ lock: ## Write the locks anew (needs uv)
 	@# The arm run installs into Debian bookworm's Python, whose wheels this machine's Python fetches.
 	$(COMPILE) --python-platform aarch64-unknown-linux-gnu --extra device requirements/arm-test.in \
 	  -c requirements/dev.lock -o requirements/arm-test.lock
+	uv pip compile requirements/bench.in -c requirements/dev.lock --override requirements/bench-overrides.txt \
+	  --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header -q \
+	  -o requirements/bench.lock
 	@# Training on a PC without a GPU: UV_FIND_LINKS names the folder or page that has torch's +cpu wheel.
 	$(COMPILE) --python-platform x86_64-unknown-linux-gnu --extra train -c requirements/dev.lock \
 	  -o requirements/train.lock
@@ -71,6 +74,11 @@ $(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	$(PIP) install --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# The lock is whole; one peer's own wishes contradict ours (requirements/bench-overrides.txt).
+$(VENV)/.bench: requirements/bench.lock $(VENV)/.dev
+	$(PIP) install --no-deps --require-hashes -r requirements/bench.lock
 	@touch $@
 
 # Locked for x86-64 Linux without a GPU. Others: pip install '.[train]' into the environment.

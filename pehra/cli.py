@@ -16,6 +16,7 @@ from pehra.commands.detect import detect
 from pehra.commands.device import device_app
 from pehra.commands.fleet import fleet_app
 from pehra.commands.models import models_app
+from pehra.commands.track import track
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,7 @@ def _pehra(
 
 app.command()(demo)
 app.command()(detect)
+app.command()(track)
 app.add_typer(device_app, name="device")
 app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")

@@ -132,15 +132,31 @@ def line_fault(points: Sequence[tuple[float, float]]) -> str:
 
 def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
     """Return the intersection over union of every pair, shape (len(a), len(b)), in 0..1."""
+    shared = _shared(a, b)
+    return _share(shared, _areas(a)[:, None] + _areas(b)[None, :] - shared)
+
+
+def covers(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
+    """Return which share of each pair's smaller box the other covers, shape (len(a), len(b)), in 0..1."""
+    return _share(_shared(a, b), np.minimum(_areas(a)[:, None], _areas(b)[None, :]))
+
+
+def _shared(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
     left_top = np.maximum(a[:, None, :2], b[None, :, :2])
     right_bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
     size = np.clip(right_bottom - left_top, 0.0, None)
-    shared = size[..., 0] * size[..., 1]
-    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
-    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
-    union = area_a[:, None] + area_b[None, :] - shared
+    shared: npt.NDArray[np.float32] = size[..., 0] * size[..., 1]
+    return shared
+
+
+def _areas(boxes: Boxes) -> npt.NDArray[np.float32]:
+    areas: npt.NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return areas
+
+
+def _share(part: npt.NDArray[np.float32], whole: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     ratio: npt.NDArray[np.float32] = np.divide(
-        shared, union, out=np.zeros_like(shared), where=union > 0.0, dtype=np.float32, casting="same_kind"
+        part, whole, out=np.zeros_like(part), where=whole > 0.0, dtype=np.float32, casting="same_kind"
     )
     return ratio
 

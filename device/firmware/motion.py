@@ -57,6 +57,12 @@ class MotionGate:
         self._last_s = 0.0
         self._last_look_s = -np.inf
         self._last_motion_s = -np.inf
+        self._moving: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def moving(self) -> npt.NDArray[np.bool_] | None:
+        """Where the latest frame differs from the background, on the small plane; None if not known."""
+        return self._moving
 
     def should_look(self, luma: Luma, mono_s: float) -> bool:
         """Return whether this frame should go to the detector.
@@ -80,12 +86,14 @@ class MotionGate:
         plane = _small(luma).astype(np.float32)
         if self._background is None or self._shape != luma.shape:
             self._background, self._shape, self._last_s = plane, luma.shape, mono_s
+            self._moving = None
             return True
         difference = plane - self._background
         # A cloud or the camera's exposure moves the whole plane: only what differs from that is motion.
         size = np.abs(difference - np.median(difference))
         threshold = max(self._settings.pixel_change, self._settings.noise_factor * self._noise)
-        moved = int(np.count_nonzero(size > threshold))
+        self._moving = size > threshold
+        moved = int(np.count_nonzero(self._moving))
         self._learn(difference, size, mono_s)
         return moved >= self._settings.min_pixels
 

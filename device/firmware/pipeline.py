@@ -140,7 +140,7 @@ class Pipeline:
             return None
         self.tallies.inferences += 1
         detections = self._detector.detect(frame)
-        return self._tracker.update(detections, frame.mono_s)
+        return self._tracker.update(detections, frame.mono_s, self._gate.moving)
 
     def _notice(self, tracks: Tracks, frame: Frame) -> None:
         for duty in self._duties:

@@ -1,257 +1,292 @@
 """From detections to tracks: the same object over time, by seconds and never by frame counts.
 
 Association in stages after ByteTrack (Zhang et al., ECCV 2022): confident detections for the tracks that
-count, then weak ones for those that are left, then what is confident still for young tracks. Motion is a
-constant-velocity Kalman filter per box side, batched in numpy. Boxes are widened before the overlap is taken,
-because an object may move by its own width between two frames (C-BIoU, Yang et al., WACV 2023). A second box
-round an object that is tracked already is followed but does not count before it goes its own way. The tracker
-never looks at pixels and never keeps one.
+count, then weak ones for those that are left, then what is confident still for young tracks. A lost object
+that comes back goes on under its number. What stands still is remembered for as long as nothing moves where
+it stands. The tracker never looks at pixels and never keeps one; docs/tracking.md tells how it works.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import lap
 import numpy as np
 import numpy.typing as npt
 
-from device.firmware.geometry import Boxes, overlaps
-from device.firmware.tracks import Tracks
+from device.firmware.tracker_kalman import BoxFilter, centred, cornered
+from device.firmware.tracker_match import compare, newcomers, round_one
+from device.firmware.tracker_memory import moving_share, same_objects
+from device.firmware.tracker_settings import TrackerSettings
+from device.firmware.tracker_table import Float, Mask, Rows, Table
+from device.firmware.tracks import EndReason, Tracks
 from device.models.detections import Detections
 from device.models.labels import CLASSES
-from device.models.nms import nms
 
-Float = npt.NDArray[np.float64]
+__all__ = ["Tracker", "TrackerSettings"]
 
-
-@dataclass(frozen=True, slots=True)
-class TrackerSettings:
-    """How an object becomes a track and stops being one.
-
-    Attributes:
-        high: a score from which a detection may start a track, 0..1.
-        low: a score from which it may continue one, 0..1.
-        min_hits: detections before a track counts.
-        lost_s: how long an unseen track is remembered.
-        new_lost_s: the same for a track that does not count yet.
-        min_overlap: smallest overlap of (widened) boxes, 0..1.
-        widen: how far a box is widened on each side, share of its size.
-        class_bonus: how much overlap a detection of the same class is worth more, 0..1.
-        noise_box: standard deviation of a box side, share of the box's height.
-        noise_speed: standard deviation of acceleration, heights per second squared.
-        same_overlap: of two detections of one class that overlap more than this, the weaker is left out.
-        twin_overlap: a young track that overlaps more than this with an older one may be a second box round
-            the same object: it comes no nearer to counting.
-        max_tracks: the oldest unseen go first beyond this.
-    """
-
-    high: float = 0.35
-    low: float = 0.15
-    min_hits: int = 3
-    lost_s: float = 1.5
-    new_lost_s: float = 0.5
-    min_overlap: float = 0.12
-    widen: float = 0.2
-    class_bonus: float = 0.1
-    noise_box: float = 0.06
-    noise_speed: float = 0.8
-    same_overlap: float = 0.5
-    twin_overlap: float = 0.4
-    max_tracks: int = 1000
+_NO_ROWS = np.empty(0, np.intp)
+_VOTES_KEPT = 0.98
+"""What an older detection's word on the class is worth beside the next one's."""
+_AT_EDGE = 0.01
+"""A box so near to the picture's edge touches it."""
 
 
 class Tracker:
-    """One camera's tracker; arrays hold one row a track.
+    """One camera's tracker.
 
     `update` takes the detections of a frame; `hold` says that a frame was skipped because nothing moved.
+    Memory is bounded: no more than `max_tracks` rows, whatever comes and however long.
     """
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self._settings = settings or TrackerSettings()
-        self._now_s = 0.0
+        self._filter = BoxFilter(self._settings)
+        self._table = Table.empty()
+        self._now_s: float | None = None
         self._next_id = 1
         self.confirmed_total = 0
-        self._ids = np.empty(0, np.int64)
-        self._hits = np.empty(0, np.int64)
-        self._seen_s = np.empty(0)
-        self._votes = np.empty((0, len(CLASSES)), np.float32)
-        self._scores = np.empty(0, np.float32)
-        self._first = np.empty((0, 4), np.float32)
-        self._latest = np.empty((0, 4), np.float32)
-        self._position = np.empty((0, 4))
-        self._velocity = np.empty((0, 4))
-        self._covariance = np.empty((0, 3, 4))
+
+    def __len__(self) -> int:
+        """How many objects are remembered, those that do not count yet included."""
+        return len(self._table)
 
     def hold(self, mono_s: float) -> None:
         """Carry all tracks over a skipped frame: nothing moved, so what was there is there."""
-        elapsed_s = max(0.0, mono_s - self._now_s)
-        fresh = self._seen_s >= self._now_s - self._settings.new_lost_s
-        self._seen_s[fresh] += elapsed_s
-        self._velocity[:] = 0.0
-        self._now_s = mono_s
+        before_s = self._now_s if self._now_s is not None else mono_s
+        elapsed_s = self._advance(mono_s)
+        table = self._table
+        fresh = table.seen_s >= before_s - self._settings.new_lost_s
+        table.seen_s[fresh] += elapsed_s
+        table.speed[:] = 0.0
+        self._keep_still(np.flatnonzero(self._still()))
 
-    def update(self, detections: Detections, mono_s: float) -> Tracks:
+    def update(
+        self, detections: Detections, mono_s: float, motion: npt.NDArray[np.bool_] | None = None
+    ) -> Tracks:
         """Associate one frame's detections and return what is in view.
 
         Args:
             detections: of one frame, any number.
-            mono_s: the frame's monotonic stamp in seconds; must not fall.
+            mono_s: the frame's monotonic stamp in seconds. One that does not rise stops the tracker's clock
+                for this frame and changes no duration.
+            motion: (H, W), where the picture moves, of any size; None if that is not known, and then what
+                stands still is remembered no longer than anything else.
 
         Returns:
-            Confirmed tracks seen in this frame, and the ids that ended since the last call.
+            Confirmed tracks seen in this frame, and what became of others since the last call.
         """
-        self._predict(mono_s)
-        detections = _one_box_each(detections, self._settings.same_overlap)
-        strong = detections.scores >= self._settings.high
-        weak = ~strong & (detections.scores >= self._settings.low)
-        counts = self._hits >= self._settings.min_hits
-        rows, found = self._associate(np.flatnonzero(counts), detections, np.flatnonzero(strong))
-        left = np.setdiff1d(np.flatnonzero(counts), rows)
-        weak_rows, weak_found = self._associate(left, detections, np.flatnonzero(weak))
-        strong[found] = False
-        young_rows, young_found = self._associate(np.flatnonzero(~counts), detections, np.flatnonzero(strong))
-        strong[young_found] = False
-        self._correct(
-            np.concatenate([rows, weak_rows, young_rows]),
-            detections,
-            np.concatenate([found, weak_found, young_found]),
-        )
-        self._begin(detections, np.flatnonzero(strong))
-        ended = self._forget()
-        return self._in_view(ended)
+        elapsed_s = self._advance(mono_s)
+        self._predict(elapsed_s)
+        detections = _sound(detections)
+        places = centred(detections.boxes)
+        rows, found, left = self._associate(detections, places, elapsed_s)
+        self._correct(rows, found, detections, places)
+        self._begin(detections, places, newcomers(detections, found, left, self._settings))
+        renames = self._reattach()
+        if motion is not None:
+            self._remember_still(motion)
+        return self._in_view(self._forget(), renames)
 
-    def _predict(self, mono_s: float) -> None:
-        elapsed_s = min(max(0.0, mono_s - self._now_s), self._settings.lost_s)
+    def _advance(self, mono_s: float) -> float:
+        """Move the clock and return by how much; if the stamp fell, all moments fall with it."""
+        before_s = self._now_s if self._now_s is not None else mono_s
         self._now_s = mono_s
-        self._position += self._velocity * elapsed_s
-        scale = self._heights() * self._settings.noise_speed
-        push = (scale**2)[:, None]
-        p, pv, v = self._covariance[:, 0], self._covariance[:, 1], self._covariance[:, 2]
-        # Discrete white-noise acceleration: Bar-Shalom, "Estimation with Applications", eq. 6.3.2-4.
-        p += 2.0 * elapsed_s * pv + elapsed_s**2 * v + push * elapsed_s**4 / 4.0
-        pv += elapsed_s * v + push * elapsed_s**3 / 2.0
-        v += push * elapsed_s**2
+        if mono_s < before_s:
+            self._table.shift(mono_s - before_s)
+        return max(0.0, mono_s - before_s)
 
-    def _heights(self) -> Float:
-        size: Float = np.maximum(self._position[:, 3] - self._position[:, 1], 1e-3)
-        return size
+    @property
+    def _clock_s(self) -> float:
+        return self._now_s or 0.0
 
-    def _associate(
-        self, rows: npt.NDArray[np.intp], detections: Detections, candidates: npt.NDArray[np.intp]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        nothing = np.empty(0, np.intp)
-        if not len(rows) or not len(candidates):
-            return nothing, nothing
-        known = _widened(self._position[rows].astype(np.float32), self._settings.widen)
-        offered = _widened(detections.boxes[candidates], self._settings.widen)
-        overlap = overlaps(known, offered)
-        same_class = self._votes[rows].argmax(axis=1)[:, None] == detections.classes[candidates][None, :]
-        gain = overlap * (0.5 + 0.5 * detections.scores[candidates][None, :])
-        gain = gain + self._settings.class_bonus * same_class * (overlap > 0)
-        cost = 1.0 + self._settings.class_bonus - gain
-        cost[overlap < self._settings.min_overlap] = 1e3
-        _, to_candidate, _ = lap.lapjv(cost, extend_cost=True, cost_limit=10.0)
-        picked = np.flatnonzero(to_candidate >= 0)
-        return rows[picked], candidates[to_candidate[picked]]
+    def _still(self) -> Mask:
+        still: Mask = self._clock_s - self._table.still_since_s >= self._settings.still_s
+        return still
 
-    def _correct(
-        self, rows: npt.NDArray[np.intp], detections: Detections, found: npt.NDArray[np.intp]
-    ) -> None:
+    def _predict(self, elapsed_s: float) -> None:
+        if elapsed_s > self._settings.longest_step_s:
+            self._table.speed[:] = 0.0
+        unseen = self._table.found_s < self._clock_s - elapsed_s
+        self._filter.predict(self._table, min(elapsed_s, self._settings.longest_step_s), unseen)
+
+    def _associate(self, detections: Detections, places: Float, elapsed_s: float) -> tuple[Rows, Rows, Rows]:
+        """Return tracks, their detections, and the confident detections that are left."""
+        settings, table = self._settings, self._table
+        strong = detections.scores >= settings.high
+        if not len(table) or not len(strong):
+            return _NO_ROWS, _NO_ROWS, np.flatnonzero(strong)
+        absent_s = np.maximum(self._clock_s - elapsed_s - table.seen_s, 0.0)
+        pairs = compare(table, self._filter.spread(table), absent_s, detections, places, settings)
+        still = self._still()
+        present = absent_s <= np.where(still, settings.still_lost_s, settings.lost_s)
+        if elapsed_s > settings.longest_step_s:
+            present &= still
+        counts = table.is_shown
+        waiting = present & counts
+        rows, found = pairs.choose(waiting, strong, settings.min_overlap)
+        waiting[rows], strong[found] = False, False
+        weak = (detections.scores >= settings.low) & (detections.scores < settings.high)
+        weak_rows, weak_found = pairs.choose(waiting, weak, settings.weak_overlap)
+        young_rows, young_found = pairs.choose(present & ~counts, strong, settings.young_overlap)
+        strong[young_found] = False
+        return (
+            np.concatenate([rows, weak_rows, young_rows]),
+            np.concatenate([found, weak_found, young_found]),
+            np.flatnonzero(strong),
+        )
+
+    def _correct(self, rows: Rows, found: Rows, detections: Detections, places: Float) -> None:
         if not len(rows):
             return
-        boxes, scores = detections.boxes[found], detections.scores[found]
-        measured = ((self._settings.noise_box * self._heights()[rows]) ** 2)[:, None]
-        p, pv, v = (self._covariance[rows, i] for i in range(3))
-        gain_position, gain_velocity = p / (p + measured), pv / (p + measured)
-        surprise = boxes - self._position[rows]
-        self._position[rows] += gain_position * surprise
-        self._velocity[rows] += gain_velocity * surprise
-        self._covariance[rows] = np.stack(
-            [(1 - gain_position) * p, (1 - gain_position) * pv, v - gain_velocity * pv], axis=1
-        )
-        self._votes[rows] *= 0.98
-        self._votes[rows, detections.classes[found]] += scores
-        self._scores[rows], self._latest[rows] = scores, boxes
-        self._seen_s[rows] = self._now_s
+        table = self._table
+        boxes, scores = detections.boxes.take(found, axis=0), detections.scores.take(found)
+        self._filter.correct(table, rows, places.take(found, axis=0))
+        table.votes *= _VOTES_KEPT
+        table.votes[rows, detections.classes.take(found)] += scores
+        table.scores[rows], table.latest[rows] = scores, boxes
+        table.seen_s[rows] = table.found_s[rows] = self._clock_s
         self._count_hits(rows, boxes)
+        travelled = np.abs(table.place[:, :2] - table.still_at).max(axis=1)
+        moved = travelled > self._settings.still_travel * table.place[:, 2:].max(axis=1)
+        moved &= table.found_s == self._clock_s
+        table.still_at[moved], table.still_since_s[moved] = table.place[moved, :2], self._clock_s
 
-    def _count_hits(self, rows: npt.NDArray[np.intp], boxes: Boxes) -> None:
+    def _count_hits(self, rows: Rows, boxes: npt.NDArray[np.float32]) -> None:
         """Add to the hits of tracks that were seen; `rows` has those that count first, then older ones."""
-        settings = self._settings
-        counts = self._hits[rows] >= settings.min_hits
-        overlap = np.tril(overlaps(boxes, boxes), -1).max(axis=1)
-        rows = rows[counts | (overlap <= settings.twin_overlap)]
-        self._hits[rows] += 1
-        self.confirmed_total += int(np.count_nonzero(self._hits[rows] == settings.min_hits))
+        counts = self._table.is_shown[rows]
+        if not counts.all():
+            young = np.flatnonzero(~counts)
+            twins = round_one(boxes[young], boxes, self._settings.twin_overlap, self._settings)
+            counts[young] = ~np.tril(twins, young[0] - 1).any(axis=1)
+            rows = rows[counts]
+        self._table.hits[rows] += 1
 
-    def _begin(self, detections: Detections, chosen: npt.NDArray[np.intp]) -> None:
+    def _begin(self, detections: Detections, places: Float, chosen: Rows) -> None:
         count = len(chosen)
         if not count:
             return
-        boxes = detections.boxes[chosen].astype(np.float64)
-        heights = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-3)[:, None]
+        now_s = np.full(count, self._clock_s)
         votes = np.zeros((count, len(CLASSES)), np.float32)
         votes[np.arange(count), detections.classes[chosen]] = detections.scores[chosen]
-        doubt = np.stack(
-            [
-                np.broadcast_to((self._settings.noise_box * heights) ** 2, (count, 4)),
-                np.zeros((count, 4)),
-                np.broadcast_to((2.0 * heights) ** 2, (count, 4)),
-            ],
-            axis=1,
+        self._table.add(
+            Table(
+                ids=np.arange(self._next_id, self._next_id + count),
+                hits=np.ones(count, np.int64),
+                born_s=now_s,
+                seen_s=now_s,
+                found_s=now_s,
+                is_shown=np.zeros(count, np.bool_),
+                trial_s=np.full(count, np.inf),
+                still_since_s=now_s,
+                still_at=places[chosen, :2],
+                votes=votes,
+                scores=detections.scores[chosen].astype(np.float32),
+                first=detections.boxes[chosen],
+                latest=detections.boxes[chosen],
+                place=places[chosen],
+                speed=np.zeros((count, 4)),
+                doubt=self._filter.first_doubt(count),
+            )
         )
-        self._ids = np.concatenate([self._ids, np.arange(self._next_id, self._next_id + count)])
-        self._hits = np.concatenate([self._hits, np.ones(count, np.int64)])
-        self._seen_s = np.concatenate([self._seen_s, np.full(count, self._now_s)])
-        self._votes = np.concatenate([self._votes, votes])
-        self._scores = np.concatenate([self._scores, detections.scores[chosen].astype(np.float32)])
-        self._first = np.concatenate([self._first, detections.boxes[chosen]])
-        self._latest = np.concatenate([self._latest, detections.boxes[chosen]])
-        self._position = np.concatenate([self._position, boxes])
-        self._velocity = np.concatenate([self._velocity, np.zeros((count, 4))])
-        self._covariance = np.concatenate([self._covariance, doubt])
         self._next_id += count
 
-    def _forget(self) -> tuple[int, ...]:
-        settings = self._settings
-        is_confirmed = self._hits >= settings.min_hits
-        patience_s = np.where(is_confirmed, settings.lost_s, settings.new_lost_s)
-        keep = self._now_s - self._seen_s <= patience_s
-        if np.count_nonzero(keep) > settings.max_tracks:
-            newest = np.argsort(self._seen_s, kind="stable")[-settings.max_tracks :]
-            keep &= np.isin(np.arange(len(keep)), newest)
-        ended = tuple(int(track) for track in self._ids[~keep & is_confirmed])
+    def _reattach(self) -> tuple[tuple[int, int], ...]:
+        """Show the tracks that count now, unless they are lost ones that came back."""
+        table, settings = self._table, self._settings
+        fresh = (table.hits >= settings.min_hits) & ~table.is_shown
+        table.is_shown |= fresh
+        table.trial_s[fresh] = self._clock_s + settings.rename_s
+        self.confirmed_total += int(np.count_nonzero(fresh))
+        is_seen = table.found_s == self._clock_s
+        again = is_seen & (table.trial_s <= self._clock_s)
+        due = fresh | again
+        if not due.any():
+            return ()
+        table.trial_s[again] = np.inf
+        lost = np.flatnonzero(table.is_shown & ~is_seen)
+        pairs = same_objects(table, lost, np.flatnonzero(due), self._clock_s, settings)
+        renames = [self._join(*pair, is_shown=not fresh[pair[1]]) for pair in pairs]
+        if pairs:
+            self.confirmed_total -= len(pairs)
+            table.keep(~np.isin(np.arange(len(table)), [row for row, _ in pairs]))
+        return tuple(rename for rename in renames if rename)
+
+    def _join(self, lost: int, young: int, *, is_shown: bool) -> tuple[int, int] | None:
+        """Let a young track go on with what is known of a lost one; return the change of numbers, if any."""
+        table = self._table
+        table.votes[young] += table.votes[lost]
+        table.hits[young] += table.hits[lost]
+        table.first[young], table.born_s[young] = table.first[lost], table.born_s[lost]
+        table.trial_s[young] = np.inf
+        if is_shown:
+            return int(table.ids[lost]), int(table.ids[young])
+        table.ids[young] = table.ids[lost]
+        return None
+
+    def _remember_still(self, motion: npt.NDArray[np.bool_]) -> None:
+        table = self._table
+        rows = np.flatnonzero(self._still() & (table.found_s < self._clock_s))
+        if len(rows):
+            share = moving_share(cornered(table.place[rows]), motion)
+            self._keep_still(rows[share < self._settings.still_motion])
+
+    def _keep_still(self, rows: Rows) -> None:
+        """Objects that stand still, where nothing moves, are there, if a detection says so now and then."""
+        table = self._table
+        rows = rows[self._clock_s - table.found_s[rows] <= self._settings.verify_s]
+        table.seen_s[rows] = self._clock_s
+        self._filter.settle(table, rows)
+
+    def _forget(self) -> dict[int, EndReason]:
+        """Drop who was unseen for too long; return who of them counted, and why it ended."""
+        settings, table = self._settings, self._table
+        counts = table.is_shown
+        patience_s = np.where(self._still(), settings.still_lost_s, settings.remember_s)
+        patience_s[~counts] = settings.new_lost_s
+        keep = self._clock_s - table.seen_s <= patience_s
+        ended: dict[int, EndReason] = {}
         if not keep.all():
-            self._ids, self._hits, self._seen_s = self._ids[keep], self._hits[keep], self._seen_s[keep]
-            self._votes, self._scores = self._votes[keep], self._scores[keep]
-            self._position, self._velocity = self._position[keep], self._velocity[keep]
-            self._covariance = self._covariance[keep]
-            self._first, self._latest = self._first[keep], self._latest[keep]
+            ended = self._ends(np.flatnonzero(~keep & counts))
+        if np.count_nonzero(keep) > settings.max_tracks:
+            kept = np.flatnonzero(keep)
+            oldest = kept[np.argsort(table.seen_s[kept], kind="stable")[: -settings.max_tracks]]
+            keep[oldest] = False
+            ended |= {int(track): "crowded-out" for track in table.ids[oldest[counts[oldest]]]}
+        if not keep.all():
+            table.keep(keep)
         return ended
 
-    def _in_view(self, ended: tuple[int, ...]) -> Tracks:
-        rows = np.flatnonzero((self._hits >= self._settings.min_hits) & (self._seen_s == self._now_s))
-        # Half filtered, half as it was found: the filter calms a trembling box, and runs past who stops.
-        boxes = (self._position[rows] + self._latest[rows]) / 2.0
+    def _ends(self, rows: Rows) -> dict[int, EndReason]:
+        table = self._table
+        still, corners = self._still()[rows], cornered(table.place[rows])
+        outward = np.concatenate([-table.speed[rows, :2], table.speed[rows, :2]], axis=1) > 0.0
+        at_edge = np.concatenate([corners[:, :2] <= _AT_EDGE, corners[:, 2:] >= 1.0 - _AT_EDGE], axis=1)
+        has_left = (at_edge & outward).any(axis=1)
+        is_due = self._clock_s - table.found_s[rows] > self._settings.verify_s
+        reasons = np.select([still & is_due, still, has_left], ["unverified", "gone", "left-frame"], "lost")
+        return dict(zip(table.ids[rows].tolist(), reasons.tolist(), strict=True))
+
+    def _in_view(self, ended: dict[int, EndReason], renames: tuple[tuple[int, int], ...]) -> Tracks:
+        table, share = self._table, self._settings.filtered
+        rows = np.flatnonzero(table.is_shown & (table.found_s == self._clock_s))
+        # The filter calms a trembling box, but runs past who stops: what was found weighs more.
+        boxes = share * cornered(table.place.take(rows, axis=0))
+        boxes += (1.0 - share) * table.latest.take(rows, axis=0)
         return Tracks(
-            ids=self._ids[rows],
-            classes=self._votes[rows].argmax(axis=1),
-            scores=self._scores[rows],
-            boxes=np.clip(boxes, 0.0, 1.0).astype(np.float32),
-            ended=ended,
-            first_boxes=self._first[rows],
-            reasons=dict.fromkeys(ended, "lost"),
+            ids=table.ids.take(rows),
+            classes=table.votes.take(rows, axis=0).argmax(axis=1),
+            scores=table.scores.take(rows),
+            boxes=np.minimum(np.maximum(boxes, 0.0), 1.0).astype(np.float32),
+            ended=tuple(ended),
+            first_boxes=table.first.take(rows, axis=0),
+            first_s=table.born_s.take(rows),
+            renames=renames,
+            reasons=ended,
+            still=self._still().take(rows),
         )
 
 
-def _one_box_each(detections: Detections, overlap: float) -> Detections:
-    if len(detections.scores) < 2:
+def _sound(detections: Detections) -> Detections:
+    """Leave out what is not a number."""
+    sound = np.isfinite(detections.boxes).all(axis=1) & np.isfinite(detections.scores)
+    if sound.all():
         return detections
-    kept = nms(detections.boxes, detections.scores, detections.classes, overlap)
-    return Detections(detections.classes[kept], detections.scores[kept], detections.boxes[kept])
-
-
-def _widened(boxes: Boxes, share: float) -> Boxes:
-    margin = (boxes[:, 2:] - boxes[:, :2]) * np.float32(share)
-    return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
+    return Detections(detections.classes[sound], detections.scores[sound], detections.boxes[sound])

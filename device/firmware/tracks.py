@@ -29,6 +29,7 @@ class Tracks:
         boxes: float32 (N, 4), left, top, right, bottom in 0..1.
         ended: ids that will not come back.
         first_boxes: float32 (N, 4), where each was first seen, before it counted as a track; None if unknown.
+        first_s: float64 (N,), when that was, monotonic seconds; None if unknown.
         renames: (id before, id it goes on under): a lost object is found to be one that has been shown under
             a new id. The id before is not in `ended` and never comes back; a state kept under it moves.
         reasons: why each of `ended` ended.
@@ -41,6 +42,7 @@ class Tracks:
     boxes: npt.NDArray[np.float32]
     ended: tuple[int, ...] = ()
     first_boxes: npt.NDArray[np.float32] | None = None
+    first_s: npt.NDArray[np.float64] | None = None
     renames: tuple[tuple[int, int], ...] = ()
     reasons: Mapping[int, EndReason] = field(default_factory=dict)
     still: npt.NDArray[np.bool_] | None = None

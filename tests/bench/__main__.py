@@ -28,6 +28,7 @@ from tests.bench import (
     scenarios,
     soak,
     tracker_cost,
+    tracking,
     view,
 )
 from tests.bench.table import HEADER, Row, as_line
@@ -41,6 +42,7 @@ PARTS: Final[dict[str, Part]] = {
     "camera_process": camera_process.measure,
     "detectors": detectors.measure,
     "tracker_cost": tracker_cost.measure,
+    "tracking": tracking.measure,
     "ingest": ingest.measure,
     "scenarios": scenarios.measure,
     "soak": soak.measure,

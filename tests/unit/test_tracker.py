@@ -106,7 +106,7 @@ def test_a_thousand_detections_in_a_frame_are_taken_and_memory_stays_bounded():
         boxes = np.concatenate([corners, corners + 0.02], axis=1)
         crowd = Detections(np.zeros(1000, np.int64), np.full(1000, 0.9, np.float32), boxes)
         tracker.update(crowd, frame / 10)
-        assert len(tracker._ids) <= 500
+        assert len(tracker) <= 500
 
 
 def test_no_detection_at_all_is_fine():

@@ -13,7 +13,8 @@ from pehra.demo.scenarios.witness import BLINK_S, Stay, sights, stays
 
 FPS: Final = 8.0
 LEAST: Final = 4
-HOLD_S: Final = 5.0
+HOLD_S: Final = 8.0
+"""Longer than all of a group that walks through are in the zone at once, which is up to 6 s."""
 
 ZONE: Final = "corner"
 _APART_M: Final = (0.95, 1.2)
@@ -62,7 +63,7 @@ def _group(stage: Stage, role: str, at_s: float) -> float:
     """Bring one group; return when its last has gone."""
     near, far = stage.pavement()
     count = 3 if role == "a group of three" else LEAST + int(stage.coin() and role == "gathers")
-    stay_s = 0.0 if role == "walks through" else HOLD_S + stage.uniform(6.0, 10.0)
+    stay_s = 0.0 if role == "walks through" else HOLD_S + stage.uniform(3.0, 7.0)
     ends: Ground = stage.ends((near + far) / 2, 2.5)
     apart_m = stage.uniform(*_APART_M)
     x_m = stage.across((near + far) / 2, 0.5) + stage.uniform(-0.4, 0.4) - apart_m * (count - 1) / 2
