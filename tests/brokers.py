@@ -19,7 +19,6 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from fleet.broker.embedded import run_broker
 from fleet.broker.mosquitto import write_mosquitto_config
 from tests.conftest import missing
 
@@ -105,6 +104,8 @@ def running_mosquitto(folder: Path, **options: Any) -> Iterator[Mosquitto]:
 @contextlib.contextmanager
 def running_embedded(secrets: dict[str, str] | None = None) -> Iterator[RunningBroker]:
     """The embedded broker in a thread of this process."""
+    from fleet.broker.embedded import run_broker  # amqtt, which a device does not have
+
     secrets = dict(SECRETS if secrets is None else secrets)
     port, stop, ready = free_port(), threading.Event(), threading.Event()
     thread = threading.Thread(target=run_broker, args=(port, secrets, stop), kwargs={"ready": ready})

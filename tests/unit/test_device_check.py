@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -30,6 +31,8 @@ from device.firmware.config import parse_config
 from device.models.bundle import load_bundle
 from hardware.board.profile import profiles
 from hardware.camera.frame import Frame
+from hardware.camera.isolated import IsolatedCamera
+from hardware.camera.sharing import Order
 from hardware.camera.sources import open_camera
 from hardware.errors import CameraUnavailable
 from pehra.cli import app
@@ -426,6 +429,19 @@ def test_a_camera_whose_driver_hangs_is_given_up_at_its_deadline(tmp_path):
     )
     assert [finding.result for finding in outcome.findings] == ["fail"]
     assert (outcome.hung, camera.closed) == (0, True)
+
+
+def test_a_driver_that_hangs_in_its_process_is_ended_with_it(tmp_path):
+    order = Order(opener="tests.odd_cameras:hanging_in_read", source=str(tmp_path))
+    section = config(tmp_path).camera[0]
+    camera = IsolatedCamera(order)
+    outcome = run_checks(
+        [Check("camera: cam0", 3.0, lambda stop: look_at_camera(section, lambda: camera, stop, 60))],
+        grace_s=30,
+    )
+    assert [finding.result for finding in outcome.findings] == ["fail"]
+    assert outcome.hung == 0
+    assert camera.pid is None or not psutil.pid_exists(camera.pid)
 
 
 def test_a_sharper_picture_has_the_larger_focus_number():
