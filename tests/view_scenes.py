@@ -78,10 +78,10 @@ def frames(scene: Scene) -> Iterator[tuple[int, Frame]]:
         yield second, frame_of(luma, second)
 
 
-def frame_of(luma: Pixels, second: float) -> Frame:
-    """A colourless I420 frame of a luma picture."""
+def frame_of(luma: Pixels, second: float, colour: int = 0) -> Frame:
+    """An I420 frame of a luma picture, so far from grey."""
     height, width = luma.shape
-    pixels = np.full((height * 3 // 2, width), 128, np.uint8)
+    pixels = np.full((height * 3 // 2, width), 128 + colour, np.uint8)
     pixels[:height] = luma
     return Frame(pixels, "i420", width, height, 1000.0 + second, 1.8e9 + second, int(second))
 
@@ -176,6 +176,24 @@ def dusk(day: Clip, night: Clip, lasts_s: int = 900) -> Scene:
         for t, share in enumerate(shares)
     ]
     return Scene("dusk and dawn", None, pictures)
+
+
+def infrared(seen: Pixels) -> Pixels:
+    """Lit by lamps beside the lens: bright in the middle, and what was dark may be light."""
+    y, x = np.mgrid[-1 : 1 : SIZE[1] * 1j, -1 : 1 : SIZE[0] * 1j]
+    reflected = 150 - 0.8 * (seen.astype(np.float32) - BLACK)
+    return np.clip(BLACK + 0.5 * reflected * np.exp(-(x**2 + y**2) / 0.7), BLACK, WHITE).astype(np.uint8)
+
+
+def turned(clip: Clip, degrees: float, zoom: float = 1.0) -> Scene:
+    """The camera is turned about its axis, or its lens zooms."""
+    centre = (SIZE[0] / 2 + MARGIN[0], SIZE[1] / 2 + MARGIN[1])
+    turn = cv2.getRotationMatrix2D(centre, degrees, zoom)
+    pictures = [
+        viewport(cv2.warpAffine(picture, turn, picture.shape[::-1]) if second >= BEGIN_S else picture)
+        for second, picture in enumerate(clip)
+    ]
+    return Scene("turned", "moved", pictures)
 
 
 def hand(seed: int) -> Effect:

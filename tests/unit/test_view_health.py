@@ -26,11 +26,13 @@ from tests.view_scenes import (
     frames,
     frozen,
     hand,
+    infrared,
     judge,
     play,
     pushed,
     scene_of,
     street_clip,
+    turned,
     viewport,
 )
 
@@ -60,6 +62,24 @@ def test_it_is_the_same_by_night(name):
 
 def test_dusk_and_dawn_raise_nothing():
     assert play(dusk(day(), street_clip(SEED, night=True), lasts_s=400)) == []
+
+
+@pytest.mark.parametrize("lit", [lambda seen: seen, infrared], ids=["lamps", "infrared"])
+def test_a_first_night_that_comes_at_once_raises_nothing_and_its_own_view_is_learnt(lit):
+    health, night = ViewHealth(SETTINGS), street_clip(SEED, night=True)
+    pictures = [viewport(picture) for picture in (*day()[:BEGIN_S], *night[:120], *day()[:60])]
+    for second, luma in enumerate(pictures):
+        is_night = BEGIN_S <= second < BEGIN_S + 120
+        frame = frame_of(lit(luma) if is_night else luma, second, colour=0 if is_night else 12)
+        assert health.watch(frame) == [], second
+    elsewhere = [lit(viewport(picture, 50, 0)) for picture in night[:60]]
+    assert raised(health, elsewhere) == ["moved"], "the second night is known"
+
+
+@pytest.mark.parametrize(("degrees", "zoom"), [(5, 1.0), (-12, 1.0), (40, 1.0), (0, 1.25)])
+def test_a_camera_that_is_turned_about_its_axis_or_zoomed_has_moved(degrees, zoom):
+    changes = play(turned(day(), degrees, zoom))
+    assert [(change.kind, change.is_raised) for _, change in changes][:1] == [("moved", True)]
 
 
 def test_a_moved_camera_says_where_its_view_has_gone():

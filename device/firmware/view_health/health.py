@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -26,11 +26,15 @@ from hardware.camera.frame import Frame
 
 _log = logging.getLogger(__name__)
 
-Light = Literal["day", "night"]
+Light = Literal["day", "night", "day-grey", "night-grey"]
+LIGHTS: Final[tuple[Light, ...]] = get_args(Light)
 
 NIGHT_PCT: Final = 25.0
 DAY_PCT: Final = 32.0
 """Below, above this mean brightness (percent of white) it is night, day; between it stays what it was."""
+GREY: Final = 1.0
+COLOURED: Final = 2.0
+"""The same for the mean distance from grey: infrared has no colour, and lights the street quite otherwise."""
 PRESENT_S: Final = 2.5
 """Time constant of the mean of the last looks, in which noise and passers-by fade."""
 SUDDEN_S: Final = 8.0
@@ -75,6 +79,7 @@ class ViewHealth:
         self._standing = Standing(settings, [kind for kind in KINDS if kind in set(raised)])
         self._window: Window | None = None
         self._light: Light = "day"
+        self._is_night = self._is_grey = False
         self._present: Sight | None = None
         self._last_s = -np.inf
         self._digest: tuple[int, float] = (0, np.inf)
@@ -180,15 +185,24 @@ class ViewHealth:
             shift=shift,
         )
         verdict = judge(facts, self._settings)
+        if best is not None and self._is_new_light and (verdict.is_slow or verdict.kind == "blurred"):
+            verdict = Verdict()  # the first night may look quite unlike the day: infrared, lamps
         if verdict.kind is None and verdict.is_sure and not self._raised:
             self._learn(sight, best, elapsed_s)
         return verdict
 
+    @property
+    def _is_new_light(self) -> bool:
+        own = self._references.get(self._light)
+        return own is None or not self._is_believed(own)
+
     def _note_light(self, sight: Sight) -> None:
-        if sight.mean_pct < NIGHT_PCT:
-            self._light = "night"
-        elif sight.mean_pct > DAY_PCT:
-            self._light = "day"
+        """Which of the references is the one of this light."""
+        if not DAY_PCT >= sight.mean_pct >= NIGHT_PCT:
+            self._is_night = sight.mean_pct < NIGHT_PCT
+        if not COLOURED >= sight.colour >= GREY:
+            self._is_grey = sight.colour < GREY
+        self._light = LIGHTS[2 * self._is_grey + self._is_night]
 
     def _most_like(self, present: Sight) -> tuple[Reference | None, Likeness | None]:
         """The believed reference that fits best: at dusk it may still be the day's."""
@@ -203,10 +217,11 @@ class ViewHealth:
         return reference.learnt_s >= self._settings.learn_s
 
     def _learn(self, sight: Sight, best: Reference | None, elapsed_s: float) -> None:
-        """Let the reference of this light follow; the first of a light begins as the other's copy."""
+        """Let the reference of this light follow; the first of a light begins as a copy of one alike."""
         reference = self._references.get(self._light)
         if reference is None:
-            reference = Reference(sight.fine, sight.coarse) if best is None else best.copy()
+            is_alike = best is not None and best.like(sight).fine >= IN_PLACE
+            reference = best.copy() if best and is_alike else Reference(sight.fine, sight.coarse)
             self._references[self._light] = reference
         reference.learn(sight, elapsed_s, self._settings.adapt_s)
 
@@ -231,10 +246,9 @@ def _restored(kept: bytes) -> dict[Light, Reference]:
     """Read what was kept; nothing of it is worth a failed start."""
     if not kept:
         return {}
-    lights: tuple[Light, ...] = ("day", "night")
     try:
         known = msgspec.msgpack.decode(kept, type=_State).references
-        return {light: Reference.restored(known[light]) for light in lights if light in known}
+        return {light: Reference.restored(known[light]) for light in LIGHTS if light in known}
     except (msgspec.DecodeError, ValueError) as error:
         _log.warning("view references forgotten reason=%r they are learnt anew", str(error))
         return {}

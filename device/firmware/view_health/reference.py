@@ -16,6 +16,8 @@ import numpy as np
 
 from device.firmware.view_health.sight import COARSE, Sight, Vectors, lengths
 
+SETTLED_S: Final = 3600.0
+"""In its first hour of a light the usual sharpness follows quickly both ways: dusk goes on."""
 FALL_S: Final = 6 * 3600.0
 """Time constant with which the usual sharpness falls: dust must not become usual as fast as it comes."""
 _LEAST_LEFT: Final = 0.3
@@ -48,6 +50,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     height: int
     learnt_s: float
     sharp: float
+    sharp_s: float
     fine: bytes
     coarse: bytes
 
@@ -58,19 +61,21 @@ class Reference:
     Attributes:
         fine: mean edges of the small plane, (h, w, 2).
         coarse: mean edges of the coarse plane.
-        sharp: usual sharpness, a ratio without a unit; 0 before it is known.
         learnt_s: how long it was learnt.
+        sharp: usual sharpness in this light, a ratio without a unit; 0 before it is known.
+        sharp_s: how long the sharpness was learnt.
     """
 
-    def __init__(self, fine: Vectors, coarse: Vectors, *, sharp: float = 0.0, learnt_s: float = 0.0) -> None:
+    def __init__(self, fine: Vectors, coarse: Vectors, learnt_s: float = 0.0) -> None:
         self.fine = fine.copy()
         self.coarse = coarse.copy()
-        self.sharp = sharp
         self.learnt_s = learnt_s
+        self.sharp = 0.0
+        self.sharp_s = 0.0
 
     def copy(self) -> Reference:
-        """Return one that is learnt on by itself."""
-        return Reference(self.fine, self.coarse, sharp=self.sharp, learnt_s=self.learnt_s)
+        """Return one for another light: edges stay where they are, how sharp they look is learnt anew."""
+        return Reference(self.fine, self.coarse, self.learnt_s)
 
     @property
     def edges(self) -> float:
@@ -84,11 +89,15 @@ class Reference:
         self.fine += rate * (sight.fine - self.fine)
         self.coarse += rate * (sight.coarse - self.coarse)
         sharp = self.sharpness(sight)
-        if sharp is None:
-            return
-        if sharp < self.sharp and self.learnt_s >= adapt_s:
-            rate = np.float32(elapsed_s / FALL_S)
-        self.sharp += float(rate) * (sharp - self.sharp) if self.sharp else sharp
+        if sharp is not None:
+            self._learn_sharpness(sharp, elapsed_s, adapt_s)
+
+    def _learn_sharpness(self, sharp: float, elapsed_s: float, adapt_s: float) -> None:
+        self.sharp_s += elapsed_s
+        follow_s = min(max(self.sharp_s, elapsed_s), adapt_s)
+        if sharp < self.sharp and self.sharp_s >= SETTLED_S:
+            follow_s = FALL_S
+        self.sharp += elapsed_s / follow_s * (sharp - self.sharp) if self.sharp else sharp
 
     def like(self, present: Sight) -> Likeness:
         """Compare; `present` is the mean of the last few looks."""
@@ -119,7 +128,8 @@ class Reference:
     def kept(self) -> Kept:
         """Return it as it is written."""
         height, width = self.fine.shape[:2]
-        return Kept(width, height, self.learnt_s, self.sharp, _packed(self.fine), _packed(self.coarse))
+        edges = _packed(self.fine), _packed(self.coarse)
+        return Kept(width, height, self.learnt_s, self.sharp, self.sharp_s, *edges)
 
     @classmethod
     def restored(cls, kept: Kept) -> Reference:
@@ -131,7 +141,9 @@ class Reference:
         width, height = kept.width, kept.height
         fine = _unpacked(kept.fine, width, height)
         coarse = _unpacked(kept.coarse, width // COARSE, height // COARSE)
-        return cls(fine, coarse, sharp=kept.sharp, learnt_s=kept.learnt_s)
+        reference = cls(fine, coarse, kept.learnt_s)
+        reference.sharp, reference.sharp_s = kept.sharp, kept.sharp_s
+        return reference
 
 
 def _agreement(reference: Vectors, present: Vectors) -> float:

@@ -52,6 +52,7 @@ class Sight:
         top_pct: brightness that 19 of 20 pixels do not reach, percent of white.
         white_pct: share of the pixels that are white, percent.
         edges: mean length of `fine` where nothing is masked, 0..1.
+        colour: mean distance of the colour from grey, 0..128; a camera in its infrared mode gives about 0.
         digest: of all bytes of the frame.
     """
 
@@ -63,6 +64,7 @@ class Sight:
     top_pct: float
     white_pct: float
     edges: float
+    colour: float
     digest: int
 
 
@@ -132,6 +134,7 @@ def see(frame: Frame, window: Window) -> Sight:
         top_pct=float(luma[int(np.searchsorted(np.cumsum(levels), 0.95))]) / 2.55,
         white_pct=100.0 * float(levels[luma >= _WHITE].sum()),
         edges=float(lengths(fine).sum()) / max(1, int(window.fine.sum())),
+        colour=_colour(frame),
         digest=zlib.adler32(frame.pixels.data),
     )
 
@@ -140,6 +143,15 @@ def lengths(vectors: Vectors) -> Plane:
     """Return the length of each vector, shape (h, w)."""
     length: Plane = cv2.magnitude(vectors[..., 0], vectors[..., 1])
     return length
+
+
+def _colour(frame: Frame) -> float:
+    """Of every 16th colour sample, or every 64th pixel."""
+    if frame.layout == "i420":
+        samples = frame.pixels[frame.height :].reshape(-1)[::16].astype(np.int16)
+        return float(np.abs(samples - 128).mean())
+    pixels = frame.pixels[::8, ::8].astype(np.int16)
+    return float((pixels.max(axis=2) - pixels.min(axis=2)).mean()) / 2
 
 
 def _blurred(plane: Plane) -> Plane:

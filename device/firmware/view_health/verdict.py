@@ -6,9 +6,10 @@ One cause, one alarm: the first of this order that holds is the verdict, and wha
 2. covered or dark: the picture is black. Black within seconds is a cover, black by and by is the night; from
    inside they look the same.
 3. frozen: the very same frame again and again.
-4. moved: the lasting edges are elsewhere, or there are as many edges as ever and none of ours.
-5. covered: our edges are gone and there are hardly any others.
-6. blurred: the coarse view is in place, and its edges are soft.
+4. moved: the lasting edges are all elsewhere.
+5. blurred: the coarse view is in place, and its edges are soft.
+6. moved: there are as many edges as ever, and hardly any of ours in place.
+7. covered: our edges are gone, and there are hardly any others.
 """
 
 from __future__ import annotations
@@ -26,15 +27,18 @@ KINDS: Final[tuple[Kind, ...]] = ("covered", "dark", "bright", "frozen", "blurre
 IN_PLACE: Final = 0.6
 """Agreement of fine edges from which the view is surely where it was; a bus over 70 % of it leaves 0.7."""
 GONE: Final = 0.3
-"""Agreement below which an edge plane is not ours: a hand leaves 0.2, a lamp that dazzles 0.4."""
-COARSE_IN_PLACE: Final = 0.5
+"""Agreement below which a coarse view is not ours: a hand leaves 0.2, a lamp that dazzles 0.4."""
+HALF_IN_PLACE: Final = 0.5
+ELSEWHERE: Final = 0.45
+"""Agreement of fine edges below which a view that is sharp and full of edges is another; turned by 3 degrees
+the camera sees 0.3 to 0.5 of its edges in place, by 5 degrees 0.1 to 0.3."""
 FEW_EDGES: Final = 0.5
 """Less than this share of the usual edges is a cover; another street has about as many as ours."""
 NO_EDGES: Final = 0.02
 """Mean edge length of a picture in which nothing is, for a camera that has learnt nothing yet."""
-FOUND_AGREEMENT: Final = 0.25
+FOUND_AGREEMENT: Final = 0.6
 FOUND_GAIN: Final = 1.3
-FOUND_CLARITY: Final = 9.0
+FOUND_CLARITY: Final = 5.0
 """A shift is believed from all three on. Pushed by 3 to 30 %, streets and rooms gave at least 0.70, 2.0 and
 10; a camera that is turned sees other lines of sight as well, and by 3 to 15 % the simulated streets gave at
 least 0.29, 1.39 and 11.9. A covered lens gave at most 0.15, 1.4 and 4, a blurred one 0.5, 1.0 and 8."""
@@ -110,14 +114,17 @@ def _black(facts: Facts) -> Verdict:
 def _compared(likeness: Likeness, shift: Shift | None, settings: ViewSettings) -> Verdict:
     if shift is not None and is_found(shift):
         return Verdict("moved", _moved_detail(shift))
-    if likeness.fine < GONE and likeness.coarse < GONE:
-        if likeness.edges < FEW_EDGES:
-            return Verdict("covered", "nothing of the usual view is to be seen")
-        return Verdict("moved", "it shows something else than it used to", is_slow=True)
-    is_in_place = likeness.coarse >= COARSE_IN_PLACE
-    if is_in_place and likeness.sharp is not None and 100 * likeness.sharp < settings.sharp_pct:
-        return Verdict("blurred", f"its edges have {100 * likeness.sharp:.0f} % of their usual sharpness")
-    return Verdict(is_sure=is_in_place and likeness.fine >= IN_PLACE)
+    is_coarse_in_place = likeness.coarse >= HALF_IN_PLACE
+    sharp_pct = 100.0 if likeness.sharp is None else 100 * likeness.sharp
+    if is_coarse_in_place and sharp_pct < settings.sharp_pct:
+        return Verdict("blurred", f"its edges have {sharp_pct:.0f} % of their usual sharpness")
+    if likeness.fine < ELSEWHERE and likeness.edges >= FEW_EDGES:
+        is_ours = likeness.coarse >= GONE
+        what = "is turned or tilted" if is_ours else "shows something else than it used to"
+        return Verdict("moved", f"the view {what}", is_slow=True)
+    if likeness.fine < HALF_IN_PLACE and not is_coarse_in_place:
+        return Verdict("covered", "hardly anything of the usual view is to be seen")
+    return Verdict(is_sure=is_coarse_in_place and likeness.fine >= IN_PLACE)
 
 
 def _moved_detail(shift: Shift) -> str:
