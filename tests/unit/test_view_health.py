@@ -25,6 +25,7 @@ from tests.view_scenes import (
     frame_of,
     frames,
     frozen,
+    grainy,
     hand,
     infrared,
     judge,
@@ -182,6 +183,17 @@ def test_black_at_once_is_covered_and_not_dark_however_short_the_hold(hold_s):
     health, _ = learnt(day(), hold_s=hold_s)
     black = [np.full(SIZE[::-1], 16 + second % 2, np.uint8) for second in range(40)]
     assert raised(health, black, BEGIN_S) == ["covered"]
+
+
+@pytest.mark.parametrize(("level", "left"), [(25, 0.02), (70, 0.03)])
+def test_a_hand_through_which_a_glimmer_of_the_street_shines_is_a_cover_and_no_night(level, left):
+    health, _ = learnt(day())
+    rng = np.random.default_rng(0)
+    hidden = [
+        grainy(16 + level + left * (viewport(picture).astype(np.float32) - 16), 1.3, rng)
+        for picture in day()[60:100]
+    ]
+    assert raised(health, hidden, BEGIN_S) == ["covered"]
 
 
 def test_a_lamp_that_goes_out_is_dark_as_long_as_the_street_can_be_made_out():

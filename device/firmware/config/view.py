@@ -32,6 +32,6 @@ class ViewSection(Section, frozen=True, kw_only=True):
     clear_s: Seconds = 10.0
     dark_pct: Share = 8.0
     bright_pct: Share = 60.0
-    sharp_pct: Share = 70.0
+    sharp_pct: Share = 65.0
     moved_pct: Annotated[float, Meta(ge=1, le=30)] = 2.0
     frozen_s: Annotated[float, Meta(ge=0, le=86_400)] | None = None

@@ -21,7 +21,16 @@ from device.firmware.view_health.settings import ViewSettings
 from device.firmware.view_health.shift import Shift, find_shift
 from device.firmware.view_health.sight import Sight, Window, make_window, plane_size, see
 from device.firmware.view_health.standing import Change, Standing
-from device.firmware.view_health.verdict import IN_PLACE, KINDS, Facts, Kind, Verdict, judge
+from device.firmware.view_health.verdict import (
+    FEW_EDGES,
+    IN_PLACE,
+    KINDS,
+    SHINES_THROUGH,
+    Facts,
+    Kind,
+    Verdict,
+    judge,
+)
 from hardware.camera.frame import Frame
 
 _log = logging.getLogger(__name__)
@@ -220,7 +229,10 @@ class ViewHealth:
         """Let the reference of this light follow; the first of a light begins as a copy of one alike."""
         reference = self._references.get(self._light)
         if reference is None:
-            is_alike = best is not None and best.like(sight).fine >= IN_PLACE
+            now = None if best is None else best.like(sight)
+            if now is not None and (now.edges < FEW_EDGES or now.contrast < SHINES_THROUGH):
+                return  # a hand makes it dark as well: that is no night to be learnt
+            is_alike = now is not None and now.fine >= IN_PLACE
             reference = best.copy() if best and is_alike else Reference(sight.fine, sight.coarse)
             self._references[self._light] = reference
         reference.learn(sight, elapsed_s, self._settings.adapt_s)

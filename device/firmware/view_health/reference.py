@@ -34,12 +34,14 @@ class Likeness:
         fine: agreement of the edges' directions, 0 (by chance) to 1 (all in place).
         coarse: the same of what a strong blur leaves.
         edges: how much there is of edges, compared with the reference; squared, so that slopes hardly count.
+        contrast: of the lasting edges, compared with the usual one.
         sharp: sharpness, compared with the usual one; None where it cannot be told.
     """
 
     fine: float
     coarse: float
     edges: float
+    contrast: float
     sharp: float | None
 
 
@@ -49,6 +51,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     width: int
     height: int
     learnt_s: float
+    contrast: float
     sharp: float
     sharp_s: float
     fine: bytes
@@ -62,6 +65,7 @@ class Reference:
         fine: mean edges of the small plane, (h, w, 2).
         coarse: mean edges of the coarse plane.
         learnt_s: how long it was learnt.
+        contrast: usual contrast of the lasting edges in this light, stops a pixel; 0 before it is known.
         sharp: usual sharpness in this light, a ratio without a unit; 0 before it is known.
         sharp_s: how long the sharpness was learnt.
     """
@@ -70,6 +74,7 @@ class Reference:
         self.fine = fine.copy()
         self.coarse = coarse.copy()
         self.learnt_s = learnt_s
+        self.contrast = 0.0
         self.sharp = 0.0
         self.sharp_s = 0.0
 
@@ -88,6 +93,8 @@ class Reference:
         rate = np.float32(elapsed_s / min(max(self.learnt_s, elapsed_s), adapt_s))
         self.fine += rate * (sight.fine - self.fine)
         self.coarse += rate * (sight.coarse - self.coarse)
+        contrast = self._contrast(sight)
+        self.contrast += float(rate) * (contrast - self.contrast) if self.contrast else contrast
         sharp = self.sharpness(sight)
         if sharp is not None:
             self._learn_sharpness(sharp, elapsed_s, adapt_s)
@@ -106,6 +113,7 @@ class Reference:
             fine=_agreement(self.fine, present.fine),
             coarse=_agreement(self.coarse, present.coarse),
             edges=float((present.fine**2).sum()) / max(float((self.fine**2).sum()), 1e-6),
+            contrast=self._contrast(present) / self.contrast if self.contrast else 1.0,
             sharp=None if sharp is None or not self.sharp else sharp / self.sharp,
         )
 
@@ -125,11 +133,16 @@ class Reference:
         weight *= sight.contrast
         return float((weight * sight.contrast).sum() / max(float((weight * sight.soft_contrast).sum()), 1e-6))
 
+    def _contrast(self, sight: Sight) -> float:
+        """Mean contrast at the lasting edges, blurred so that soft ones have theirs."""
+        lasting = (self.fine**2).sum(axis=2)
+        return float((lasting * sight.soft_contrast).sum() / max(float(lasting.sum()), 1e-6))
+
     def kept(self) -> Kept:
         """Return it as it is written."""
         height, width = self.fine.shape[:2]
         edges = _packed(self.fine), _packed(self.coarse)
-        return Kept(width, height, self.learnt_s, self.sharp, self.sharp_s, *edges)
+        return Kept(width, height, self.learnt_s, self.contrast, self.sharp, self.sharp_s, *edges)
 
     @classmethod
     def restored(cls, kept: Kept) -> Reference:
@@ -142,7 +155,7 @@ class Reference:
         fine = _unpacked(kept.fine, width, height)
         coarse = _unpacked(kept.coarse, width // COARSE, height // COARSE)
         reference = cls(fine, coarse, kept.learnt_s)
-        reference.sharp, reference.sharp_s = kept.sharp, kept.sharp_s
+        reference.contrast, reference.sharp, reference.sharp_s = kept.contrast, kept.sharp, kept.sharp_s
         return reference
 
 

@@ -30,7 +30,7 @@ class ViewSettings:
     clear_s: float = 10.0
     dark_pct: float = 8.0
     bright_pct: float = 60.0
-    sharp_pct: float = 70.0
+    sharp_pct: float = 65.0
     moved_pct: float = 2.0
     frozen_s: float = 0.0
     look_s: float = 0.5

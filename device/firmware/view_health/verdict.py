@@ -7,6 +7,7 @@ One cause, one alarm: the first of this order that holds is the verdict, and wha
    inside they look the same.
 3. frozen: the very same frame again and again.
 4. moved: the lasting edges are all elsewhere.
+   covered: they are in place, but only shine through.
 5. blurred: the coarse view is in place, and its edges are soft.
 6. moved: there are as many edges as ever, and hardly any of ours in place.
 7. covered: our edges are gone, and there are hardly any others.
@@ -34,6 +35,8 @@ ELSEWHERE: Final = 0.45
 the camera sees 0.3 to 0.5 of its edges in place, by 5 degrees 0.1 to 0.3."""
 FEW_EDGES: Final = 0.5
 """Less than this share of the usual edges is a cover; another street has about as many as ours."""
+SHINES_THROUGH: Final = 0.15
+"""Contrast of our edges below which the lens is covered though they are in place: skin lets light through."""
 NO_EDGES: Final = 0.02
 """Mean edge length of a picture in which nothing is, for a camera that has learnt nothing yet."""
 FOUND_AGREEMENT: Final = 0.6
@@ -114,6 +117,8 @@ def _black(facts: Facts) -> Verdict:
 def _compared(likeness: Likeness, shift: Shift | None, settings: ViewSettings) -> Verdict:
     if shift is not None and is_found(shift):
         return Verdict("moved", _moved_detail(shift))
+    if likeness.contrast < SHINES_THROUGH:
+        return Verdict("covered", "only a glimmer of the usual view shines through")
     is_coarse_in_place = likeness.coarse >= HALF_IN_PLACE
     sharp_pct = 100.0 if likeness.sharp is None else 100 * likeness.sharp
     if is_coarse_in_place and sharp_pct < settings.sharp_pct:
@@ -122,7 +127,7 @@ def _compared(likeness: Likeness, shift: Shift | None, settings: ViewSettings) -
         is_ours = likeness.coarse >= GONE
         what = "is turned or tilted" if is_ours else "shows something else than it used to"
         return Verdict("moved", f"the view {what}", is_slow=True)
-    if likeness.fine < HALF_IN_PLACE and not is_coarse_in_place:
+    if likeness.fine < IN_PLACE and not is_coarse_in_place and likeness.edges < FEW_EDGES:
         return Verdict("covered", "hardly anything of the usual view is to be seen")
     return Verdict(is_sure=is_coarse_in_place and likeness.fine >= IN_PLACE)
 
