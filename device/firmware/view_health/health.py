@@ -194,8 +194,8 @@ class ViewHealth:
             shift=shift,
         )
         verdict = judge(facts, self._settings)
-        if best is not None and self._is_new_light and (verdict.is_slow or verdict.kind == "blurred"):
-            verdict = Verdict()  # the first night may look quite unlike the day: infrared, lamps
+        if best is not None and self._is_new_light and verdict.may_be_light:
+            verdict = Verdict()
         if verdict.kind is None and verdict.is_sure and not self._raised:
             self._learn(sight, best, elapsed_s)
         return verdict
