@@ -68,7 +68,7 @@ done
 started=$(date +%s)
 status=0
 # qemu is slow: pytest's limit of a test is ten times as long, and hypothesis (profile ci) has none for an example.
-in_root bash -c 'cd /opt/pehra/src && exec /opt/pehra/venv/bin/python -m pytest "$@"' pytest tests/unit \
+in_root bash -c 'cd /opt/pehra/src && PEHRA_QEMU=1 exec /opt/pehra/venv/bin/python -m pytest "$@"' pytest tests/unit \
   -o timeout=1800 --hypothesis-profile=ci -p no:cacheprovider "${left_out[@]}" "$@" || status=$?
 say "pytest ended with $status after $(($(date +%s) - started)) s"
 exit "$status"

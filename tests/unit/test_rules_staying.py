@@ -60,6 +60,50 @@ def test_a_loiterer_whose_track_is_renamed_loiters_on():
     assert set(rule._stays) == {2}
 
 
+def passing(rule, last_s):
+    """Tell who stays when 1 stands, 2 comes by at 10 s, and from then on 2 is seen to stand there."""
+    found = []
+    for t in np.arange(0.0, last_s, 0.1):
+        walker = 0.5 + 0.1 * (t - 10)
+        ids = (1, 2) if t < 10 else (2, 1)
+        feet = [(ids[0], PERSON, 0.5, 0.5)]
+        if 6 < t < 14:
+            feet.append((ids[1], PERSON, walker, 0.5))
+        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05), t)]
+    return found
+
+
+def test_a_loiterer_who_is_taken_for_a_passer_by_loiters_on_where_they_were():
+    ((when, happening),) = passing(LoiterRule("yard", YARD, dwell_s=15), 40.0)
+    assert when == pytest.approx(15.0, abs=0.2)
+    assert happening.seen.track == 2
+
+
+def test_a_loiterer_who_was_told_is_not_told_again_under_a_passer_bys_number():
+    assert len(passing(LoiterRule("yard", YARD, dwell_s=8), 40.0)) == 1
+
+
+def test_a_loiterer_who_ends_when_another_is_at_their_place_goes_on_as_the_other():
+    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
+    for t in np.arange(0.0, 40.0, 0.1):
+        feet = [(1 if t < 10 else 2, PERSON, 0.5, 0.5)]
+        ended = (1,) if round(t, 1) == 12.0 else ()
+        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05, ended=ended), t)]
+    ((when, _),) = found
+    assert when == pytest.approx(15.0, abs=0.2)
+
+
+def test_who_has_stood_beside_a_loiterer_is_another():
+    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
+    for t in np.arange(0.0, 40.0, 0.1):
+        feet = [(2, PERSON, 0.52, 0.5)] if t > 10 else []
+        if t < 20:
+            feet.append((1, PERSON, 0.5, 0.5))
+        ended = (1,) if round(t, 1) == 22.0 else ()
+        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05, ended=ended), t)]
+    assert [happening.seen.track for _, happening in found] == [1, 2]
+
+
 def people(number, *, first=1):
     return [(first + i, PERSON, 0.3 + 0.03 * i, 0.5) for i in range(number)]
 

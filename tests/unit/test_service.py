@@ -69,7 +69,7 @@ def test_the_environment_tells_the_socket_and_is_cleaned_so_that_no_child_speaks
 
 @pytest.mark.parametrize(
     "environment",
-    [{}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "90000000", "WATCHDOG_PID": "1"}],
+    [{}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "90000000", "WATCHDOG_PID": str(os.getpid() + 1)}],
 )
 def test_a_watchdog_that_is_not_ours_or_makes_no_sense_is_not_fed(environment):
     assert Service.from_environment(dict(environment))._watchdog_s == 0.0

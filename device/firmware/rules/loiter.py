@@ -1,24 +1,51 @@
 """Loitering: who stays about the same place for long, whatever it does there.
 
 Unlike the dwell of a zone it forgives short absences, and it does not take somebody who walks through a large
-zone slowly for a loiterer.
+zone slowly for a loiterer. A stay belongs to a place: when who passes a loiterer seems to stop there and the
+loiterer to walk on, the tracker has taken one for the other, and the stay goes on where it was.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import hypot
 from typing import Final
 
 from device.firmware.geometry import Points, Polygon
-from device.firmware.rules.choice import feet_of, follow_renames, of_classes, sighting, take_ended
+from device.firmware.rules.choice import feet_of, follow_renames, of_classes, sighting
 from device.firmware.rules.happening import Happening
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 SAMPLES: Final = 24
-"""How many places a stay is remembered by."""
+"""How many points a stay is remembered by."""
+PLACE_WIDTHS: Final = 1.0
+"""Who is within this many of their own widths of a place is at it."""
+MOVED_S: Final = 2.0
+"""Who has been away from their place for so long has another."""
+SWAP_S: Final = 3.0
+"""Who comes to a place so short before another leaves it may be that other."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where one keeps to.
+
+    Attributes:
+        point: x and y.
+        width: of who is there.
+        came_s: since when.
+        last_s: when they were last at it.
+    """
+
+    point: tuple[float, float]
+    width: float
+    came_s: float
+    last_s: float
+
+    def is_near(self, point: tuple[float, float]) -> bool:
+        return hypot(point[0] - self.point[0], point[1] - self.point[1]) <= PLACE_WIDTHS * self.width
 
 
 @dataclass(slots=True)
@@ -27,6 +54,20 @@ class _Stay:
     last_in_s: float
     way: deque[tuple[float, float, float]]
     has_told: bool = False
+    place: _Place | None = None
+    point: tuple[float, float] = (0.0, 0.0)
+
+    def stand(self, x: float, y: float, width: float, mono_s: float) -> _Place | None:
+        """Note where one is now; return the place that was left with this, if one was."""
+        self.point = (x, y)
+        left = self.place
+        if left is not None and left.is_near(self.point):
+            left.last_s = mono_s
+            return None
+        if left is not None and mono_s - left.last_s < MOVED_S:
+            return None
+        self.place = _Place(self.point, width, mono_s, mono_s)
+        return left
 
     def spread(self, from_s: float) -> float:
         """Return the radius of the circle around all places since a moment; a little more, never less."""
@@ -70,6 +111,7 @@ class LoiterRule:
         follow_renames(self._stays, tracks, _joined)
         rows = of_classes(tracks, self.classes)
         feet = feet_of(tracks, rows)
+        self._stand(tracks, rows, feet, mono_s)
         ids = tracks.ids.tolist()
         happenings = []
         for row, is_in, (x, y) in zip(rows, self._area.holds(feet).tolist(), feet.tolist(), strict=True):
@@ -82,12 +124,33 @@ class LoiterRule:
                 stay = self._stays[ids[row]] = _Stay(mono_s, mono_s, deque())
             if self._lingers(stay, x, y, mono_s):
                 happenings.append(self._told(tracks, row, mono_s - stay.since_s))
-        take_ended(self._stays, tracks)
         return happenings
 
     def forget(self) -> None:
         """See `Rule.forget`."""
         self._stays.clear()
+
+    def _stand(self, tracks: Tracks, rows: list[int], feet: Points, mono_s: float) -> None:
+        """Note where those who stay are; who seems to have left a place to another has not."""
+        ids, widths = tracks.ids.tolist(), (tracks.boxes[:, 2] - tracks.boxes[:, 0]).tolist()
+        for row, (x, y) in zip(rows, feet.tolist(), strict=True):
+            stay = self._stays.get(ids[row])
+            left = stay.stand(x, y, widths[row], mono_s) if stay is not None else None
+            if stay is not None and left is not None and (other := self._who_is_at(left, ids[row])):
+                self._stays[other], self._stays[ids[row]] = _handed_over(stay, self._stays[other])
+        for track in tracks.ended:
+            gone = self._stays.pop(track, None)
+            if gone is not None and gone.place is not None and (other := self._who_is_at(gone.place, track)):
+                self._stays[other], _ = _handed_over(gone, self._stays[other])
+
+    def _who_is_at(self, place: _Place, but: int) -> int | None:
+        """Return the track that came to this place shortly before it was left."""
+        for track, stay in self._stays.items():
+            if track == but or stay.place is None or not place.is_near(stay.point):
+                continue
+            if stay.place.came_s >= place.last_s - SWAP_S:
+                return track
+        return None
 
     def _lingers(self, stay: _Stay, x: float, y: float, mono_s: float) -> bool:
         """Add a place to a stay; return whether it has just become one to tell."""
@@ -112,7 +175,18 @@ class LoiterRule:
         )
 
 
+def _handed_over(leaving: _Stay, staying: _Stay) -> tuple[_Stay, _Stay]:
+    """Return the stays of who is at the place now and of who walks on, when one was taken for the other."""
+    walks = replace(leaving, since_s=staying.since_s, way=staying.way, has_told=staying.has_told)
+    return _joined(leaving, staying), walks
+
+
 def _joined(old: _Stay, new: _Stay) -> _Stay:
     return _Stay(
-        old.since_s, new.last_in_s, deque([*old.way, *new.way]), has_told=old.has_told or new.has_told
+        old.since_s,
+        new.last_in_s,
+        deque([*old.way, *new.way]),
+        has_told=old.has_told or new.has_told,
+        place=new.place,
+        point=new.point,
     )
