@@ -137,7 +137,7 @@ def compare(
         )
         + settings.class_bonus * same_class
     )
-    overlap[distance > settings.gate] = 0.0
+    overlap[(distance > settings.gate) | (~same_class & (overlap < settings.other_overlap))] = 0.0
     return Pairs(rows, columns, overlap, np.maximum(_WORST_GAIN - gain, 0.0))
 
 

@@ -22,6 +22,8 @@ class TrackerSettings:
             `lost_s`.
         new_lost_s: how long an unseen track is kept that does not count yet.
         min_overlap: smallest overlap of (widened) boxes, 0..1.
+        other_overlap: the same for a detection of another class than the track's: a thing is taken for this or
+            that, but a rider is not the motorcycle.
         weak_overlap: the same for a weak detection.
         young_overlap: the same for a track that does not count yet, whose speed is not known.
         widen: how far a box is widened on each side, share of its size; a track's box is widened further by
@@ -70,6 +72,7 @@ class TrackerSettings:
     remember_s: float = 2.0
     new_lost_s: float = 0.5
     min_overlap: float = 0.2
+    other_overlap: float = 0.5
     weak_overlap: float = 0.25
     young_overlap: float = 0.12
     widen: float = 0.2

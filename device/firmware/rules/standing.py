@@ -16,6 +16,10 @@ TREMBLE_WIDTHS: Final = 0.15
 """The same as a share of the thing's own width; the larger of both counts."""
 STIR_S: Final = 0.6
 """A thing must be away from its place for so long to have left it: single boxes are wrong."""
+SHIFT_WIDTHS: Final = 0.5
+SHIFT_S: Final = 3.0
+"""The same for one that has stood as long and is away by less than this share of its width: boxes of what is
+half hidden are wrong for longer."""
 SAME_PLACE_S: Final = 10.0
 """A track that begins where one that stood was lost so short a time ago goes on standing."""
 MOST_LOST: Final = 64
@@ -44,6 +48,11 @@ class Stand:
     home_s: float
     has_told: bool = False
     alone_s: float = 0.0
+
+    def patience_s(self, away: float, width: float) -> float:
+        """Return how long it must be so far away to have left its place."""
+        has_stood = self.home_s - self.since_s >= SHIFT_S
+        return SHIFT_S if has_stood and away <= SHIFT_WIDTHS * width else STIR_S
 
 
 @dataclass(slots=True)
@@ -77,9 +86,10 @@ class Standers:
                 if inside[row]:
                     self.by_track[track] = self._began(tracks, row, x, y, near, mono_s)
                 continue
-            if hypot(x - stand.x, y - stand.y) <= near:
+            away = hypot(x - stand.x, y - stand.y)
+            if away <= near:
                 stand.home_s, stand.seen = mono_s, (tracks, row)
-            elif mono_s - stand.home_s >= STIR_S:
+            elif mono_s - stand.home_s >= stand.patience_s(away, widths[row]):
                 left.append(stand)
                 del self.by_track[track]
                 if inside[row]:
