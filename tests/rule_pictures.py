@@ -23,11 +23,12 @@ from PIL import Image
 
 from device.firmware.config import RuleSection
 from device.firmware.duties import make_rule
-from device.firmware.pipeline import small_luma
+from device.firmware.pipeline import small_picture
 from device.firmware.rules import Happening, HeatRule, Rule, Watcher
 from device.firmware.rules.heat import COLUMNS, ROWS
 from device.firmware.tracks import Tracks
 from device.models.labels import CLASSES
+from hardware.camera.frame import Frame
 from hardware.camera.street import Actor, Street
 from pehra.demo.scenarios.stage import SIZE, Stage
 from pehra.demo.scenarios.ways import Leg, walk
@@ -107,8 +108,9 @@ def first_told(rule: Rule, street: Street, *, wanted: str) -> Moment:
             trails.setdefault(actor.id, []).append(((left + right) / 2, bottom))
         found = rule.apply(tracks_of(actors), at_s)
         if isinstance(rule, Watcher) and number % 4 == 0:
-            grey = cv2.cvtColor(street.render(at_s), cv2.COLOR_RGB2GRAY)
-            found += rule.watch_luma(small_luma(grey), at_s)
+            picture = street.render(at_s)
+            frame = Frame(picture, "rgb", picture.shape[1], picture.shape[0], at_s, at_s, number)
+            found += rule.watch_small(small_picture(frame), at_s)
         told = [happening for happening in found if wanted in ("", happening.kind)]
         if told:
             return Moment(at_s, told[0], actors, trails.get(told[0].seen.track, []))

@@ -15,18 +15,19 @@ import numpy as np
 
 from device.firmware.counts import Counts
 from device.firmware.heat import HeatHours
-from device.firmware.motion import Luma, MotionGate
+from device.firmware.motion import MotionGate
 from device.firmware.reports import DurableQueue, Reports, boxed
 from device.firmware.rules import Duty, HeatRule, Rule
+from device.firmware.rules.happening import Small
 from device.firmware.tracker import Tracker
 from device.firmware.tracks import Tracks
 from device.models.detections import Detections
 from hardware.camera.frame import Frame
 from ota.messages import Channel, LiveFrame, Topic, format_ts, new_id
 
-LUMA_S: Final = 0.5
-"""Rules that look at the picture's brightness are asked at most so often."""
-LUMA_WIDTH: Final = 160
+SMALL_S: Final = 0.5
+"""Rules that look at the picture itself are asked at most so often."""
+SMALL_WIDTH: Final = 160
 """Pixels; what they are shown is at most so wide."""
 
 
@@ -86,7 +87,7 @@ class Pipeline:
         self._duties = [rule if isinstance(rule, Duty) else Duty(rule) for rule in rules]
         self._heats = [duty.rule for duty in self._duties if isinstance(duty.rule, HeatRule)]
         self._watchers = [duty for duty in self._duties if duty.is_watching]
-        self._luma_due_s = -np.inf
+        self._small_due_s = -np.inf
         hours = hours or HeatHours(tuple(rule.name for rule in self._heats))
         self._reports = Reports(device, camera, counts, hours, outbox)
         self.tallies = Tallies()
@@ -109,7 +110,7 @@ class Pipeline:
         tracks = self._look(frame)
         if tracks is not None:
             self._notice(tracks, frame)
-        self._watch_luma(frame)
+        self._watch_small(frame)
         if self._heats:
             self._reports.warm({rule.name: rule.take() for rule in self._heats}, frame.utc_s)
         return tracks
@@ -147,22 +148,22 @@ class Pipeline:
             for happening in duty.apply(tracks, frame.mono_s, frame.utc_s):
                 self._reports.happened(happening, duty.cooldown_s, frame.utc_s, frame.mono_s)
 
-    def _watch_luma(self, frame: Frame) -> None:
-        """Let the rules that want it see the picture's brightness, small; skipped frames, too."""
-        if not self._watchers or frame.mono_s < self._luma_due_s:
+    def _watch_small(self, frame: Frame) -> None:
+        """Let the rules that want it see the picture, small; skipped frames, too."""
+        if not self._watchers or frame.mono_s < self._small_due_s:
             return
-        self._luma_due_s = frame.mono_s + LUMA_S
-        luma = small_luma(frame.luma)
+        self._small_due_s = frame.mono_s + SMALL_S
+        small = small_picture(frame)
         for duty in self._watchers:
-            for happening in duty.watch_luma(luma, frame.mono_s, frame.utc_s):
+            for happening in duty.watch_small(small, frame.mono_s, frame.utc_s):
                 self._reports.happened(happening, duty.cooldown_s, frame.utc_s, frame.mono_s)
 
 
-def small_luma(luma: Luma) -> Luma:
-    """Return a luma plane (H, W) at most `LUMA_WIDTH` wide, averaged by areas."""
-    height, width = luma.shape
-    if width <= LUMA_WIDTH:
-        return luma
-    size = (LUMA_WIDTH, max(1, round(height * LUMA_WIDTH / width)))
-    small: Luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+def small_picture(frame: Frame) -> Small:
+    """Return luma and both planes of colour, (H, W, 3), at most `SMALL_WIDTH` wide, averaged by areas."""
+    width, height = frame.width, frame.height
+    if width > SMALL_WIDTH:
+        width, height = SMALL_WIDTH, max(1, round(height * SMALL_WIDTH / width))
+    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in frame.planes]
+    small: Small = np.dstack(planes)
     return small

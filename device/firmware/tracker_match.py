@@ -128,16 +128,19 @@ def compare(
     sizes = np.sqrt(_longer(tracked) * _longer(found))
     distance = np.hypot(apart[:, 0], apart[:, 1]) / (sizes * spread.take(rows))
     same_class = table.votes.argmax(axis=1).take(rows) == detections.classes.take(columns)
+    growth = np.abs(np.log(tracked[:, 3] / found[:, 3]))
     gain = (
         overlap * (0.5 + 0.5 * detections.scores.take(columns))
         - settings.weigh_distance / _MOST_DEVIATIONS * np.minimum(distance, _MOST_DEVIATIONS)
-        - settings.weigh_size * np.abs(np.log(tracked[:, 3] / found[:, 3]))
+        - settings.weigh_size * growth
         - (settings.weigh_absence * np.minimum(absent_s, 1.0) + settings.weigh_gap * (absent_s > 0.0)).take(
             rows
         )
         + settings.class_bonus * same_class
     )
-    overlap[(distance > settings.gate) | (~same_class & (overlap < settings.other_overlap))] = 0.0
+    is_other = (distance > settings.gate) | (growth > settings.gate_size)
+    is_other |= ~same_class & (overlap < settings.other_overlap)
+    overlap[is_other] = 0.0
     return Pairs(rows, columns, overlap, np.maximum(_WORST_GAIN - gain, 0.0))
 
 

@@ -22,14 +22,15 @@ class TrackerSettings:
             `lost_s`.
         new_lost_s: how long an unseen track is kept that does not count yet.
         min_overlap: smallest overlap of (widened) boxes, 0..1.
-        other_overlap: the same for a detection of another class than the track's: a thing is taken for this or
-            that, but a rider is not the motorcycle.
+        other_overlap: the same for a detection of another class than the track's: a thing is taken for one or
+            another, but a rider is not the motorcycle.
         weak_overlap: the same for a weak detection.
         young_overlap: the same for a track that does not count yet, whose speed is not known.
         widen: how far a box is widened on each side, share of its size; a track's box is widened further by
             `widen_doubt` times the standard deviation of its place.
         widen_doubt: see `widen`.
         gate: most distance of a detection from the predicted centre, in standard deviations.
+        gate_size: most difference of its height (natural logarithm): a suitcase is not who left it.
         weigh_distance: how much a detection at twice the gate loses, in overlaps.
         weigh_size: how much a detection of e times the height loses, in overlaps.
         weigh_absence: how much a track unseen for a second loses to one just seen, in overlaps.
@@ -78,6 +79,7 @@ class TrackerSettings:
     widen: float = 0.2
     widen_doubt: float = 0.5
     gate: float = 3.0
+    gate_size: float = 0.7
     weigh_distance: float = 0.6
     weigh_size: float = 0.2
     weigh_absence: float = 0.15

@@ -66,6 +66,15 @@ class Frame:
         grey: Pixels = cv2.cvtColor(self.pixels, cv2.COLOR_RGB2GRAY)
         return grey
 
+    @property
+    def planes(self) -> tuple[Pixels, Pixels, Pixels]:
+        """Y, U and V; `i420`: views, U and V of half the size; else full range BT.601 of the full size."""
+        if self.layout == "rgb":
+            y, u, v = cv2.split(cv2.cvtColor(self.pixels, cv2.COLOR_RGB2YUV))
+            return y, u, v
+        u, v = self.pixels[self.height :].reshape(2, self.height // 2, self.width // 2)
+        return self.luma, u, v
+
 
 def rgb_to_i420(rgb: Pixels) -> Pixels:
     """Turn (H, W, 3) uint8 RGB with even H and W into (H*3//2, W) uint8 I420, limited range BT.601."""

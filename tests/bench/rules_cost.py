@@ -10,10 +10,11 @@ import numpy as np
 
 from device.firmware.config import RuleSection
 from device.firmware.duties import make_duties
-from device.firmware.pipeline import small_luma
+from device.firmware.pipeline import small_picture
 from device.firmware.rules import Duty, LeftRule
 from device.firmware.tracks import Tracks
 from device.models.labels import CLASSES
+from hardware.camera.frame import Frame
 from tests.bench.table import Row, times_ms
 
 FRAMES: Final = 600
@@ -43,10 +44,11 @@ def measure(data: Path) -> list[Row]:
     frames = _frames()
     kinds = {section.kind: _cost_ms(frames, {section.name}) for section in SECTIONS}
     ten = _cost_ms(frames, {section.name for section in SECTIONS} - {"west"})
-    luma, rule = np.full((480, 640), 90, np.uint8), LeftRule("left", np.array(ZONE))
+    frame = Frame(np.full((720, 640), 90, np.uint8), "i420", 640, 480, 0.0, 0.0, 0)
+    rule = LeftRule("left", np.array(ZONE))
     rule.apply(frames[0], 0.0)
     moments = iter(np.arange(0.0, 1e6, 0.5).tolist())
-    watch_ms = float(np.median(times_ms(lambda: rule.watch_luma(small_luma(luma), next(moments)), 200)))
+    watch_ms = float(np.median(times_ms(lambda: rule.watch_small(small_picture(frame), next(moments)), 200)))
     each = ", ".join(
         f"{kind} {1000 * cost:.0f}" for kind, cost in sorted(kinds.items(), key=lambda one: one[1])
     )

@@ -7,13 +7,13 @@ import pytest
 from device.firmware.counts import Counts
 from device.firmware.heat import HeatHours
 from device.firmware.motion import MotionGate, MotionSettings
-from device.firmware.pipeline import Pipeline, small_luma
+from device.firmware.pipeline import Pipeline, small_picture
 from device.firmware.reports import hours_key
 from device.firmware.rules import Duty, HeatRule, LeftRule, LineRule, ZoneRule
 from device.firmware.rules.heat import COLUMNS, ROWS, cells_of
 from device.firmware.tracker import Tracker
 from device.models.detections import Detections
-from hardware.camera.frame import Frame
+from hardware.camera.frame import Frame, rgb_to_i420
 from ota.messages import Count, Event, encode
 from tests.made_tracks import CAR, PERSON, at
 
@@ -202,18 +202,29 @@ def test_a_heat_map_with_another_number_of_cells_is_refused():
         msgspec.convert(payload, Count)
 
 
-def test_a_luma_plane_is_small_whatever_the_camera_gives():
-    assert small_luma(np.zeros((480, 640), np.uint8)).shape == (120, 160)
-    assert small_luma(np.zeros((1, 4000), np.uint8)).shape == (1, 160)
-    assert small_luma(np.zeros((72, 100), np.uint8)).shape == (72, 100)
+def test_a_picture_is_made_small_whatever_the_camera_gives():
+    for width, height, shape in ((640, 480, (120, 160, 3)), (4000, 2, (1, 160, 3)), (100, 72, (72, 100, 3))):
+        rgb = Frame(np.zeros((height, width, 3), np.uint8), "rgb", width, height, 0.0, 0.0, 0)
+        i420 = Frame(np.zeros((height * 3 // 2, width), np.uint8), "i420", width, height, 0.0, 0.0, 0)
+        assert small_picture(rgb).shape == small_picture(i420).shape == shape
+
+
+def test_a_small_picture_keeps_the_colours_of_both_layouts():
+    rgb = np.full((240, 320, 3), (230, 120, 20), np.uint8)
+    small = [
+        small_picture(Frame(pixels, layout, 320, 240, 0.0, 0.0, 0))[10, 10].astype(int)
+        for pixels, layout in ((rgb, "rgb"), (rgb_to_i420(rgb), "i420"))
+    ]
+    assert abs(small[0][1:] - small[1][1:]).max() <= 12, "of full range and of limited range"
+    assert small[1][1] < 80 < 160 < small[1][2]
 
 
 def test_rules_that_watch_the_picture_are_shown_it_twice_a_second():
     class Counting(LeftRule):
-        def watch_luma(self, luma, mono_s):
+        def watch_small(self, small, mono_s):
             looks.append(mono_s)
-            assert max(luma.shape) <= 160
-            return super().watch_luma(luma, mono_s)
+            assert max(small.shape) <= 160
+            return super().watch_small(small, mono_s)
 
     looks: list[float] = []
     watched([Counting("left", WHOLE)], stands, 10)

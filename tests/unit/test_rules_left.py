@@ -120,7 +120,7 @@ def walks(rule, scene, seconds, *, acts=(), is_tracked=True, way=None):
         place = way(t)
         feet = [(1, PERSON, *place)] if place and is_tracked else []
         found += [(t, h) for h in rule.apply(at(*feet, width=0.08, height=0.3), t)]
-        found += [(t, h) for h in rule.watch_luma(scene.plane(place), t)]
+        found += [(t, h) for h in rule.watch_small(scene.plane(place), t)]
     return found
 
 
@@ -249,10 +249,10 @@ def test_a_plane_of_another_size_begins_anew():
     rule, scene = LeftRule("hall", WHOLE, dwell_s=5), Scene()
     for step in range(20):
         rule.apply(at(), step / 2)
-        assert not rule.watch_luma(scene.plane(), step / 2)
+        assert not rule.watch_small(scene.plane(), step / 2)
     for step in range(20, 60):
         rule.apply(at(), step / 2)
-        assert not rule.watch_luma(np.full((60, 80), 255, np.uint8), step / 2)
+        assert not rule.watch_small(np.full((60, 80), 255, np.uint8), step / 2)
 
 
 def test_a_left_rule_remembers_nobody_who_is_gone_for_good():
@@ -298,7 +298,7 @@ def test_a_thing_that_the_detector_takes_for_a_person_is_left_all_the_same():
         if t >= 24:
             feet.append((2, PERSON, 0.545, 0.8))
         found += rule.apply(at(*feet, width=0.08, height=0.3), t)
-        found += rule.watch_luma(scene.plane(owner if 10 <= t < 30 else None), t)
+        found += rule.watch_small(scene.plane(owner if 10 <= t < 30 else None), t)
     assert [happening.kind for happening in found] == ["object-left"]
 
 

@@ -30,9 +30,20 @@ NEAR_STANDER: Final = (2.5, 0.35)
 """The same for a standing one: the shadow stands there as well, and the feet are seen badly."""
 DOUBT_S: Final = 4.0
 """A person who never moved at all for so long since they appeared is a thing that the detector mistakes."""
+FADED: Final = 0.75
+SHRUNK: Final = 0.88
+"""Who walked, and for as long has stood with less than these shares of the score and the height that they
+walked with, has left a thing there that the detector takes for a weak person."""
+LOOK_S: Final = 3.0
+"""Time constant of the mean score and height."""
 BEGINNING_S: Final = 10.0
 """Who was there at the beginning or so soon after may have come before: nobody doubts them."""
 MOST: Final = 1000
+MISSED_S: Final = 60.0
+"""Somebody who was lost in the middle of the picture may stand there unseen for so long."""
+
+_Look = tuple[float, float]
+"""Mean score and height."""
 
 
 @dataclass(slots=True)
@@ -44,10 +55,31 @@ class _Somebody:
     since_s: float
     last_s: float
     began_s: float
+    look: _Look
+    walked: _Look = (0.0, 0.0)
     has_moved: bool = False
 
     def is_mistaken(self) -> bool:
-        return self.is_person and not self.has_moved and self.last_s - self.began_s >= DOUBT_S
+        if not self.is_person:
+            return False
+        if not self.has_moved:
+            return self.last_s - self.began_s >= DOUBT_S
+        has_faded = self.look[0] < FADED * self.walked[0] and self.look[1] < SHRUNK * self.walked[1]
+        return has_faded and self.last_s - self.since_s >= DOUBT_S
+
+    def see(self, box: tuple[float, float, float, float], score: float, mono_s: float) -> None:
+        """Take in how it looks now."""
+        left, top, right, bottom = box
+        rate = min(1.0, (mono_s - self.last_s) / LOOK_S)
+        self.look = (
+            self.look[0] + rate * (score - self.look[0]),
+            self.look[1] + rate * (bottom - top - self.look[1]),
+        )
+        self.box, self.last_s = box, mono_s
+        x = (left + right) / 2
+        if hypot(x - self.x, bottom - self.y) > (right - left) / 2:
+            self.x, self.y, self.since_s, self.has_moved = x, bottom, mono_s, True
+            self.walked = _surest(self.walked, self.look)
 
     def stands(self) -> bool:
         return self.last_s - self.since_s >= STANDING_S
@@ -61,6 +93,7 @@ class Attendance:
     """Everybody in view, and those who were there just now."""
 
     _known: dict[int, _Somebody] = field(default_factory=dict)
+    _missed: list[_Somebody] = field(default_factory=list)
     _began_s: float | None = None
 
     def follow(self, tracks: Tracks, mono_s: float) -> None:
@@ -69,26 +102,33 @@ class Attendance:
             self._began_s = mono_s
         follow_renames(self._known, tracks, _joined)
         ids, classes, boxes = tracks.ids.tolist(), tracks.classes.tolist(), tracks.boxes.tolist()
-        for track, cls, (left, top, right, bottom) in zip(ids, classes, boxes, strict=True):
-            x, box = (left + right) / 2, (left, top, right, bottom)
+        for track, cls, sides, score in zip(ids, classes, boxes, tracks.scores.tolist(), strict=True):
+            left, top, right, bottom = sides
+            box = (left, top, right, bottom)
             known = self._known.get(track)
-            if known is None:
-                is_old = mono_s - self._began_s < BEGINNING_S
-                self._known[track] = _Somebody(
-                    box, cls == PERSON, x, bottom, mono_s, mono_s, mono_s, has_moved=is_old
-                )
+            if known is not None:
+                known.see(box, score, mono_s)
                 continue
-            known.box, known.last_s = box, mono_s
-            if hypot(x - known.x, bottom - known.y) > (right - left) / 2:
-                known.x, known.y, known.since_s, known.has_moved = x, bottom, mono_s, True
+            x, is_old = (left + right) / 2, mono_s - self._began_s < BEGINNING_S
+            self._known[track] = _Somebody(
+                box, cls == PERSON, x, bottom, mono_s, mono_s, mono_s, (score, bottom - top), has_moved=is_old
+            )
         for track in tracks.ended:
             if tracks.reasons.get(track) == "left-frame":
                 self._known.pop(track, None)
-        self._known = {t: known for t, known in self._known.items() if known.is_there(mono_s)}
+        lost = [t for t, known in self._known.items() if not known.is_there(mono_s)]
+        self._missed += [
+            gone for gone in map(self._known.pop, lost) if gone.is_person and not gone.is_mistaken()
+        ]
+        self._missed = [gone for gone in self._missed if mono_s - gone.last_s <= MISSED_S][-MOST:]
 
     def everyone(self) -> Boxes:
         """Return the boxes of all who are there, shape (N, 4)."""
         return _boxes([known.box for known in self._known.values() if not known.is_mistaken()])
+
+    def missed(self) -> Boxes:
+        """Return where people were last seen who may stand there unseen, shape (N, 4)."""
+        return _boxes([gone.box for gone in self._missed])
 
     def near_people(self) -> Boxes:
         """Return what is near to a person, as boxes of shape (N, 4) that may reach out of the picture."""
@@ -104,11 +144,17 @@ class Attendance:
     def forget(self) -> None:
         """Know nobody."""
         self._known.clear()
+        self._missed.clear()
         self._began_s = None
+
+
+def _surest(a: _Look, b: _Look) -> _Look:
+    return max(a[0], b[0]), max(a[1], b[1])
 
 
 def _joined(old: _Somebody, new: _Somebody) -> _Somebody:
     new.has_moved |= old.has_moved
+    new.walked = _surest(new.walked, old.walked)
     return new
 
 

@@ -1,4 +1,4 @@
-"""A learnt background of small luma planes: finds what has been put down in a view or taken out of it.
+"""A learnt background of small pictures: finds what has been put down in a view or taken out of it.
 
 A pixel that differs from the background, holds still and is hidden by nobody grows old; a region of old
 pixels is a change of the scene itself (the idea of two memories, one slow and one quick: F. Porikli,
@@ -6,14 +6,14 @@ Y. Ivanov, T. Haga, "Robust abandoned object detection using dual foregrounds", 
 Signal Processing, 2008). Whether something came or went is read off the region's border: a thing that stands
 there now has an edge there now, a thing that was taken had one in the background (P. Spagnolo and others, "An
 abandoned/removed objects detection algorithm and its evaluation on PETS datasets", AVSS 2006). A change that
-nobody was near to is light or shadow: it is learnt and not told.
+nobody was near to is light or shadow: it is learnt and not told, and when it goes, that is not told either.
 
-Planes are kept, never pictures: 160 pixels wide, without colour, and they go no further than this object.
+What is kept is a mean, 160 pixels wide, and it goes no further than this object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device.firmware.geometry import Boxes
-from device.firmware.motion import Luma, Plane
+from device.firmware.rules.happening import Small
 
 LONGEST_STEP_S: Final = 5.0
 KNOWN_S: Final = 8.0
@@ -48,10 +48,16 @@ LARGEST: Final = 0.2
 """A change of more than this share of the view is the light or the camera; all is learnt anew."""
 SAME_PATTERN: Final = 0.8
 """A region whose pattern correlates more than this with the background's is the same in another light."""
+RETURNED: Final = 0.4
+"""Share of a region that must look as before a change that was not told, to be the end of that change."""
 RIPE: Final = 0.6
 """Share of a region that must be old enough."""
 Mask = npt.NDArray[np.bool_]
+Plane = npt.NDArray[np.float32]
+Planes = npt.NDArray[np.float32]
+"""Shape (H, W, C): luma, and two planes of colour where there are any."""
 Seconds = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,67 +71,76 @@ class Change:
     """
 
     is_left: bool
-    box: tuple[float, float, float, float]
+    box: Box
     age_s: float
 
 
 class Background:
     """One view's background; a plane of another size begins anew."""
 
-    def __init__(self, dwell_s: float) -> None:
-        """Start knowing nothing; a change is returned when it has stayed for `dwell_s`."""
+    def __init__(self, dwell_s: float, is_news: Callable[[Box], bool]) -> None:
+        """Start knowing nothing.
+
+        Args:
+            dwell_s: a change is returned when it has stayed for so long.
+            is_news: asked whether a change with this box is to be told.
+        """
         self._dwell_s = dwell_s
+        self._is_news = is_news
+        self._planes: Planes = np.empty((0, 0, 0), np.float32)
         self._shape: tuple[int, ...] = ()
         self._last_s = 0.0
 
     def forget(self) -> None:
         """Know nothing."""
-        self._shape = ()
+        self._planes = np.empty((0, 0, 0), np.float32)
 
-    def watch(self, luma: Luma, everyone: Boxes, near: Boxes, mono_s: float) -> list[Change]:
-        """Take in one plane; return the changes that have just become old enough.
+    def watch(self, small: Small, everyone: Boxes, near: Boxes, mono_s: float) -> list[Change]:
+        """Take in one picture; return the changes that have just become old enough.
 
         Args:
-            luma: shape (H, W), small.
+            small: shape (H, W, C), luma and perhaps colour; (H, W) for luma alone.
             everyone: boxes of all tracked objects, 0..1: what they cover cannot be judged.
             near: boxes of what is near to somebody who may have put something down: there nothing grows old.
             mono_s: monotonic stamp of the frame.
         """
-        plane = cv2.GaussianBlur(luma, (3, 3), 0).astype(np.float32)
-        if plane.shape != self._shape:
-            self._begin(plane, mono_s)
+        planes = cv2.GaussianBlur(small, (3, 3), 0).astype(np.float32).reshape(*small.shape[:2], -1)
+        if planes.shape != self._planes.shape:
+            self._begin(planes, mono_s)
         step_s = min(max(0.0, mono_s - self._last_s), LONGEST_STEP_S)
         self._last_s = mono_s
         covered = _under(everyone, self._shape, MARGIN)
         held = covered | _under(near, self._shape, (0.0, 0.0))
         self._visited_s[_under(everyone, self._shape, NEARNESS)] = mono_s
-        changed, still = self._compare(plane, covered, step_s)
+        changed, still = self._compare(planes, covered, step_s)
         self._grow(changed, still, held, mono_s, step_s)
         in_shadow = _under(everyone, self._shape, SHADOW) & (self._known_s < KNOWN_S)
-        self._learn(plane, ~(covered | changed | in_shadow), still, step_s)
-        self._before = plane
-        return self._ripe(plane, held)
+        self._learn(planes, ~(covered | changed | in_shadow), still, step_s)
+        self._before = planes
+        return self._ripe(planes, held)
 
-    def _begin(self, plane: Plane, mono_s: float) -> None:
-        self._shape, self._last_s = plane.shape, mono_s
-        self._plane, self._before = plane.copy(), plane
-        self._noise = np.full_like(plane, 2.0)
-        self._known_s: Plane = np.zeros_like(plane)
-        self._age_s: Plane = np.zeros_like(plane)
-        self._visited_s: Seconds = np.full(plane.shape, -np.inf)
-        self._came_s: Seconds = np.full(plane.shape, np.inf)
+    def _begin(self, planes: Planes, mono_s: float) -> None:
+        self._shape, self._last_s = planes.shape[:2], mono_s
+        self._planes, self._before = planes.copy(), planes
+        self._noise: Plane = np.full(self._shape, 2.0, np.float32)
+        self._known_s: Plane = np.zeros(self._shape, np.float32)
+        self._age_s: Plane = np.zeros(self._shape, np.float32)
+        self._visited_s: Seconds = np.full(self._shape, -np.inf)
+        self._came_s: Seconds = np.full(self._shape, np.inf)
+        self._former = np.full_like(planes, np.nan)  # what was there before a change that was not told
 
-    def _compare(self, plane: Plane, covered: Mask, step_s: float) -> tuple[Mask, Mask]:
+    def _compare(self, planes: Planes, covered: Mask, step_s: float) -> tuple[Mask, Mask]:
         """Tell what differs from the background, and what holds still."""
-        stir = np.abs(plane - self._before)
+        stir = np.abs(planes - self._before).max(axis=2)
         still = stir < STILL + self._noise
         rate = min(1.0, step_s / NOISE_S)
         self._noise += np.where(covered, 0.0, rate * (np.minimum(stir, MOST_NOISE) - self._noise))
-        difference = plane - self._plane
+        difference = planes - self._planes
         seen = difference[~covered]
-        difference -= np.median(seen) if seen.size else 0.0  # a cloud before the sun changes all of it
+        if seen.size:
+            difference -= np.median(seen, axis=0)  # a cloud before the sun changes all of it
         least = np.maximum(LEAST_CHANGE, NOISE_FACTOR * self._noise + LEAST_CHANGE / 2)
-        return (np.abs(difference) > least) & (self._known_s >= KNOWN_S), still
+        return (np.abs(difference).max(axis=2) > least) & (self._known_s >= KNOWN_S), still
 
     def _grow(self, changed: Mask, still: Mask, held: Mask, mono_s: float, step_s: float) -> None:
         """Let changed pixels that hold still grow older, the others younger; what is hidden waits."""
@@ -135,15 +150,16 @@ class Background:
         self._age_s += np.where(grows, step_s, np.where(held, 0.0, -step_s))
         np.maximum(self._age_s, 0.0, out=self._age_s)
 
-    def _learn(self, plane: Plane, shown: Mask, still: Mask, step_s: float) -> None:
+    def _learn(self, planes: Planes, shown: Mask, still: Mask, step_s: float) -> None:
         """Follow slow changes of what shows the background; learn quickly what is not known yet."""
         is_new = self._known_s < KNOWN_S
         self._known_s += np.where(shown & still, step_s, np.where(shown & is_new, -step_s, 0.0))
         np.maximum(self._known_s, 0.0, out=self._known_s)
         rate = np.where(is_new, 0.5, min(1.0, step_s / LEARN_S))
-        self._plane += np.where(shown, rate * (plane - self._plane), 0.0).astype(np.float32)
+        rate = np.where(shown, rate, 0.0).astype(np.float32)
+        self._planes += rate[..., None] * (planes - self._planes)
 
-    def _ripe(self, plane: Plane, held: Mask) -> list[Change]:
+    def _ripe(self, planes: Planes, held: Mask) -> list[Change]:
         if not (self._age_s >= self._dwell_s).any():
             return []
         aged = (self._age_s > self._dwell_s / 2).astype(np.uint8)
@@ -152,10 +168,10 @@ class Background:
             return []
         aged = cv2.morphologyEx(aged, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         count, labels = cv2.connectedComponents(aged)
-        found = (self._judged(labels == label, plane, held) for label in range(1, count))
+        found = (self._judged(labels == label, planes, held) for label in range(1, count))
         return [change for change in found if change is not None]
 
-    def _judged(self, region: Mask, plane: Plane, held: Mask) -> Change | None:
+    def _judged(self, region: Mask, planes: Planes, held: Mask) -> Change | None:
         """Say what a region is if it is old enough and nobody is near a part of it; then it is background."""
         ages = self._age_s[region]
         if np.count_nonzero(ages >= self._dwell_s) < RIPE * ages.size:
@@ -171,30 +187,38 @@ class Background:
             float((columns.max() + 1) / width),
             float((rows.max() + 1) / height),
         )
-        is_left = _border_edge(plane, region) >= _border_edge(self._plane, region)
+        is_left = _border_edge(planes, region) >= _border_edge(self._planes, region)
         came_s, age_s = float(self._came_s[region].min()), float(ages.max())
-        is_light = _likeness(plane[grown], self._plane[grown]) > SAME_PATTERN
-        self._plane[grown], self._age_s[grown], self._came_s[grown] = plane[grown], 0.0, np.inf
+        is_light = _likeness(planes[grown], self._planes[grown]) > SAME_PATTERN
+        is_back = self._is_as_before(region, planes)
         is_cut_off = box[0] <= 0.0 or box[2] >= 1.0  # a vehicle that waits half out of sight
-        if ages.size < LEAST_PIXELS or came_s > BEFORE_S or is_light or is_cut_off:
-            return None
-        return Change(is_left, box, age_s)
+        is_none = ages.size < LEAST_PIXELS or came_s > BEFORE_S or is_light or is_cut_off or is_back
+        is_told = not is_none and self._is_news(box)
+        self._former[grown] = np.nan if is_told or is_back else self._planes[grown]
+        self._planes[grown], self._age_s[grown], self._came_s[grown] = planes[grown], 0.0, np.inf
+        return Change(is_left, box, age_s) if is_told else None
+
+    def _is_as_before(self, region: Mask, planes: Planes) -> bool:
+        """Whether a region is, for the better part, what it was before a change that was not told."""
+        off = np.abs(planes[region] - self._former[region]).max(axis=1)  # not a number where there was none
+        return bool(np.count_nonzero(off < 2 * LEAST_CHANGE) >= RETURNED * off.size)
 
 
-def _likeness(now: Plane, before: Plane) -> float:
-    """Return the correlation of two patterns, -1..1; 0 for a plain one."""
-    now, before = now - now.mean(), before - before.mean()
+def _likeness(now: Planes, before: Planes) -> float:
+    """Return the correlation of two patterns, shape (N, C), -1..1; 0 for a plain one."""
+    now, before = now - now.mean(axis=0), before - before.mean(axis=0)
     size = float(np.sqrt((now**2).sum() * (before**2).sum()))
     return float((now * before).sum()) / size if size > 0.0 else 0.0
 
 
-def _border_edge(plane: Plane, region: Mask) -> float:
-    """Return the mean steepness of a plane along a region's border (Sobel operator)."""
+def _border_edge(planes: Planes, region: Mask) -> float:
+    """Return the mean steepness along a region's border, of the steepest plane (Sobel operator)."""
     shape = region.astype(np.uint8)
     kernel = np.ones((3, 3), np.uint8)
     border = (cv2.dilate(shape, kernel) > 0) & (cv2.erode(shape, kernel) == 0)
-    across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
-    return float(np.hypot(across[border], down[border]).mean())
+    across, down = cv2.Sobel(planes, cv2.CV_32F, 1, 0), cv2.Sobel(planes, cv2.CV_32F, 0, 1)
+    steep = np.hypot(across, down).reshape(planes.shape)[border]
+    return float(steep.mean(axis=0).max())
 
 
 def _grown(region: Mask) -> Mask:

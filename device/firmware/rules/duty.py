@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from device.firmware.motion import Luma
-from device.firmware.rules.happening import Happening, Occupied, Rule, Watcher
+from device.firmware.rules.happening import Happening, Occupied, Rule, Small, Watcher
 from device.firmware.rules.schedule import Schedule
 from device.firmware.tracks import Tracks
 
@@ -40,7 +39,7 @@ class Duty:
 
     @property
     def is_watching(self) -> bool:
-        """Whether the rule wants luma planes."""
+        """Whether the rule wants small pictures."""
         return isinstance(self.rule, Watcher)
 
     def apply(self, tracks: Tracks, mono_s: float, utc_s: float) -> list[Happening]:
@@ -54,11 +53,11 @@ class Duty:
             tracks = replace(tracks, first_boxes=np.where(is_old, tracks.boxes, tracks.first_boxes))
         return self.rule.apply(tracks, mono_s)
 
-    def watch_luma(self, luma: Luma, mono_s: float, utc_s: float) -> list[Happening]:
-        """See `Watcher.watch_luma`; nothing when off duty."""
+    def watch_small(self, small: Small, mono_s: float, utc_s: float) -> list[Happening]:
+        """See `Watcher.watch_small`; nothing when off duty."""
         if not self._turned(utc_s) or not isinstance(self.rule, Watcher):
             return []
-        return self.rule.watch_luma(luma, mono_s)
+        return self.rule.watch_small(small, mono_s)
 
     def occupancy(self) -> dict[int, int] | None:
         """Return how many of each class are inside now; None for a rule that does not know."""

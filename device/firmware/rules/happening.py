@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, runtime_checkable
 
-from device.firmware.motion import Luma
+import numpy as np
+import numpy.typing as npt
+
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 Direction = Literal["in", "out"]
+Small = npt.NDArray[np.uint8]
+"""A small picture, shape (H, W, C): luma, and two planes of colour where the camera has them."""
 NO_TRACK: Final = 0
 """The track number of what no single track made: a crowd, a thing without a class."""
 A_THING: Final = -1
@@ -82,13 +86,13 @@ class Rule(Protocol):
 
 @runtime_checkable
 class Watcher(Protocol):
-    """A rule that looks at a small luma plane, too."""
+    """A rule that looks at the picture itself, made small, too."""
 
-    def watch_luma(self, luma: Luma, mono_s: float) -> list[Happening]:
+    def watch_small(self, small: Small, mono_s: float) -> list[Happening]:
         """Return what came true in the picture itself.
 
         Args:
-            luma: shape (H, W), at most 160 wide, without colour; the same view as the tracks.
+            small: shape (H, W, C), at most 160 wide; the same view as the tracks.
             mono_s: monotonic stamp of its frame; at most twice a second, in order of time.
         """
         ...

@@ -1,7 +1,7 @@
 """Left and removed: a thing that stays although nobody is near it, and one that is not there any more.
 
 Things that the model has a class for are followed as tracks. For the others there is a learnt background of
-the picture's brightness (`background.py`).
+the picture (`background.py`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from device.firmware.geometry import Boxes, Points, Polygon, bottom_centres, overlaps
-from device.firmware.motion import Luma
 from device.firmware.rules.attending import PERSON, Attendance
 from device.firmware.rules.background import Background, Change
 from device.firmware.rules.choice import sighting
-from device.firmware.rules.happening import A_THING, NO_TRACK, Happening, Sighting
+from device.firmware.rules.happening import A_THING, NO_TRACK, Happening, Sighting, Small
 from device.firmware.rules.standing import Stand, Standers
 from device.firmware.tracks import Tracks
 from device.models.labels import CLASSES
@@ -30,6 +30,8 @@ SETTLED_S: Final = 1.0
 """What has stood shorter than this may be moving: it is not asked yet who is near."""
 SAME_THING: Final = 0.3
 """A change of the picture that overlaps a tracked thing more than this is that thing."""
+HELD_PERSON: Final = 0.75
+"""A change that holds this share of where somebody was lost is them: who stands still is missed often."""
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class LeftRule:
     def __post_init__(self) -> None:
         self._area = Polygon(self.polygon)
         self._standers = Standers(self._area, self.classes or ALL_BUT_PEOPLE)
-        self._background = Background(self.dwell_s)
+        self._background = Background(self.dwell_s, self._is_ours)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
@@ -83,13 +85,12 @@ class LeftRule:
             self._of_track("object-removed", stand, mono_s) for stand in removed
         ]
 
-    def watch_luma(self, luma: Luma, mono_s: float) -> list[Happening]:
-        """See `Watcher.watch_luma`."""
+    def watch_small(self, small: Small, mono_s: float) -> list[Happening]:
+        """See `Watcher.watch_small`."""
         if not self.is_looking or self._began_s is None:
             return []
-        everyone = self._about.everyone()
-        changes = self._background.watch(luma, everyone, self._about.near_people(), mono_s)
-        return [self._of_change(change) for change in changes if self._is_ours(change, everyone)]
+        changes = self._background.watch(small, self._about.everyone(), self._about.near_people(), mono_s)
+        return [self._of_change(change) for change in changes]
 
     def forget(self) -> None:
         """See `Rule.forget`; the background is learnt anew, too."""
@@ -114,14 +115,16 @@ class LeftRule:
         """Whether what has gone was told, or had stood there before for long enough."""
         return stand.has_told and stand.home_s - stand.since_s >= self.dwell_s
 
-    def _is_ours(self, change: Change, everyone: Boxes) -> bool:
-        """Whether a change lies in the zone and is no object that is followed as a track."""
-        box = np.array([change.box], np.float32)
+    def _is_ours(self, box: tuple[float, float, float, float]) -> bool:
+        """Whether a change of the picture lies in the zone and is nothing that is or was followed."""
+        boxes = np.array([box], np.float32)
         # Its shadow is a part of it and may fall out of the zone: the middle is asked as well.
-        middle = (box[:, :2] + box[:, 2:]) / 2.0
-        if not self._area.holds(np.vstack([bottom_centres(box), middle])).any():
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2.0
+        if not self._area.holds(np.vstack([bottom_centres(boxes), middle])).any():
             return False
-        return not len(everyone) or float(overlaps(box, everyone).max()) <= SAME_THING
+        if bool((_held_share(self._about.missed(), boxes[0]) > HELD_PERSON).any()):
+            return False
+        return float(overlaps(boxes, self._about.everyone()).max(initial=0.0)) <= SAME_THING
 
     def _of_track(self, kind: str, stand: Stand, mono_s: float) -> Happening:
         lasted_s = mono_s - stand.since_s
@@ -135,6 +138,14 @@ class LeftRule:
         return Happening(
             kind, self.name, self.sev, seen, duration_s=lasted_s, tally=kind, is_event=self.is_event
         )
+
+
+def _held_share(boxes: Boxes, around: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return which share of each box lies in another, 0..1."""
+    size = np.minimum(boxes[:, 2:], around[2:]) - np.maximum(boxes[:, :2], around[:2])
+    whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    share: npt.NDArray[np.float32] = size.clip(0.0).prod(axis=1) / np.maximum(whole, 1e-9)
+    return share
 
 
 def _is_attended(stand: Stand, near: Boxes) -> bool:
