@@ -1,5 +1,7 @@
 """Left and removed: things with a class as tracks, things without one on a small luma plane."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -101,7 +103,7 @@ class Scene:
         return np.clip(plane, 0, 255).astype(np.uint8)
 
 
-def walks(rule, scene, seconds, *, acts=(), is_tracked=True, way=None):
+def walks(rule, scene, seconds, *, acts=(), is_tracked=True, way=None, unseen=(0, 0)):
     """Somebody walks to the middle by 20 s, stays to 26 s and goes; `acts` change the scene at a second."""
     found, acts = [], dict(acts)
 
@@ -118,7 +120,8 @@ def walks(rule, scene, seconds, *, acts=(), is_tracked=True, way=None):
         if t in acts:
             acts[t](scene)
         place = way(t)
-        feet = [(1, PERSON, *place)] if place and is_tracked else []
+        is_seen = place and is_tracked and not unseen[0] <= t < unseen[1]
+        feet = [(1, PERSON, *place)] if is_seen else []
         found += [(t, h) for h in rule.apply(at(*feet, width=0.08, height=0.3), t)]
         found += [(t, h) for h in rule.watch_small(scene.plane(place), t)]
     return found
@@ -308,6 +311,58 @@ def test_somebody_who_walked_up_and_stands_is_not_taken_for_a_thing():
         place = (0.1 + 0.05 * max(0, min(4, t - 20)), 0.5)
         about.follow(at((1, PERSON, *place), width=0.05) if t >= 20 else at(), t)
     assert len(about.near_people()) == 1
+
+
+def left_behind(score, height):
+    """Who is near after somebody walked up with score 0.7 and their track stayed on something else."""
+    about = Attendance()
+    for t in np.arange(12, 60, 0.2):
+        is_thing = t >= 20
+        x = 0.1 + 0.05 * min(8, t - 12)
+        seen = at((1, PERSON, x, 0.5), width=0.05, height=height if is_thing else 0.15)
+        about.follow(replace(seen, scores=np.full(1, score if is_thing else 0.7, np.float32)), t)
+    return about.near_people()
+
+
+def test_a_track_that_stays_on_what_its_owner_left_is_no_person_any_more():
+    assert not len(left_behind(0.45, 0.1)), "fainter and lower"
+    assert not len(left_behind(0.3, 0.15)), "much fainter"
+
+
+def test_a_person_who_stands_is_one_though_the_detector_is_less_sure_or_sees_them_sit():
+    assert len(left_behind(0.45, 0.15)) == 1
+    assert len(left_behind(0.7, 0.1)) == 1
+
+
+def test_somebody_whom_the_detector_loses_where_they_stand_is_not_left_and_not_removed():
+    def waits(t):
+        if 10 <= t < 60:
+            return 0.05 + 0.04 * min(10, t - 10), 0.8
+        return (0.45 + 0.04 * (t - 60), 0.8) if 60 <= t < 75 else None
+
+    assert not walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 120, way=waits, unseen=(20.5, 59))
+
+
+def test_what_was_learnt_and_not_told_is_not_told_when_it_goes():
+    def passes_at_last(t):
+        return (0.05 + 0.04 * (t - 90), 0.8) if 90 <= t < 112 else None
+
+    shadow = {45: put(30), 100: take}  # nobody is near when it comes, somebody is when it goes
+    assert not walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 150, acts=shadow, way=passes_at_last)
+
+
+def test_a_thing_as_bright_as_the_ground_is_found_by_its_colour():
+    rule, scene, kinds = LeftRule("hall", WHOLE, dwell_s=20), Scene(), []
+    for step in range(180):
+        t = step / 2
+        owner = (0.05 + 0.04 * (t - 10), 0.8) if 10 <= t < 20 else (0.45 - 0.04 * (t - 20), 0.8)
+        is_about = 10 <= t < 30
+        small = np.dstack([scene.plane(owner if is_about else None), *np.full((2, H, W), 128, np.uint8)])
+        if t >= 20:
+            small[85:97, 83:91, 2] = 200
+        rule.apply(at(*([(1, PERSON, *owner)] if is_about else []), width=0.08, height=0.3), t)
+        kinds += [happening.kind for happening in rule.watch_small(small, t)]
+    assert kinds == ["object-left"]
 
 
 def test_who_was_there_when_the_rule_began_is_not_doubted():

@@ -188,6 +188,14 @@ def test_a_vehicle_that_creeps_does_not_stand():
     )
 
 
+def test_who_passes_before_a_standing_vehicle_and_bends_its_box_for_two_seconds_does_not_unsettle_it():
+    def bent(t):
+        return (0.53 if 8 < t < 10 else 0.5, 0.5)
+
+    ((when, _),) = told(StoppedRule("bus-lane", YARD, dwell_s=15), bent, STEADY)
+    assert when == pytest.approx(15.0, abs=0.2)
+
+
 def test_one_wrong_box_does_not_make_a_standing_vehicle_drive():
     def jumps_once(t):
         return (0.6, 0.5) if abs(t - 8.0) < 0.05 else (0.5, 0.5)

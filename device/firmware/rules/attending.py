@@ -32,13 +32,16 @@ DOUBT_S: Final = 4.0
 """A person who never moved at all for so long since they appeared is a thing that the detector mistakes."""
 FADED: Final = 0.75
 SHRUNK: Final = 0.88
+FADED_MUCH: Final = 0.55
 """Who walked, and for as long has stood with less than these shares of the score and the height that they
-walked with, has left a thing there that the detector takes for a weak person."""
+walked with, or with much less of the score, has left a thing there that the detector takes for a person."""
 LOOK_S: Final = 3.0
 """Time constant of the mean score and height."""
 BEGINNING_S: Final = 10.0
 """Who was there at the beginning or so soon after may have come before: nobody doubts them."""
 MOST: Final = 1000
+CAME_FROM: Final = 3.0
+"""Whoever has walked so many of the own widths is a person and no thing."""
 MISSED_S: Final = 60.0
 """Somebody who was lost in the middle of the picture may stand there unseen for so long."""
 
@@ -57,6 +60,7 @@ class _Somebody:
     began_s: float
     look: _Look
     walked: _Look = (0.0, 0.0)
+    came_from: float = 0.0
     has_moved: bool = False
 
     def is_mistaken(self) -> bool:
@@ -64,8 +68,16 @@ class _Somebody:
             return False
         if not self.has_moved:
             return self.last_s - self.began_s >= DOUBT_S
-        has_faded = self.look[0] < FADED * self.walked[0] and self.look[1] < SHRUNK * self.walked[1]
-        return has_faded and self.last_s - self.since_s >= DOUBT_S
+        return self.has_faded() and self.last_s - self.since_s >= DOUBT_S
+
+    def has_faded(self) -> bool:
+        """Whether it looks much less like a person than it did when it walked."""
+        left, has_shrunk = self.look[0] / max(self.walked[0], 1e-6), self.look[1] < SHRUNK * self.walked[1]
+        return left < (FADED if has_shrunk else FADED_MUCH)
+
+    def was_somebody(self) -> bool:
+        """Whether a person for sure was lost with it: one who came from elsewhere."""
+        return self.is_person and self.came_from >= CAME_FROM and not self.has_faded()
 
     def see(self, box: tuple[float, float, float, float], score: float, mono_s: float) -> None:
         """Take in how it looks now."""
@@ -78,6 +90,7 @@ class _Somebody:
         self.box, self.last_s = box, mono_s
         x = (left + right) / 2
         if hypot(x - self.x, bottom - self.y) > (right - left) / 2:
+            self.came_from += hypot(x - self.x, bottom - self.y) / (right - left)
             self.x, self.y, self.since_s, self.has_moved = x, bottom, mono_s, True
             self.walked = _surest(self.walked, self.look)
 
@@ -117,9 +130,7 @@ class Attendance:
             if tracks.reasons.get(track) == "left-frame":
                 self._known.pop(track, None)
         lost = [t for t, known in self._known.items() if not known.is_there(mono_s)]
-        self._missed += [
-            gone for gone in map(self._known.pop, lost) if gone.is_person and not gone.is_mistaken()
-        ]
+        self._missed += [gone for gone in map(self._known.pop, lost) if gone.was_somebody()]
         self._missed = [gone for gone in self._missed if mono_s - gone.last_s <= MISSED_S][-MOST:]
 
     def everyone(self) -> Boxes:
@@ -155,6 +166,7 @@ def _surest(a: _Look, b: _Look) -> _Look:
 def _joined(old: _Somebody, new: _Somebody) -> _Somebody:
     new.has_moved |= old.has_moved
     new.walked = _surest(new.walked, old.walked)
+    new.came_from += old.came_from
     return new
 
 
