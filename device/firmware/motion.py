@@ -90,7 +90,7 @@ class MotionGate:
             return True
         difference = plane - self._background
         # A cloud or the camera's exposure moves the whole plane: only what differs from that is motion.
-        size = np.abs(difference - np.median(difference))
+        size = np.abs(difference - _middle(difference))
         threshold = max(self._settings.pixel_change, self._settings.noise_factor * self._noise)
         self._moving = size > threshold
         moved = int(np.count_nonzero(self._moving))
@@ -104,7 +104,13 @@ class MotionGate:
         rate = 1.0 - np.exp(-elapsed_s / self._settings.learn_s)
         self._background += np.float32(rate) * difference
         # 1.4826 x the median absolute deviation estimates the standard deviation (Hampel 1974).
-        self._noise += rate * (1.4826 * float(np.median(size)) - self._noise)
+        self._noise += rate * (1.4826 * _middle(size) - self._noise)
+
+
+def _middle(plane: Plane) -> float:
+    """Return the median of every second pixel of every second row: as good, and four times as fast."""
+    sample = plane[::2, ::2].ravel()
+    return float(np.partition(sample, sample.size // 2)[sample.size // 2])
 
 
 def _small(luma: Luma) -> Luma:

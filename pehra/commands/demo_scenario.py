@@ -17,6 +17,8 @@ from pehra.demo.scenarios.trial import Outcome, show
 
 ALL = "all"
 MAX_SEED = 10_000
+WIDE = 120
+"""Characters: the table's width where it is written to a file."""
 
 
 def list_scenarios() -> None:
@@ -79,7 +81,9 @@ def _outcomes(name: str, seeds: list[int], model: str) -> Iterator[Outcome]:
 
 def _print(found: list[Summary], *, as_json: bool) -> None:
     said = Console(stderr=as_json)
-    table = Table(box=None)
+    if not said.is_terminal:
+        said = Console(stderr=as_json, width=WIDE)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for place, head in enumerate(HEADER):
         table.add_column(head, justify="left" if place < 3 else "right", no_wrap=True)
     for one in found:

@@ -1,7 +1,7 @@
 """`make bench`: what Pehra costs, beside a named peer or limit, as ratios taken in one run.
 
 Prints one table in Markdown, each part's rows as soon as they are measured. Nothing is asserted here: numbers
-are for reading. `make bench ARGS="tracker_cost ingest"` measures only these parts.
+are for reading. `make bench ARGS="tracking ingest"` measures only these parts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from tests.bench import (
     rules_cost,
     scenarios,
     soak,
-    tracker_cost,
     tracking,
     view,
 )
@@ -41,7 +40,6 @@ PARTS: Final[dict[str, Part]] = {
     "rules_cost": rules_cost.measure,
     "camera_process": camera_process.measure,
     "detectors": detectors.measure,
-    "tracker_cost": tracker_cost.measure,
     "tracking": tracking.measure,
     "ingest": ingest.measure,
     "scenarios": scenarios.measure,

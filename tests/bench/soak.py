@@ -123,7 +123,7 @@ def measure(data: Path) -> list[Row]:
                 rss_mb.append(process.memory_info().rss / 2**20)
             if seq == FRAMES // 10:
                 written = process.io_counters().write_bytes
-            _show(eye, outbox, _frame(pixels[_shown(seq)], seq))
+            show(eye, outbox, _frame(pixels[_shown(seq)], seq))
         rss_mb.append(process.memory_info().rss / 2**20)
         outbox.flush()
         written = process.io_counters().write_bytes - written
@@ -156,8 +156,8 @@ def _frame(pixels: np.ndarray, seq: int) -> Frame:
     return Frame(pixels.copy(), "i420", 640, 480, mono_s=seq / FPS, utc_s=UTC_S + seq / FPS, seq=seq)
 
 
-def _show(eye: Eye, outbox: Outbox, frame: Frame) -> None:
-    """What the thread that looks, the outbox's and the fleet do in the time of a frame."""
+def show(eye: Eye, outbox: Outbox, frame: Frame) -> None:
+    """Do what the thread that looks, the outbox's and the fleet do in the time of a frame."""
     taken = eye.intake.take(frame, frame.mono_s)
     if taken is not None:
         eye._watch_the_view(taken)

@@ -30,7 +30,7 @@ def test_a_scenario_that_is_good_enough_ends_with_0_and_its_numbers_as_json():
     for rule in found["rules"]:
         assert rule["true"] == rule["right"] + rule["missed"]
         assert rule["told"] == rule["right"] + rule["false"]
-    assert "precision" in done.stderr
+    assert "prec." in done.stderr
 
 
 @pytest.mark.parametrize(

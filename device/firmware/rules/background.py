@@ -131,16 +131,16 @@ class Background:
 
     def _compare(self, planes: Planes, covered: Mask, step_s: float) -> tuple[Mask, Mask]:
         """Tell what differs from the background, and what holds still."""
-        stir = np.abs(planes - self._before).max(axis=2)
+        stir = _largest(planes - self._before)
         still = stir < STILL + self._noise
         rate = min(1.0, step_s / NOISE_S)
         self._noise += np.where(covered, 0.0, rate * (np.minimum(stir, MOST_NOISE) - self._noise))
         difference = planes - self._planes
         seen = difference[~covered]
         if seen.size:
-            difference -= np.median(seen, axis=0)  # a cloud before the sun changes all of it
+            difference -= np.median(seen[::4], axis=0)  # a cloud before the sun changes all of it
         least = np.maximum(LEAST_CHANGE, NOISE_FACTOR * self._noise + LEAST_CHANGE / 2)
-        return (np.abs(difference).max(axis=2) > least) & (self._known_s >= KNOWN_S), still
+        return (_largest(difference) > least) & (self._known_s >= KNOWN_S), still
 
     def _grow(self, changed: Mask, still: Mask, held: Mask, mono_s: float, step_s: float) -> None:
         """Let changed pixels that hold still grow older, the others younger; what is hidden waits."""
@@ -219,6 +219,15 @@ def _border_edge(planes: Planes, region: Mask) -> float:
     across, down = cv2.Sobel(planes, cv2.CV_32F, 1, 0), cv2.Sobel(planes, cv2.CV_32F, 0, 1)
     steep = np.hypot(across, down).reshape(planes.shape)[border]
     return float(steep.mean(axis=0).max())
+
+
+def _largest(differences: Planes) -> Plane:
+    """Return the largest size over the planes, (H, W); several times faster than numpy along a short axis."""
+    sizes = np.abs(differences)
+    largest: Plane = sizes[..., 0]
+    for plane in range(1, sizes.shape[2]):
+        largest = np.maximum(largest, sizes[..., plane])
+    return largest
 
 
 def _grown(region: Mask) -> Mask:

@@ -28,6 +28,7 @@ THERE_BEFORE_S: Final = 10.0
 LONGEST_STEP_S: Final = 5.0
 SETTLED_S: Final = 1.0
 """What has stood shorter than this may be moving: it is not asked yet who is near."""
+NOBODY: Final = np.empty((0, 4), np.float32)
 SAME_THING: Final = 0.3
 """A change of the picture that overlaps a tracked thing more than this is that thing."""
 HELD_PERSON: Final = 0.75
@@ -75,10 +76,9 @@ class LeftRule:
         self._last_s = mono_s
         self._about.follow(tracks, mono_s)
         gone = self._standers.follow(tracks, mono_s)
-        near = self._about.near_people()
-        left = [
-            stand for stand in self._standers.by_track.values() if self._is_left(stand, near, mono_s, step_s)
-        ]
+        standing = self._standers.by_track.values()
+        near = self._about.near_people() if standing else NOBODY
+        left = [stand for stand in standing if self._is_left(stand, near, mono_s, step_s)]
         gone += self._standers.end(tracks, mono_s)
         removed = [stand for stand in gone if self._was_a_thing(stand)]
         return [self._of_track("object-left", stand, mono_s) for stand in left] + [

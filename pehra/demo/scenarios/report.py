@@ -9,7 +9,7 @@ from typing import Any
 from pehra.demo.scenarios.judging import ENOUGH, Score
 from pehra.demo.scenarios.trial import Outcome
 
-HEADER = ("scenario", "rule", "event", "true", "told", "right", "missed", "false", "precision", "recall")
+HEADER = ("scenario", "rule", "event", "true", "told", "right", "missed", "false", "prec.", "recall")
 
 
 @dataclass(frozen=True, slots=True)
