@@ -150,12 +150,17 @@ class Tracker:
         table.still_at[moved], table.still_since_s[moved] = table.place[moved, :2], self._clock_s
 
     def _count_hits(self, rows: Rows, boxes: npt.NDArray[np.float32]) -> None:
-        """Add to the hits of tracks that were seen; `rows` has those that count first, then older ones."""
+        """Add to the hits of tracks that were seen; `rows` has those that count first, then older ones.
+
+        A young one that lies over another loses one: a second box round the same object comes and goes.
+        """
         counts = self._table.is_shown[rows]
         if not counts.all():
             young = np.flatnonzero(~counts)
             twins = round_one(boxes[young], boxes, self._settings.twin_overlap, self._settings)
             counts[young] = ~np.tril(twins, young[0] - 1).any(axis=1)
+            doubtful = rows[~counts]
+            self._table.hits[doubtful] = np.maximum(self._table.hits[doubtful] - 1, 0)
             rows = rows[counts]
         self._table.hits[rows] += 1
 

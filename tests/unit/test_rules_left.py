@@ -313,6 +313,12 @@ def test_somebody_who_walked_up_and_stands_is_not_taken_for_a_thing():
     assert len(about.near_people()) == 1
 
 
+def test_a_box_without_width_at_the_edge_does_no_harm():
+    rule = LeftRule("yard", WHOLE)
+    for t in np.arange(0, 5, 0.2):
+        assert not rule.apply(at((1, PERSON, 1.0, 0.1 + 0.1 * t), width=0.0, height=0.0), t)
+
+
 def left_behind(score, height):
     """Who is near after somebody walked up with score 0.7 and their track stayed on something else."""
     about = Attendance()

@@ -42,6 +42,8 @@ BEGINNING_S: Final = 10.0
 MOST: Final = 1000
 CAME_FROM: Final = 3.0
 """Whoever has walked so many of the own widths is a person and no thing."""
+NARROWEST: Final = 0.002
+"""No width is taken for less: a box at the picture's edge may have none."""
 MISSED_S: Final = 60.0
 """Somebody who was lost in the middle of the picture may stand there unseen for so long."""
 
@@ -90,7 +92,7 @@ class _Somebody:
         self.box, self.last_s = box, mono_s
         x = (left + right) / 2
         if hypot(x - self.x, bottom - self.y) > (right - left) / 2:
-            self.came_from += hypot(x - self.x, bottom - self.y) / (right - left)
+            self.came_from += hypot(x - self.x, bottom - self.y) / max(right - left, NARROWEST)
             self.x, self.y, self.since_s, self.has_moved = x, bottom, mono_s, True
             self.walked = _surest(self.walked, self.look)
 

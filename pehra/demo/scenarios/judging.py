@@ -20,8 +20,9 @@ AROUND: Final = 0.3
 HELD: Final = 0.7
 MOST_AREA: Final = 5.0
 """Or it holds this share of the true box and is at most so many times as large."""
-NEAR_S: Final = 0.3
-"""How far apart in time an actor's true box may be taken from."""
+NEAR_S: Final = 0.6
+"""How far apart in time an actor's true box may be taken from: an exit is told with the box of when somebody
+was last inside, half a second before."""
 
 
 @dataclass(frozen=True, slots=True)
