@@ -27,6 +27,8 @@ from ota.messages import Channel, LiveFrame, Topic, format_ts, new_id
 
 SMALL_S: Final = 0.5
 """Rules that look at the picture itself are asked at most so often."""
+FALL_S: Final = 1.0
+"""A monotonic stamp that falls by more than this is another clock's: a driver was replaced."""
 SMALL_WIDTH: Final = 160
 """Pixels; what they are shown is at most so wide."""
 
@@ -87,7 +89,7 @@ class Pipeline:
         self._duties = [rule if isinstance(rule, Duty) else Duty(rule) for rule in rules]
         self._heats = [duty.rule for duty in self._duties if isinstance(duty.rule, HeatRule)]
         self._watchers = [duty for duty in self._duties if duty.is_watching]
-        self._small_due_s = -np.inf
+        self._small_due_s = self._last_mono_s = -np.inf
         hours = hours or HeatHours(tuple(rule.name for rule in self._heats))
         self._reports = Reports(device, camera, counts, hours, outbox)
         self.tallies = Tallies()
@@ -107,6 +109,7 @@ class Pipeline:
         self.tallies.first = self.tallies.first or (frame.utc_s, frame.seq)
         self.tallies.last_s = frame.utc_s
         self._reports.watch(frame.utc_s, frame.mono_s)
+        self._mind_the_clock(frame.mono_s)
         tracks = self._look(frame)
         if tracks is not None:
             self._notice(tracks, frame)
@@ -142,6 +145,14 @@ class Pipeline:
         self.tallies.inferences += 1
         detections = self._detector.detect(frame)
         return self._tracker.update(detections, frame.mono_s, self._gate.moving)
+
+    def _mind_the_clock(self, mono_s: float) -> None:
+        """Let the rules begin anew when a frame's stamp has fallen: what they timed has no length now."""
+        if mono_s < self._last_mono_s - FALL_S:
+            for duty in self._duties:
+                duty.rule.forget()
+            self._small_due_s = -np.inf
+        self._last_mono_s = mono_s
 
     def _notice(self, tracks: Tracks, frame: Frame) -> None:
         for duty in self._duties:

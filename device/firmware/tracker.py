@@ -271,7 +271,9 @@ class Tracker:
 
     def _in_view(self, ended: dict[int, EndReason], renames: tuple[tuple[int, int], ...]) -> Tracks:
         table, share = self._table, self._settings.filtered
-        rows = np.flatnonzero(table.is_shown & (table.found_s == self._clock_s))
+        is_found = table.found_s == self._clock_s
+        rows = np.flatnonzero(table.is_shown & is_found)
+        kept = table.is_shown & ~is_found & (table.seen_s == self._clock_s)
         # The filter calms a trembling box, but runs past who stops: what was found weighs more.
         boxes = share * cornered(table.place.take(rows, axis=0))
         boxes += (1.0 - share) * table.latest.take(rows, axis=0)
@@ -286,6 +288,7 @@ class Tracker:
             renames=renames,
             reasons=ended,
             still=self._still().take(rows),
+            remembered=tuple(table.ids[kept].tolist()),
         )
 
 

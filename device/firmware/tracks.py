@@ -34,6 +34,7 @@ class Tracks:
             a new id. The id before is not in `ended` and never comes back; a state kept under it moves.
         reasons: why each of `ended` ended.
         still: bool (N,), whether each stands still and has done so for a while; None if unknown.
+        remembered: ids of objects that were not found in this frame, but stand still where nothing moves.
     """
 
     ids: npt.NDArray[np.int64]
@@ -46,6 +47,7 @@ class Tracks:
     renames: tuple[tuple[int, int], ...] = ()
     reasons: Mapping[int, EndReason] = field(default_factory=dict)
     still: npt.NDArray[np.bool_] | None = None
+    remembered: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -9,7 +9,7 @@ from device.firmware.heat import HeatHours
 from device.firmware.motion import MotionGate, MotionSettings
 from device.firmware.pipeline import Pipeline, small_picture
 from device.firmware.reports import hours_key
-from device.firmware.rules import Duty, HeatRule, LeftRule, LineRule, ZoneRule
+from device.firmware.rules import Duty, HeatRule, LeftRule, LineRule, LoiterRule, ZoneRule
 from device.firmware.rules.heat import COLUMNS, ROWS, cells_of
 from device.firmware.tracker import Tracker
 from device.models.detections import Detections
@@ -217,6 +217,25 @@ def test_a_small_picture_keeps_the_colours_of_both_layouts():
     ]
     assert abs(small[0][1:] - small[1][1:]).max() <= 30, "of full range and of limited range"
     assert small[1][1] < 80 < 160 < small[1][2]
+
+
+@pytest.mark.parametrize("fall_s", [5.0, 14 * 86_400.0])
+def test_after_a_stamp_that_falls_rules_tell_again_and_look_again(fall_s):
+    class Counting(LeftRule):
+        def watch_small(self, small, mono_s):
+            looks.append(mono_s)
+            return super().watch_small(small, mono_s)
+
+    looks: list[float] = []
+    rules = [Counting("left", WHOLE), LoiterRule("yard", WHOLE, dwell_s=5)]
+    outbox, pipeline = watched(rules, stands, 10)
+    told = len(events_of(outbox))
+    image = np.full((72, 64), 128, np.uint8)
+    for number in range(100):
+        t = number / 10 - fall_s
+        pipeline.step(Frame(image, "i420", 64, 48, t, NOON + 10 + number / 10, 100 + number))
+    assert len(events_of(outbox)) == 2 * told > 0
+    assert 38 <= len(looks) <= 42
 
 
 def test_rules_that_watch_the_picture_are_shown_it_twice_a_second():

@@ -104,6 +104,15 @@ def test_who_has_stood_beside_a_loiterer_is_another():
     assert [happening.seen.track for _, happening in found] == [1, 2]
 
 
+def test_two_who_change_places_for_ever_need_no_more_memory():
+    rule = LoiterRule("yard", YARD, dwell_s=5)
+    for step in range(20_000):
+        t = step / 10
+        ids = (1, 2) if int(t / 5) % 2 else (2, 1)
+        rule.apply(at((ids[0], PERSON, 0.4, 0.5), (ids[1], PERSON, 0.6, 0.5), width=0.05), t)
+    assert all(len(stay.way) <= 48 for stay in rule._stays.values())
+
+
 def people(number, *, first=1):
     return [(first + i, PERSON, 0.3 + 0.03 * i, 0.5) for i in range(number)]
 
@@ -161,6 +170,16 @@ def test_the_occupancy_of_a_crowd_is_by_class_and_ends_with_the_tracks():
     assert rule.occupancy() == {PERSON: 2, CAR: 1}
     rule.apply(at(ended=(1, 2, 9)), 0.1)
     assert rule.occupancy() == {}
+
+
+def test_a_crowd_that_stands_still_and_is_seen_now_and_then_is_one_crowd():
+    rule, found, crowd = CrowdRule("square", YARD, least=5, hold_s=3), [], people(6)
+    for t in np.arange(0.0, 120.0, 5.0):  # a still scene is looked at every 5 s
+        seen = [crowd[i] for i in range(6) if (i + int(t)) % 3]
+        unseen = tuple(one[0] for one in crowd if one not in seen)
+        found += rule.apply(at(*(seen if t > 5 else crowd), remembered=unseen if t > 5 else ()), t)
+        assert rule.occupancy() == {PERSON: 6}
+    assert len(found) == 1
 
 
 def drives_in_and_stands(t):

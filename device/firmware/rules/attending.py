@@ -84,7 +84,7 @@ class _Somebody:
     def see(self, box: tuple[float, float, float, float], score: float, mono_s: float) -> None:
         """Take in how it looks now."""
         left, top, right, bottom = box
-        rate = min(1.0, (mono_s - self.last_s) / LOOK_S)
+        rate = min(1.0, max(0.0, mono_s - self.last_s) / LOOK_S)
         self.look = (
             self.look[0] + rate * (score - self.look[0]),
             self.look[1] + rate * (bottom - top - self.look[1]),

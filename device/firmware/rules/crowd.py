@@ -15,7 +15,8 @@ from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
 UNSEEN_S: Final = 1.0
-"""Who was inside and is hidden for less than this still counts."""
+"""Who was inside and is hidden for less than this still counts; who stands there unseen, for as long as the
+tracker remembers them."""
 
 
 @dataclass(slots=True)
@@ -94,6 +95,9 @@ class CrowdRule:
             else:
                 self._members.pop(ids[row], None)
         take_ended(self._members, tracks)
+        for track in tracks.remembered:
+            if track in self._members:
+                self._members[track].last_s = mono_s
         for track in [t for t, member in self._members.items() if mono_s - member.last_s >= UNSEEN_S]:
             del self._members[track]
         return inside

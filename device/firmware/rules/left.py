@@ -26,6 +26,8 @@ ALL_BUT_PEOPLE: Final = frozenset(range(len(CLASSES))) - {PERSON}
 THERE_BEFORE_S: Final = 10.0
 """What stands when the rule begins, or is found so soon after, was there before."""
 LONGEST_STEP_S: Final = 5.0
+MISSED_S: Final = 2.0
+"""A thing that was not found for so long is not known to be there: its time alone stands still."""
 SETTLED_S: Final = 1.0
 """What has stood shorter than this may be moving: it is not asked yet who is near."""
 NOBODY: Final = np.empty((0, 4), np.float32)
@@ -72,7 +74,7 @@ class LeftRule:
         """See `Rule.apply`."""
         if self._began_s is None:
             self._began_s = self._last_s = mono_s
-        step_s = min(mono_s - self._last_s, LONGEST_STEP_S)
+        step_s = min(max(0.0, mono_s - self._last_s), LONGEST_STEP_S)
         self._last_s = mono_s
         self._about.follow(tracks, mono_s)
         gone = self._standers.follow(tracks, mono_s)
@@ -101,14 +103,14 @@ class LeftRule:
 
     def _is_left(self, stand: Stand, near: Boxes, mono_s: float, step_s: float) -> bool:
         """Let a thing be alone a little longer; return whether it has just become one to tell."""
-        if stand.has_told or stand.home_s < mono_s:
+        if stand.has_told or mono_s - stand.home_s > MISSED_S:
             return False
         if stand.first_s - (self._began_s or 0.0) <= THERE_BEFORE_S and stand.first_s == stand.since_s:
             stand.has_told = True  # it is known, and not news
             return False
         if mono_s - stand.since_s >= SETTLED_S and not _is_attended(stand, near):
             stand.alone_s += step_s
-        stand.has_told = stand.alone_s >= self.dwell_s
+        stand.has_told = stand.alone_s >= self.dwell_s and stand.home_s == mono_s
         return stand.has_told
 
     def _was_a_thing(self, stand: Stand) -> bool:

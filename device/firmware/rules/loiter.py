@@ -28,6 +28,10 @@ SWAP_S: Final = 3.0
 """Who comes to a place so short before another leaves it may be that other."""
 
 
+Way = deque[tuple[float, float, float]]
+"""Second, x and y of some points of a stay."""
+
+
 @dataclass(slots=True)
 class _Place:
     """Where one keeps to.
@@ -52,7 +56,7 @@ class _Place:
 class _Stay:
     since_s: float
     last_in_s: float
-    way: deque[tuple[float, float, float]]
+    way: Way
     has_told: bool = False
     place: _Place | None = None
     point: tuple[float, float] = (0.0, 0.0)
@@ -185,8 +189,13 @@ def _joined(old: _Stay, new: _Stay) -> _Stay:
     return _Stay(
         old.since_s,
         new.last_in_s,
-        deque([*old.way, *new.way]),
+        _merged(old.way, new.way),
         has_told=old.has_told or new.has_told,
         place=new.place,
         point=new.point,
     )
+
+
+def _merged(old: Way, new: Way) -> Way:
+    """Return both ways in the order of time, the latest points of them."""
+    return deque(sorted([*old, *new])[-2 * SAMPLES :])
