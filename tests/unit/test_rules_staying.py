@@ -215,6 +215,15 @@ def test_who_passes_before_a_standing_vehicle_and_bends_its_box_for_two_seconds_
     assert when == pytest.approx(15.0, abs=0.2)
 
 
+def test_a_vehicle_in_a_still_scene_stands_though_its_box_is_off_at_the_first_look_in_a_while():
+    times = np.concatenate([np.arange(0, 12, 0.1), [17.0], np.arange(17.1, 20, 0.1)])
+    ((when, happening),) = told(
+        StoppedRule("bus-lane", YARD, dwell_s=15), lambda t: (0.53 if t == 17.0 else 0.5, 0.5), times
+    )
+    assert when == pytest.approx(17.1)
+    assert happening.duration_s == pytest.approx(17.1)
+
+
 def test_one_wrong_box_does_not_make_a_standing_vehicle_drive():
     def jumps_once(t):
         return (0.6, 0.5) if abs(t - 8.0) < 0.05 else (0.5, 0.5)

@@ -36,6 +36,7 @@ class Stand:
         first_s: when it was first seen in the zone at all.
         seen: tracks of the latest frame with it, and its row there.
         home_s: when it was last at its place.
+        away_s: since when it has been seen elsewhere; None while it is at its place.
         has_told: for the rule: it has been told.
         alone_s: for the rule: for how long nobody was near it.
     """
@@ -46,6 +47,7 @@ class Stand:
     first_s: float
     seen: tuple[Tracks, int]
     home_s: float
+    away_s: float | None = None
     has_told: bool = False
     alone_s: float = 0.0
 
@@ -88,8 +90,11 @@ class Standers:
                 continue
             away = hypot(x - stand.x, y - stand.y)
             if away <= near:
-                stand.home_s, stand.seen = mono_s, (tracks, row)
-            elif mono_s - stand.home_s >= stand.patience_s(away, widths[row]):
+                stand.home_s, stand.away_s, stand.seen = mono_s, None, (tracks, row)
+                continue
+            # Frames in which nothing moved were skipped, and in them it was at home.
+            stand.away_s = mono_s if stand.away_s is None else stand.away_s
+            if mono_s - stand.away_s >= stand.patience_s(away, widths[row]):
                 left.append(stand)
                 del self.by_track[track]
                 if inside[row]:
