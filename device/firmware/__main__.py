@@ -13,10 +13,12 @@ from device.firmware.life import Life
 from device.firmware.logs import begin_logging
 from device.firmware.remote import LogRing
 from device.firmware.service import Service
+from hardware.core_dump import forbid_core_dumps
 
 
 def run_device(config_file: Path) -> int:
     """Run until SIGTERM or SIGINT; return 0, 1: a part died, 2: it cannot start, 75: to be started anew."""
+    forbid_core_dumps()
     begin_logging()
     faulthandler.enable()
     stop, logs = threading.Event(), LogRing()

@@ -24,6 +24,7 @@ from device.firmware.health import Pace
 from device.firmware.link import Link, LinkSettings
 from device.firmware.outbox import Outbox, OutboxSettings
 from device.firmware.parts import NO_LIMIT_S, Part, Situation, always, unless_safe
+from device.firmware.remembered import forget_other_views
 from device.firmware.remote import LogRing, Remote
 from device.firmware.service import Service
 from device.firmware.steward import Steward
@@ -84,6 +85,8 @@ class Daemon:
         self._lock = _lock_state(self._state)
         settings = OutboxSettings(max_bytes=int(config.outbox.max_mb * 1_000_000))
         self._outbox = Outbox(self._state / "outbox.db", settings)
+        if self._detector is not None:  # in safe mode the cameras may be unknown
+            forget_other_views(config.camera, self._outbox)
         self._news = threading.Event()
         self._eyes = [
             make_eye(

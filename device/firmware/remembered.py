@@ -6,13 +6,20 @@ read is forgotten.
 
 from __future__ import annotations
 
-import zlib
-from typing import Protocol
+import hashlib
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import msgspec
 
 from device.firmware.config import CameraSection
 from ota.messages.structs import AlarmKind
+
+_log = logging.getLogger(__name__)
+
+_VIEWS: Final = "view/"
+_MARK_BYTES: Final = 8
 
 
 class Store(Protocol):
@@ -24,6 +31,14 @@ class Store(Protocol):
 
     def load(self, key: str) -> bytes | None:
         """Return a kept value, or None."""
+        ...
+
+    def saved_keys(self, prefix: str) -> list[str]:
+        """Return the keys of kept values that begin so."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Remove a kept value at once."""
         ...
 
 
@@ -42,7 +57,7 @@ def keep_told(camera: str, told: dict[AlarmKind, str], store: Store) -> None:
 
 
 def view_before(section: CameraSection, store: Store) -> bytes:
-    """Return what was learnt of a camera's view; nothing if its source was another."""
+    """Return what was learnt of a camera's view; nothing if its source or its masks were others."""
     kept, mark = store.load(_view_key(section.id)) or b"", _mark(section)
     return kept[len(mark) :] if kept.startswith(mark) else b""
 
@@ -52,14 +67,28 @@ def keep_view(section: CameraSection, state: bytes, store: Store) -> None:
     store.save(_view_key(section.id), _mark(section) + state)
 
 
+def forget_other_views(sections: Sequence[CameraSection], store: Store) -> None:
+    """Remove at once what was learnt of views that no camera has now.
+
+    Another source or other privacy masks, a view that is switched off, a camera that is gone: the edges of
+    what is hidden now must not lie on the disk any longer.
+    """
+    usable = {_view_key(one.id) for one in sections if one.view.enabled and view_before(one, store)}
+    for key in store.saved_keys(_VIEWS):
+        if key not in usable:
+            store.forget(key)
+            _log.info("view reference removed key=%s", key)
+
+
 def _told_key(camera: str) -> str:
     return f"alarms/{camera}"
 
 
 def _view_key(camera: str) -> str:
-    return f"view/{camera}"
+    return f"{_VIEWS}{camera}"
 
 
 def _mark(section: CameraSection) -> bytes:
-    """What tells one source from another: their views have nothing in common."""
-    return zlib.crc32(section.source.encode()).to_bytes(4, "big")
+    """What tells one view from another: its source, and what of it is hidden."""
+    seen = msgspec.json.encode([section.source, [mask.points for mask in section.mask]])
+    return hashlib.sha256(seen).digest()[:_MARK_BYTES]

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from hardware.core_dump import forbid_core_dumps
+
 if TYPE_CHECKING:
     from hardware.camera.camera import Camera
     from hardware.camera.frame import Frame
@@ -123,6 +125,7 @@ class _Telling(logging.Handler):
 
 def main(arguments: list[str]) -> None:
     """Serve the parent until it has enough."""
+    forbid_core_dumps()
     faulthandler.enable()
     channel_fd, memory_fd, parent = map(int, arguments)
     _die_with(parent)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+CONFIG: Final = Path("/etc/pehra/device.toml")
 
 device_app = typer.Typer(no_args_is_help=True, help="Run a camera.")
 
@@ -19,7 +21,7 @@ def device() -> None:
 def run(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="TOML file of this device; docs/device.md lists every key.")
-    ] = Path("/etc/pehra/device.toml"),
+    ] = CONFIG,
 ) -> None:
     """Watch: frames to detections to events to the fleet, until SIGTERM or Ctrl-C.
 
@@ -32,8 +34,12 @@ def run(
 
 @device_app.command()
 def check(
-    config: Annotated[Path, typer.Argument(help="TOML file to check.")],
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The same as --config.")] = None,
     *,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="TOML file to check.", show_default="/etc/pehra/device.toml"),
+    ] = None,
     config_only: Annotated[
         bool, typer.Option("--config-only", help="The file alone: opens nothing and writes nothing.")
     ] = False,
@@ -48,8 +54,15 @@ def check(
 
     Ends with 0 when nothing failed, 1 when something did.
 
-    Example: pehra device check /etc/pehra/device.toml
+    Example: pehra device check --config /etc/pehra/device.toml
     """
+    if file is not None and config is not None and file != config:
+        typer.echo(f"{file} or --config {config}: name one file", err=True)
+        raise typer.Exit(2)
+    _check(config or file or CONFIG, config_only=config_only, quick=quick, as_json=as_json)
+
+
+def _check(config: Path, *, config_only: bool, quick: bool, as_json: bool) -> None:
     from device.errors import PehraDeviceError
     from device.firmware.config import check_named_things, load_config
 
@@ -73,7 +86,7 @@ def check(
 def unit(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="TOML file that the service will read.")
-    ] = Path("/etc/pehra/device.toml"),
+    ] = CONFIG,
     user: Annotated[str, typer.Option(help="Whom it runs as.")] = "pehra",
     install: Annotated[
         bool, typer.Option("--install", help="Write it where systemd looks (as root).")

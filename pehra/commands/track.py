@@ -6,6 +6,7 @@ file with a line that cannot be read gives no result at all.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -77,10 +78,14 @@ def track(
     from pehra.commands.track_paths import PathSettings
     from pehra.commands.track_run import Sequence, follow
 
+    if min_conf is not None and not math.isfinite(min_conf):
+        _end(f"--min-conf {min_conf}: give a number")
     frame_size = _size(size)
     boxes = _read(file)
     if boxes.empty:
         _say(f"{boxes.empty} lines left out: their boxes have no width or no height")
+    if not len(boxes):
+        _say("no detections in it: is this a det/det.txt?")
     began_s = time.perf_counter()
     done = follow(Sequence(boxes, fps, min_conf, frame_size), None if online else PathSettings(most_gap))
     took_s = time.perf_counter() - began_s

@@ -104,7 +104,7 @@ def _parsed(number: int, text: str) -> tuple[float, ...]:
 
 def _number(line: int, name: str, cell: str) -> float:
     try:
-        value = float(cell)
+        value = float(cell.replace("_", "x"))  # float() takes 1_0 for 10
     except ValueError:
         raise BadRow(line, f"{name} is {cell.strip()!r}, not a number: mend or delete the line") from None
     if not math.isfinite(value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -178,6 +179,12 @@ def test_no_process_and_no_memory_is_left_when_the_parent_is_killed(tmp_path):
     parent.communicate()
     wait_until(lambda: not any(_runs(pid) for pid in children), "the children are gone", 30)
     assert set(Path("/dev/shm").iterdir()) <= before
+
+
+def test_a_crash_of_the_cameras_process_leaves_no_core_dump_with_a_frame_in_it(start, tmp_path):
+    frames_of(start(odd_cameras.steady), 1)
+    (pid,) = openings(tmp_path)
+    assert psutil.Process(pid).rlimit(resource.RLIMIT_CORE) == (0, 0)
 
 
 def _runs(pid):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import signal
 import threading
 import time
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 
 from device.errors import PartDied, StateUnavailable
@@ -257,6 +259,14 @@ def test_sigterm_during_the_start_and_a_second_one_end_the_device_cleanly(tmp_pa
     device.process.send_signal(signal.SIGTERM)
     assert device.process.wait(60) == 0, device.log.read_text()
     assert "Traceback" not in device.log.read_text()
+
+
+def test_a_crash_of_the_device_leaves_no_core_dump_with_a_frame_in_it(tmp_path):
+    device = Device(free_port(), tmp_path)
+    device.start()
+    wait_until(lambda: device.log.exists() and "link starting" in device.log.read_text(), "it starts", 60)
+    assert psutil.Process(device.process.pid).rlimit(resource.RLIMIT_CORE) == (0, 0)
+    assert device.stop() == 0
 
 
 def test_a_float_model_is_refused_by_the_device_with_exit_code_2(tmp_path):

@@ -1,5 +1,6 @@
 """Configuration: every mistake names file, line and path."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,8 @@ def test_a_tls_file_that_is_not_there_is_named_with_its_line(tmp_path):
     with pytest.raises(ConfigError, match=r"ca\.pem is not there") as caught:
         load_config(file)
     assert (caught.value.line, caught.value.path) == (8, "mqtt.ca")
+    advice = "copy ca.pem from your administrator, or delete the line for a broker without TLS"
+    assert str(caught.value).endswith(advice)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,23 @@ def test_what_a_configuration_names_is_checked_before_it_runs(tmp_path, old, new
     assert done.exit_code == 2
     assert words in done.output
     assert CliRunner().invoke(app, ["--version"]).output.startswith("pehra ")
+
+
+def test_the_file_to_check_is_named_as_for_run_and_unit_or_alone_or_not_at_all(tmp_path, monkeypatch):
+    file = tmp_path / "device.toml"
+    file.write_text(GOOD)
+    monkeypatch.setattr("pehra.commands.device.CONFIG", file)
+    for named in (["--config", str(file)], ["-c", str(file)], [str(file)], [], [str(file), "-c", str(file)]):
+        done = CliRunner().invoke(app, ["device", "check", *named, "--config-only"])
+        assert (done.exit_code, done.output.startswith(f"{file}: good.")) == (0, True), named
+    done = CliRunner().invoke(app, ["device", "check", str(file), "--config", "other.toml"])
+    assert (done.exit_code, "name one file" in done.output) == (2, True)
+
+
+def test_without_a_file_the_devices_own_configuration_is_checked_run_and_fitted():
+    for command in ("check", "run", "unit"):
+        shown = CliRunner().invoke(app, ["device", command, "--help"], env={"COLUMNS": "200"}).output
+        assert re.search(r"default: \(?/etc/pehra/device\.toml", shown), command
 
 
 def test_a_rule_for_a_class_that_the_model_cannot_see_is_refused(tmp_path):

@@ -95,9 +95,15 @@ def test_out_writes_the_file_and_nothing_to_the_standard_output(tmp_path):
     assert len((tmp_path / "res.txt").read_text().splitlines()) == 29
 
 
-def test_an_empty_file_gives_an_empty_result(tmp_path):
-    done = run(tmp_path, "\n\n")
+@pytest.mark.parametrize("text", ["", "\n\n", "1,-1,10,10,0,5,1\n", "# nothing\n"])
+def test_a_file_without_detections_gives_an_empty_result_and_a_question(tmp_path, text):
+    done = run(tmp_path, text)
     assert (done.exit_code, done.stdout) == (0, "")
+    assert "no detections in it: is this a det/det.txt?" in done.stderr
+
+
+def test_a_file_with_detections_is_not_asked_about(tmp_path):
+    assert "no detections" not in run(tmp_path, lines(range(1, 5))).stderr
 
 
 def test_frames_a_year_apart_take_no_longer_than_two(tmp_path):
@@ -111,6 +117,8 @@ def test_frames_a_year_apart_take_no_longer_than_two(tmp_path):
         ("1,-1,1,1,5,5,1\n1,-1,x,1,5,5,1\n", (), "det.txt, line 2: left is 'x', not a number"),
         ("1,-1,1,1,5,5,1\n", ("--size", "1920"), "--size 1920: give width and height in pixels"),
         ("1,-1,1,1,5,5,1\n", ("--size", "0x5"), "--size 0x5"),
+        ("1,-1,1,1,5,5,1\n", ("--min-conf", "nan"), "--min-conf nan: give a number"),
+        ("1,-1,1,1,5,5,1\n", ("--min-conf", "-inf"), "--min-conf -inf: give a number"),
         ("1,-1,1,1,5,5,1\n", ("--out", "/nowhere/at/all"), "/nowhere/at/all: cannot be written"),
     ],
 )

@@ -60,6 +60,8 @@ def test_a_box_without_width_or_height_is_left_out_and_counted():
         ("1,-1,1,1,5,5,high", "confidence is 'high', not a number"),
         ("0,-1,1,1,5,5,1", "frames are whole numbers from 1"),
         ("1.5,-1,1,1,5,5,1", "frame 1.5: frames are whole numbers from 1"),
+        ("1,-1,1_0,1,5,5,1", "left is '1_0', not a number"),
+        ("1_0,-1,1,1,5,5,1", "frame is '1_0', not a number"),
         ("1,-1,nan,1,5,5,1", "left is nan"),
         ("1,-1,1,inf,5,5,1", "top is inf"),
         ("1,-1,1e9,1,5,5,1", "a box beyond 1000000 pixels"),

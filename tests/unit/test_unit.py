@@ -68,6 +68,11 @@ def test_the_watchdog_is_more_patient_than_the_daemon_with_its_parts():
     assert float(watchdog_s) > BEAT_LIMIT_S
 
 
+def test_no_frame_in_memory_gets_to_the_card_by_a_core_dump_or_by_swapping():
+    found = settings(unit_text(Path("/etc/pehra/device.toml")))
+    assert (found["LimitCORE"], found["MemorySwapMax"]) == (["0"], ["0"])
+
+
 def test_the_unit_starts_this_pehra_with_that_configuration_as_that_user():
     found = settings(unit_text(Path("/srv/my cams/50%.toml"), user="watch", program=["/opt/x/pehra"]))
     assert found["ExecStart"] == ['/opt/x/pehra device run --config "/srv/my cams/50%%.toml"']

@@ -23,6 +23,11 @@ _IN_WORDS: Final = (
     ("(/[a-z0-9-]+)*", "a site is a path of a-z, 0-9 and '-', such as lahore/gulberg/liberty-chowk"),
 )
 """Regular expressions of msgspec's errors, said for people."""
+_TLS_ADVICE: Final = {
+    "ca": "copy ca.pem from your administrator, or delete the line for a broker without TLS",
+    "cert": "copy it from your administrator, or delete cert and key where the broker asks for a password",
+    "key": "copy it from your administrator, readable by the service's user, or delete cert and key",
+}
 
 
 def load_config(path: Path) -> Config:
@@ -45,7 +50,8 @@ def load_config(path: Path) -> Config:
     for key, file in (("ca", config.mqtt.ca), ("cert", config.mqtt.cert), ("key", config.mqtt.key)):
         if file and not os.access(file, os.R_OK):
             where = f"mqtt.{key}"
-            raise ConfigError(path, line_of(text, where), where, f"{file} is not there or cannot be read")
+            reason = f"{file} is not there or cannot be read: {_TLS_ADVICE[key]}"
+            raise ConfigError(path, line_of(text, where), where, reason)
     return config
 
 

@@ -191,6 +191,27 @@ class Outbox:
             row = self._db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def saved_keys(self, prefix: str) -> list[str]:
+        """Return the keys of written values that begin so."""
+        with self._disk:
+            keys = [str(key) for (key,) in self._db.execute("SELECT key FROM state ORDER BY key")]
+        return [key for key in keys if key.startswith(prefix)]
+
+    def forget(self, key: str) -> None:
+        """Remove a value from the file and its log now, its bytes included.
+
+        A disk that refuses it gets the value overwritten with a later group write.
+        """
+        with self._lock:
+            self._batch.state.pop(key, None)
+        try:
+            with self._disk:
+                self._db.execute("DELETE FROM state WHERE key = ?", (key,))
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            self._note_fault(f"{type(error).__name__}: {error}")
+            self.save(key, b"")
+
     def after(self, seq: int, limit: int) -> list[Waiting]:
         """Return written messages with a greater `seq`, oldest first, at most `limit`."""
         return self._select("WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)

@@ -1,7 +1,7 @@
-"""How a view usually is: its lasting edges, learnt slowly, so that what passes leaves no trace.
+"""How a view usually is: its lasting edges, learnt slowly, so that what passes fades.
 
 What is kept is where edges last and which way they run, 160 pixels across: neither brightness nor colour,
-and nobody who goes by.
+and hardly a trace of who goes by; outlines of the place and of what stood there for minutes.
 """
 
 from __future__ import annotations
