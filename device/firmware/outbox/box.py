@@ -207,6 +207,7 @@ class Outbox:
         try:
             with self._disk:
                 self._db.execute("DELETE FROM state WHERE key = ?", (key,))
+                self._db.execute("VACUUM")  # free pages hold it, and older states of it
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             self._note_fault(f"{type(error).__name__}: {error}")

@@ -101,7 +101,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA journal_size_limit=4194304")
-        db.execute("PRAGMA secure_delete=ON")  # what is forgotten must not lie on in free pages
         with closing(db.execute("PRAGMA quick_check(1)")) as check:
             verdict = check.fetchone()[0]
         if verdict != "ok":
