@@ -160,7 +160,7 @@ def test_a_suitcase_at_the_feet_of_a_standing_person_does_not_go_on_as_that_pers
     tracker = Tracker()
     for frame in range(40):
         tracker.update(seen((PERSON, 0.8, (0.50, 0.40, 0.58, 0.70))), frame / 8)
-    suitcase = seen((PERSON, 0.8, (0.50, 0.56, 0.58, 0.70)))
+    suitcase = seen((PERSON, 0.8, (0.50, 0.55, 0.58, 0.70)))
     later = [tracker.update(suitcase, frame / 8).ids.tolist() for frame in range(40, 80)]
     assert [ids for ids in later if ids] == [[2]] * 38
 
