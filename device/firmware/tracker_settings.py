@@ -79,7 +79,7 @@ class TrackerSettings:
     widen: float = 0.2
     widen_doubt: float = 0.5
     gate: float = 3.0
-    gate_size: float = 0.7
+    gate_size: float = 0.6
     weigh_distance: float = 0.6
     weigh_size: float = 0.2
     weigh_absence: float = 0.15

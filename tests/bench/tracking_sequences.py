@@ -1,4 +1,4 @@
-"""Sequences with ground truth: MOTChallenge folders that have one, and simulated streets.
+"""Sequences: MOTChallenge folders with and without ground truth, and simulated streets, which have one.
 
 The street's actors are known exactly; a detector is played that misses who is hidden or unlucky, trembles
 with the size of what it sees and sees what is not there. Nothing is drawn. Everything follows from the seed.
@@ -17,26 +17,35 @@ from hardware.camera.street import Street
 from pehra.commands.track_files import read_boxes
 from tests.bench.tracking_peers import Frame
 
-MOT_FPS: Final = {"TUD-Campus": 25.0}
-"""From the sequences' seqinfo; others are taken for 25."""
+MOT_FPS: Final = {"ADL-Rundle-6": 30.0, "KITTI-17": 10.0, "PETS09-S2L1": 7.0, "TUD-Campus": 25.0}
+"""From the sequences' seqinfo (MOT15); others are taken for 25."""
 LED_S: Final = 1.5
 """An actor hidden for no longer stays in the truth, as MOTChallenge's annotators do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A sequence whose truth is known.
+class Detected:
+    """A sequence of which only the detections are known.
 
     Attributes:
         name: for the table.
         fps: frames a second.
         frames: the detections of every frame.
-        truth: rows of frame, object, left, top, right, bottom.
     """
 
     name: str
     fps: float
     frames: list[Frame]
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Detected):
+    """A sequence whose truth is known.
+
+    Attributes:
+        truth: rows of frame, object, left, top, right, bottom.
+    """
+
     truth: np.ndarray
 
 
@@ -70,17 +79,29 @@ def sequences(data: Path) -> Iterator[Known]:
         yield _street(seed, fps, eye, seconds=30.0)
 
 
+def unknown(data: Path) -> Iterator[Detected]:
+    """Yield the MOTChallenge sequences that have no truth."""
+    for found in sorted(data.glob("mot/*/det/det.txt")):
+        folder = found.parents[1]
+        if not (folder / "gt/gt.txt").exists():
+            yield _detected(folder)
+
+
 def _mot(folder: Path) -> Known:
-    found = read_boxes((folder / "det/det.txt").read_text("utf-8").splitlines())
     table = np.loadtxt(folder / "gt/gt.txt", delimiter=",", ndmin=2)
     table = table[table[:, 6] != 0]
     truth = np.concatenate([table[:, :4], table[:, 2:4] + table[:, 4:6]], axis=1)
-    last = int(max(found.frames.max(), truth[:, 0].max()))
+    detected = _detected(folder, last=int(truth[:, 0].max()))
+    return Known(detected.name, detected.fps, detected.frames, truth)
+
+
+def _detected(folder: Path, last: int = 1) -> Detected:
+    found = read_boxes((folder / "det/det.txt").read_text("utf-8").splitlines())
     frames = [
         Frame(number, found.boxes[found.frames == number], found.scores[found.frames == number])
-        for number in range(1, last + 1)
+        for number in range(1, max(last, int(found.frames.max())) + 1)
     ]
-    return Known(folder.name, MOT_FPS.get(folder.name, 25.0), frames, truth)
+    return Detected(folder.name, MOT_FPS.get(folder.name, 25.0), frames)
 
 
 def _street(seed: int, fps: float, eye: Eye, *, seconds: float) -> Known:

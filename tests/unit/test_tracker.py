@@ -5,22 +5,7 @@ import pytest
 
 from device.firmware.tracker import Tracker, TrackerSettings
 from device.models.detections import Detections
-from device.models.labels import CLASSES
-
-CAR, PERSON = CLASSES.index("car"), CLASSES.index("person")
-
-
-def seen(*objects):
-    """Detections from (class, score, (left, top, right, bottom))."""
-    return Detections(
-        classes=np.array([o[0] for o in objects], np.int64),
-        scores=np.array([o[1] for o in objects], np.float32),
-        boxes=np.array([o[2] for o in objects], np.float32).reshape(-1, 4),
-    )
-
-
-def box(x, y, width=0.1, height=0.1):
-    return (x, y, x + width, y + height)
+from tests.made_detections import CAR, PERSON, box, seen
 
 
 def drive(tracker, fps, seconds=2.0, speed=0.3, score=0.8, start_s=0.0):
@@ -148,3 +133,51 @@ def test_who_stops_is_not_carried_on_by_the_speed_it_had():
         x = min(0.3, 0.1 + 0.0125 * frame)
         tracks = tracker.update(seen((PERSON, 0.8, box(x, 0.5, 0.04, 0.16))), frame / 8)
         assert tracks.boxes[:, 0].max(initial=0.0) < 0.3 + 0.25 * 0.04
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_narrower_box_that_comes_and_goes_round_one_person_becomes_no_track(seed):
+    tracker, ids, rng = Tracker(), set(), np.random.default_rng(seed)
+    whole, narrower = np.array([(0.50, 0.72, 0.56, 0.91), (0.51, 0.73, 0.55, 0.90)])
+    for frame in range(60):
+        boxes = [one + rng.normal(0, 0.015, 4) for one in ([whole, narrower] if frame % 3 else [whole])]
+        found = seen(*((PERSON, score, one) for score, one in zip((0.8, 0.6), boxes, strict=False)))
+        ids |= set(tracker.update(found, frame / 8).ids.tolist())
+    assert (ids, tracker.confirmed_total) == ({1}, 1)
+
+
+def test_two_tracks_never_take_a_detection_that_trembles_between_them_in_turns():
+    tracker, takers = Tracker(), []
+    for frame in range(16):
+        tracker.update(seen(*((PERSON, 0.8, box(x, 0.5, 0.06, 0.2)) for x in (0.475, 0.525))), frame / 8)
+    for frame in range(16, 40):
+        between = box(0.5 + 0.005 * (-1) ** frame, 0.5, 0.06, 0.2)
+        takers += tracker.update(seen((PERSON, 0.8, between)), frame / 8).ids.tolist()
+    assert (len(takers), len(set(takers))) == (24, 1)
+
+
+def test_a_suitcase_at_the_feet_of_a_standing_person_does_not_go_on_as_that_person():
+    tracker = Tracker()
+    for frame in range(40):
+        tracker.update(seen((PERSON, 0.8, (0.50, 0.40, 0.58, 0.70))), frame / 8)
+    suitcase = seen((PERSON, 0.8, (0.50, 0.55, 0.58, 0.70)))
+    later = [tracker.update(suitcase, frame / 8).ids.tolist() for frame in range(40, 80)]
+    assert [ids for ids in later if ids] == [[2]] * 38
+
+
+def test_over_three_thousand_random_frames_no_number_comes_back_and_the_table_stays_bounded():
+    tracker, rng, t = Tracker(TrackerSettings(max_tracks=20)), np.random.default_rng(5), 0.0
+    corners, over, shown = rng.random((30, 2)) * 0.9, set(), set()
+    for _ in range(3000):
+        t += rng.choice([0.1, 0.1, 0.1, 3.0, -5.0], p=[0.5, 0.3, 0.17, 0.02, 0.01])
+        corners = (corners + rng.normal(0, 0.01, corners.shape)).clip(0, 0.9)
+        corners[rng.random(30) < 0.02] = rng.random(2) * 0.9
+        chosen = corners[rng.random(30) < rng.random()]
+        tracks = tracker.update(seen(*((CAR, rng.uniform(0.1, 1.0), box(*at)) for at in chosen)), t)
+        ids = tracks.ids.tolist()
+        over |= set(tracks.ended) | {before for before, _ in tracks.renames}
+        shown |= set(ids)
+        assert len(set(ids)) == len(ids)
+        assert over.isdisjoint(ids)
+        assert len(tracker) <= 20
+    assert len(shown) > 1000
