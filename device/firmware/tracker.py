@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from device.firmware.geometry import overlaps
 from device.firmware.tracker_kalman import BoxFilter, centred, cornered
 from device.firmware.tracker_match import compare, newcomers, round_one
 from device.firmware.tracker_memory import moving_share, same_objects
@@ -181,6 +182,7 @@ class Tracker:
                 is_shown=np.zeros(count, np.bool_),
                 trial_s=np.full(count, np.inf),
                 still_since_s=now_s,
+                stirred_s=np.full(count, -np.inf),
                 still_at=places[chosen, :2],
                 votes=votes,
                 scores=detections.scores[chosen].astype(np.float32),
@@ -229,14 +231,28 @@ class Tracker:
     def _remember_still(self, motion: npt.NDArray[np.bool_]) -> None:
         table = self._table
         rows = np.flatnonzero(self._still() & (table.found_s < self._clock_s))
-        if len(rows):
-            share = moving_share(cornered(table.place[rows]), motion)
-            self._keep_still(rows[share < self._settings.still_motion])
+        if not len(rows):
+            return
+        boxes = cornered(table.place[rows])
+        is_stirred = moving_share(boxes, motion) >= self._settings.still_motion
+        is_stirred |= self._is_taken(rows, boxes)
+        table.stirred_s[rows[is_stirred]] = self._clock_s
+        self._keep_still(rows)
+
+    def _is_taken(self, rows: Rows, boxes: Float) -> Mask:
+        """Tell at whose place another of the class is found: they are the same, or one hides the other."""
+        table, classes = self._table, self._table.votes.argmax(axis=1)
+        found = np.flatnonzero(table.is_shown & (table.found_s == self._clock_s))
+        same = overlaps(boxes.astype(np.float32), table.latest[found]) > self._settings.taken_overlap
+        taken: Mask = (same & (classes[rows][:, None] == classes[found])).any(axis=1)
+        return taken
 
     def _keep_still(self, rows: Rows) -> None:
         """Objects that stand still, where nothing moves, are there, if a detection says so now and then."""
         table = self._table
-        rows = rows[self._clock_s - table.found_s[rows] <= self._settings.verify_s]
+        # Once something has moved there, only a detection says that it is there still.
+        is_sure = table.stirred_s[rows] <= table.found_s[rows]
+        rows = rows[is_sure & (self._clock_s - table.found_s[rows] <= self._settings.verify_s)]
         table.seen_s[rows] = self._clock_s
         self._filter.settle(table, rows)
 

@@ -58,8 +58,9 @@ class TrackerSettings:
         rename_s: so long after it was first shown a track is compared with the lost ones once more.
         still_s: an object that has kept its place for so long stands still.
         still_travel: what counts as keeping it.
-        still_lost_s: how long a standing object is remembered that is unseen while something moves before it.
+        still_lost_s: how long a standing object is remembered that is unseen since something moved before it.
         still_motion: share of a standing object's box that must be in motion for it to count as moved.
+        taken_overlap: an unseen standing object is not kept where another of its class overlaps it so much.
         verify_s: a standing object is believed to be there for so long without a detection of it.
         longest_step_s: if no frame came for longer, only what stood still is looked for.
         max_tracks: the longest unseen go first beyond this.
@@ -107,6 +108,7 @@ class TrackerSettings:
     still_travel: float = 0.15
     still_lost_s: float = 4.0
     still_motion: float = 0.1
+    taken_overlap: float = 0.3
     verify_s: float = 60.0
     longest_step_s: float = 5.0
     max_tracks: int = 1000

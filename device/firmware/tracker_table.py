@@ -28,6 +28,7 @@ class Table:
         is_shown: bool (N,), whether it counts.
         trial_s: (N,), when it is compared with the lost tracks again; infinite for never.
         still_since_s: (N,), since when it keeps its place.
+        stirred_s: (N,), when something last moved where it stood unseen; minus infinity for never.
         still_at: (N, 2), the centre that it keeps.
         votes: float32 (N, classes), scores of its detections by class, old ones weighing less.
         scores: float32 (N,), of the latest detection.
@@ -46,6 +47,7 @@ class Table:
     is_shown: Mask
     trial_s: Float
     still_since_s: Float
+    stirred_s: Float
     still_at: Float
     votes: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
@@ -68,6 +70,7 @@ class Table:
             is_shown=np.empty(0, np.bool_),
             trial_s=none,
             still_since_s=none,
+            stirred_s=none,
             still_at=np.empty((0, 2)),
             votes=np.empty((0, len(CLASSES)), np.float32),
             scores=np.empty(0, np.float32),
@@ -93,7 +96,7 @@ class Table:
 
     def shift(self, elapsed_s: float) -> None:
         """Move all moments, as if the clock had always shown so much more."""
-        for name in ("born_s", "seen_s", "found_s", "trial_s", "still_since_s"):
+        for name in ("born_s", "seen_s", "found_s", "trial_s", "still_since_s", "stirred_s"):
             setattr(self, name, getattr(self, name) + elapsed_s)
 
 

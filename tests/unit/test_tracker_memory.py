@@ -67,6 +67,24 @@ def test_who_stood_where_something_moved_and_is_not_found_again_ends_as_gone():
     assert reasons(watch(tracker, unseen, 5, 10, MOTION_THERE)) == {1: "gone"}
 
 
+def test_who_left_while_something_moved_is_not_remembered_by_the_calm_that_follows():
+    tracker = Tracker()
+    watch(tracker, standing, 0, 5)
+    watch(tracker, unseen, 5, 6, MOTION_THERE)
+    told = watch(tracker, unseen, 6, 12)
+    assert reasons(told) == {1: "gone"}
+    assert not any(tracks.remembered for tracks in told)
+
+
+@pytest.mark.parametrize(("apart", "remembered"), [(0.03, ()), (0.07, (1,))])
+def test_who_stands_unseen_is_remembered_only_where_nobody_else_is_found(apart, remembered):
+    tracker, other = Tracker(), box(0.5 + apart, 0.5, 0.06, 0.2)
+    for t in np.arange(0, 12, 1 / FPS):
+        places = [PLACE, other] if t < 5 else [other]
+        told = tracker.update(seen(*((PERSON, 0.8, place) for place in places)), float(t), NO_MOTION)
+    assert (told.ids.tolist(), told.remembered) == ([2], remembered)
+
+
 def test_who_walks_out_of_the_picture_ends_as_left_frame():
     tracker = Tracker()
 
