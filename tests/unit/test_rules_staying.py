@@ -93,6 +93,26 @@ def test_a_loiterer_who_ends_when_another_is_at_their_place_goes_on_as_the_other
     assert when == pytest.approx(15.0, abs=0.2)
 
 
+def test_a_loiterer_takes_over_nothing_of_who_walks_by():
+    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
+    for t in np.arange(0.0, 40.0, 0.1):
+        feet = [(1, PERSON, 0.22 + 0.05 * t, 0.5)] if t < 12 else []
+        feet += [(2, PERSON, 0.38, 0.5)] if t > 4.5 else []  # where the other was a moment ago
+        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05), t)]
+    ((when, _),) = found
+    assert when == pytest.approx(19.6, abs=0.2)
+
+
+def test_who_comes_to_a_place_some_time_after_it_was_left_is_another():
+    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
+    for t in np.arange(0.0, 40.0, 0.1):
+        feet = [(1, PERSON, 0.5, 0.5)] if t < 10 else [(2, PERSON, 0.5, 0.5)] if t > 15 else []
+        ended = (1,) if round(t, 1) == 17.0 else ()
+        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05, ended=ended), t)]
+    ((when, _),) = found
+    assert when == pytest.approx(30.1, abs=0.2)
+
+
 def test_who_has_stood_beside_a_loiterer_is_another():
     rule, found = LoiterRule("yard", YARD, dwell_s=15), []
     for t in np.arange(0.0, 40.0, 0.1):

@@ -24,8 +24,10 @@ PLACE_WIDTHS: Final = 1.0
 """Who is within this many of their own widths of a place is at it."""
 MOVED_S: Final = 2.0
 """Who has been away from their place for so long has another."""
+KEPT_S: Final = 1.5
+"""A place that was kept to for a shorter time is one that somebody passed."""
 SWAP_S: Final = 3.0
-"""Who comes to a place so short before another leaves it may be that other."""
+"""Who comes to a place about so long before or after another leaves it may be that other."""
 
 
 Way = deque[tuple[float, float, float]]
@@ -148,11 +150,13 @@ class LoiterRule:
                 self._stays[other], _ = _handed_over(gone, self._stays[other])
 
     def _who_is_at(self, place: _Place, but: int) -> int | None:
-        """Return the track that came to this place shortly before it was left."""
+        """Return the track that came to this place about when it was left, if it was kept to for a while."""
+        if place.last_s - place.came_s < KEPT_S:
+            return None
         for track, stay in self._stays.items():
             if track == but or stay.place is None or not place.is_near(stay.point):
                 continue
-            if stay.place.came_s >= place.last_s - SWAP_S:
+            if abs(stay.place.came_s - place.last_s) <= SWAP_S:
                 return track
         return None
 
