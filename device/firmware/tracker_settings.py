@@ -74,7 +74,7 @@ class TrackerSettings:
     remember_s: float = 2.0
     new_lost_s: float = 0.5
     min_overlap: float = 0.2
-    other_overlap: float = 0.5
+    other_overlap: float = 0.35
     weak_overlap: float = 0.25
     young_overlap: float = 0.12
     widen: float = 0.2
@@ -84,7 +84,7 @@ class TrackerSettings:
     weigh_distance: float = 0.6
     weigh_size: float = 0.2
     weigh_absence: float = 0.15
-    weigh_gap: float = 0.1
+    weigh_gap: float = 0.05
     class_bonus: float = 0.2
     noise_place: float = 0.1
     noise_size: float = 0.1
@@ -96,7 +96,7 @@ class TrackerSettings:
     keep_growth_s: float = 0.5
     filtered: float = 0.2
     twin_overlap: float = 0.5
-    twin_cover: float = 0.6
+    twin_cover: float = 0.66
     twin_height: float = 0.65
     reach: float = 0.4
     reach_speed: float = 1.0
