@@ -1,7 +1,8 @@
 """What a frame with twenty objects costs beyond the model's `invoke`, on the device's whole road.
 
-Masks, view, gate, preparation, decoding, tracker, six kinds of rules, counts and outbox. The model sees the
-simulated street; in place of what it finds, twenty objects that wander go on to the tracker.
+Masks, view, gate, preparation, decoding, tracker, six kinds of rules and counts; the disk is another
+thread's. The model sees the simulated street; in place of what it finds, twenty objects that wander go on to
+the tracker.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from device.models.detector import Detector
 from hardware.camera.frame import Frame, rgb_to_i420
 from hardware.camera.sources import open_camera
 from hardware.camera.street import Street
-from tests.bench.soak import RULES, show
+from tests.bench.soak import RULES, keep, look
 from tests.bench.table import Row
 from tests.bench.tracking import PIXELS, wandering
 
@@ -58,7 +59,7 @@ def measure(data: Path) -> list[Row]:
         f"all but the model, {OBJECTS} objects, 640x480 I420, a frame, p50 / p95 / mean",
         f"{ours:.2f} / {np.percentile(beyond, 95):.2f} / {beyond.mean():.2f} ms",
         f"limit {LIMIT_MS} ms",
-        f"{ours / LIMIT_MS:.2f}",
+        f"{ours / LIMIT_MS:.2f} (mean {beyond.mean() / LIMIT_MS:.2f})",
     )
     capture = _capture_ms(data / VIDEO)
     if capture is None:
@@ -96,8 +97,9 @@ def _times_ms() -> tuple[np.ndarray, np.ndarray]:
             own = pixels[seq % len(pixels)].copy()
             frame = Frame(own, "i420", 640, 480, mono_s=seq / FPS, utc_s=UTC_S + seq / FPS, seq=seq)
             began = time.perf_counter()
-            show(eye, outbox, frame)
+            look(eye, frame)
             whole = (time.perf_counter() - began) * 1000.0
+            keep(outbox, frame)
             invoke.append(detector.last_invoke_ms)
             beyond.append(whole - detector.last_invoke_ms)
         outbox.close()

@@ -123,7 +123,9 @@ def measure(data: Path) -> list[Row]:
                 rss_mb.append(process.memory_info().rss / 2**20)
             if seq == FRAMES // 10:
                 written = process.io_counters().write_bytes
-            show(eye, outbox, _frame(pixels[_shown(seq)], seq))
+            frame = _frame(pixels[_shown(seq)], seq)
+            look(eye, frame)
+            keep(outbox, frame)
         rss_mb.append(process.memory_info().rss / 2**20)
         outbox.flush()
         written = process.io_counters().write_bytes - written
@@ -156,12 +158,16 @@ def _frame(pixels: np.ndarray, seq: int) -> Frame:
     return Frame(pixels.copy(), "i420", 640, 480, mono_s=seq / FPS, utc_s=UTC_S + seq / FPS, seq=seq)
 
 
-def show(eye: Eye, outbox: Outbox, frame: Frame) -> None:
-    """Do what the thread that looks, the outbox's and the fleet do in the time of a frame."""
+def look(eye: Eye, frame: Frame) -> None:
+    """Do what the thread that looks does with a frame."""
     taken = eye.intake.take(frame, frame.mono_s)
     if taken is not None:
         eye._watch_the_view(taken)
         eye.pipeline.step(taken)
+
+
+def keep(outbox: Outbox, frame: Frame) -> None:
+    """Do what the outbox's thread and the fleet do in the time of a frame."""
     if frame.seq % int(FLUSH_S * FPS) == 0:
         if outbox.is_due(frame.mono_s):
             outbox.flush()
