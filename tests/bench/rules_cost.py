@@ -1,4 +1,4 @@
-"""What rules cost: each kind by itself and ten of them together, with 20 tracks, and a rule's luma plane."""
+"""What rules cost: each kind by itself and ten of them together, with 20 tracks, and a rule's small picture."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def measure(data: Path) -> list[Row]:
             f"{ten / LIMIT_MS:.2f}",
         ),
         Row("each kind by itself, p50", f"{each} µs"),
-        Row("left: the luma plane of 640x480, twice a second, p50", f"{watch_ms:.2f} ms"),
+        Row("left: the small picture of 640x480, twice a second, p50", f"{watch_ms:.2f} ms"),
     ]
 
 
