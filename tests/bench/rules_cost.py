@@ -1,4 +1,4 @@
-"""What rules cost: each kind by itself and ten of them together, with 20 tracks, and a rule's small picture."""
+"""What rules cost: each kind by itself, ten of them together, with 20 tracks, and a rule's small picture."""
 
 from __future__ import annotations
 
