@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -120,8 +121,10 @@ def test_a_raspberry_pi_tells_all_that_it_knows(tmp_path):
     assert seen.cpu_pct == pytest.approx(37.5)
     assert seen.mem_pct == pytest.approx(75.0)
     assert seen.uptime_s == pytest.approx(86_400.52)
-    assert seen.disk_pct is not None, "how full this very disk is"
-    assert 0 <= seen.disk_pct <= 100
+    disk = shutil.disk_usage(tmp_path)
+    assert seen.disk_pct == pytest.approx(100 * disk.used / (disk.used + disk.free), abs=0.3), (
+        "this very disk"
+    )
     assert seen.sd_wear_pct is None
     assert seen.power_mw is None
 

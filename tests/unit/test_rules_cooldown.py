@@ -215,8 +215,11 @@ def test_a_small_picture_keeps_the_colours_of_both_layouts():
         small_picture(Frame(pixels, layout, 320, 240, 0.0, 0.0, 0))[10, 10].astype(int)
         for pixels, layout in ((rgb, "rgb"), (rgb_to_i420(rgb), "i420"))
     ]
-    assert abs(small[0][1:] - small[1][1:]).max() <= 30, "of full range and of limited range"
-    assert small[1][1] < 80 < 160 < small[1][2]
+    # BT.601: U and V are .492 (B - Y) and .877 (R - Y) of full range, .496 and .626 of limited range.
+    red, green, blue = 230, 120, 20
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    for told, (for_u, for_v) in zip(small, ((0.492, 0.877), (0.496, 0.626)), strict=True):
+        assert told[1:] == pytest.approx([128 + for_u * (blue - luma), 128 + for_v * (red - luma)], abs=3)
 
 
 @pytest.mark.parametrize("fall_s", [5.0, 14 * 86_400.0])

@@ -371,6 +371,15 @@ def test_a_thing_as_bright_as_the_ground_is_found_by_its_colour():
     assert kinds == ["object-left"]
 
 
+def test_who_stands_with_the_legs_together_reaches_as_far_as_they_did_when_walking():
+    about = Attendance()
+    for t in np.arange(12, 22, 0.2):
+        feet = (1, PERSON, 0.1 + 0.05 * min(6, t - 12), 0.5)
+        about.follow(at(feet, width=0.06 if t < 18 else 0.03), t)
+        ((left, _, right, _),) = about.near_people().tolist()
+        assert right - left >= 0.03 + 2 * 1.2 * 0.059, t
+
+
 def test_who_was_there_when_the_rule_began_is_not_doubted():
     about = Attendance()
     for t in np.arange(0, 60, 0.2):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import hypot
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -47,8 +47,19 @@ NARROWEST: Final = 0.002
 MISSED_S: Final = 60.0
 """Somebody who was lost in the middle of the picture may stand there unseen for so long."""
 
-_Look = tuple[float, float]
-"""Mean score and height."""
+
+class _Look(NamedTuple):
+    """How somebody looks, as a mean of the last seconds: score, and size in shares of the picture."""
+
+    score: float = 0.0
+    height: float = 0.0
+    width: float = 0.0
+
+    def towards(self, now: _Look, rate: float) -> _Look:
+        return _Look(*(old + rate * (new - old) for old, new in zip(self, now, strict=True)))
+
+    def most(self, other: _Look) -> _Look:
+        return _Look(*map(max, self, other))
 
 
 @dataclass(slots=True)
@@ -61,7 +72,7 @@ class _Somebody:
     last_s: float
     began_s: float
     look: _Look
-    walked: _Look = (0.0, 0.0)
+    walked: _Look = field(default_factory=_Look)
     came_from: float = 0.0
     has_moved: bool = False
 
@@ -74,8 +85,8 @@ class _Somebody:
 
     def has_faded(self) -> bool:
         """Whether it looks much less like a person than it did when it walked."""
-        left, has_shrunk = self.look[0] / max(self.walked[0], 1e-6), self.look[1] < SHRUNK * self.walked[1]
-        return left < (FADED if has_shrunk else FADED_MUCH)
+        has_shrunk = self.look.height < SHRUNK * self.walked.height
+        return self.look.score < self.walked.score * (FADED if has_shrunk else FADED_MUCH)
 
     def was_somebody(self) -> bool:
         """Whether a person for sure was lost with it: one who came from elsewhere."""
@@ -85,16 +96,13 @@ class _Somebody:
         """Take in how it looks now."""
         left, top, right, bottom = box
         rate = min(1.0, max(0.0, mono_s - self.last_s) / LOOK_S)
-        self.look = (
-            self.look[0] + rate * (score - self.look[0]),
-            self.look[1] + rate * (bottom - top - self.look[1]),
-        )
+        self.look = self.look.towards(_Look(score, bottom - top, right - left), rate)
         self.box, self.last_s = box, mono_s
         x = (left + right) / 2
         if hypot(x - self.x, bottom - self.y) > (right - left) / 2:
             self.came_from += hypot(x - self.x, bottom - self.y) / max(right - left, NARROWEST)
             self.x, self.y, self.since_s, self.has_moved = x, bottom, mono_s, True
-            self.walked = _surest(self.walked, self.look)
+            self.walked = self.walked.most(self.look)
 
     def stands(self) -> bool:
         return self.last_s - self.since_s >= STANDING_S
@@ -126,7 +134,15 @@ class Attendance:
                 continue
             x, is_old = (left + right) / 2, mono_s - self._began_s < BEGINNING_S
             self._known[track] = _Somebody(
-                box, cls == PERSON, x, bottom, mono_s, mono_s, mono_s, (score, bottom - top), has_moved=is_old
+                box,
+                cls == PERSON,
+                x,
+                bottom,
+                mono_s,
+                mono_s,
+                mono_s,
+                _Look(score, bottom - top, right - left),
+                has_moved=is_old,
             )
         for track in tracks.ended:
             if tracks.reasons.get(track) == "left-frame":
@@ -150,7 +166,8 @@ class Attendance:
             if known.is_person and not known.is_mistaken():
                 left, top, right, bottom = known.box
                 across, down = NEAR_STANDER if known.stands() else NEAR_WALKER
-                side, end = across * (right - left), down * (bottom - top)
+                # With the legs together one is half as wide as when walking, and reaches as far.
+                side, end = across * max(right - left, known.walked.width), down * (bottom - top)
                 near.append((left - side, top, right + side, bottom + end))
         return _boxes(near)
 
@@ -161,13 +178,9 @@ class Attendance:
         self._began_s = None
 
 
-def _surest(a: _Look, b: _Look) -> _Look:
-    return max(a[0], b[0]), max(a[1], b[1])
-
-
 def _joined(old: _Somebody, new: _Somebody) -> _Somebody:
     new.has_moved |= old.has_moved
-    new.walked = _surest(new.walked, old.walked)
+    new.walked = new.walked.most(old.walked)
     new.came_from += old.came_from
     return new
 

@@ -60,7 +60,7 @@ class ZoneRule:
             if is_in:
                 happenings += self._noticed_inside(tracks, row, ids[row], mono_s)
             elif ids[row] in self._stays:
-                happenings += self._noticed_outside(ids[row], mono_s)
+                happenings += self._noticed_outside(tracks, row, ids[row], mono_s)
         happenings += [self._exit(stay) for stay in take_ended(self._stays, tracks) if stay.is_inside]
         return happenings
 
@@ -92,8 +92,9 @@ class ZoneRule:
             happenings.append(self._made("dwell", stay, duration_s=inside_s))
         return happenings
 
-    def _noticed_outside(self, track: int, mono_s: float) -> list[Happening]:
+    def _noticed_outside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> list[Happening]:
         stay = self._stays[track]
+        stay.seen = (tracks, row)
         if mono_s - stay.last_in_s < self.settle_s:
             return []
         del self._stays[track]

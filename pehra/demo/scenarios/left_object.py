@@ -13,11 +13,9 @@ FPS: Final = 8.0
 DWELL_S: Final = 10.0
 LEARN_S: Final = 12.0
 """The pavement is empty for so long, before anybody brings anything."""
-EARLY_S: Final = 2.0
-"""Told at the earliest so long before it is due: an owner who stands is missed now and then."""
-LATE_S: Final = 18.0
-"""Told at the latest so long after it is due: whoever leaves is near for two seconds more, so are two or
-three who pass meanwhile, and who was lost near a thing counts as near for four seconds more."""
+LATE_S: Final = 14.0
+"""Told at the latest so long after it is due: whoever leaves is near for two seconds more, so is everybody
+who passes meanwhile, and who was near counts as near for three seconds more."""
 SHADOW_M: Final = 1.4
 """The zone reaches so far towards the camera: a change of the picture is a thing with its shadow."""
 BESIDE_M: Final = 0.55
@@ -72,7 +70,7 @@ def _left_and_taken(stage: Stage, z_m: float, at_s: float, due: list[Due]) -> fl
     way = [*brought, (taker[2][0], spot, z_m - 0.02), *taken[1:]]
     case = stage.suitcase("stands alone", way)
     due += [
-        Due(ZONE, "object-left", left_s + DWELL_S - EARLY_S, left_s + DWELL_S + LATE_S, case),
+        Due(ZONE, "object-left", left_s + DWELL_S - 1.0, left_s + DWELL_S + LATE_S, case),
         Due(ZONE, "object-removed", taker[2][0], taker[2][0] + DWELL_S + LATE_S, None),
     ]
     return taker[-1][0] + DWELL_S + LATE_S
