@@ -21,19 +21,10 @@ from device.firmware.parts import Situation
 from device.firmware.supervisor import Supervisor
 from ota.messages import Channel, encode
 from tests.brokers import free_port, wait_until
+from tests.device_toml import head
 from tests.system.programs import Device
 from tests.tiny_tflite import Constant, tiny_tflite
 
-CONFIG = """\
-[device]
-id = "cam-01"
-state = "{state}"
-
-[mqtt]
-host = "127.0.0.1"
-port = {port}
-
-"""
 CAMERA = """\
 [[camera]]
 id = "{id}"
@@ -52,7 +43,7 @@ points = [[0.5, 0.1], [0.5, 1.0]]
 
 
 def config(folder, *sources):
-    text = CONFIG.format(state=folder / "state", port=free_port())
+    text = head(folder / "state", free_port())
     text += "".join(CAMERA.format(id=f"cam{n}", source=source) for n, source in enumerate(sources))
     return parse_config(text, folder / "device.toml")
 
@@ -284,7 +275,7 @@ def test_a_float_model_is_refused_by_the_device_with_exit_code_2(tmp_path):
 def test_the_birth_certificate_of_a_coco_model_can_be_read_by_the_fleet(tmp_path, data_dir):
     from ota.messages import decode
 
-    text = CONFIG.format(state=tmp_path / "state", port=free_port())
+    text = head(tmp_path / "state", free_port())
     text += f'[model]\nname = "{data_dir}/models/yolov8n_full_integer_quant_416.tflite"\n\n'
     text += CAMERA.format(id="cam0", source="street")
     daemon = Daemon(parse_config(text, tmp_path / "device.toml"))

@@ -122,9 +122,7 @@ def test_a_raspberry_pi_tells_all_that_it_knows(tmp_path):
     assert seen.mem_pct == pytest.approx(75.0)
     assert seen.uptime_s == pytest.approx(86_400.52)
     disk = shutil.disk_usage(tmp_path)
-    assert seen.disk_pct == pytest.approx(100 * disk.used / (disk.used + disk.free), abs=0.3), (
-        "this very disk"
-    )
+    assert seen.disk_pct == pytest.approx(100 * disk.used / (disk.used + disk.free), abs=0.3)
     assert seen.sd_wear_pct is None
     assert seen.power_mw is None
 

@@ -14,6 +14,7 @@ from device.firmware.outbox import Outbox
 from device.firmware.voice import Voice, _Due
 from hardware.camera.frame import Frame
 from ota.messages import Channel, Health, ModelInfo, encode, new_id
+from tests.device_toml import head
 from tests.fake_board import ORIN, PI_4, FakeBoard
 
 TS = "2026-11-23T09:30:00.125Z"
@@ -163,14 +164,7 @@ def test_health_of_any_cameras_fits_the_wire(names, dropped):
     assert len(encode(within_limit(message))) <= HEALTH_BYTES
 
 
-CONFIG = """\
-[device]
-id = "cam-01"
-state = "{state}"
-
-[mqtt]
-host = "127.0.0.1"
-
+CAMERA = """\
 [[camera]]
 source = "street"
 fps = 10
@@ -210,7 +204,7 @@ def slow_eye(tmp_path, monkeypatch):
 
     clock = Clock()
     monkeypatch.setattr("device.firmware.eye.time", clock)
-    config = parse_config(CONFIG.format(state=tmp_path), tmp_path / "device.toml")
+    config = parse_config(head(tmp_path) + CAMERA, tmp_path / "device.toml")
     outbox = Outbox(tmp_path / "outbox.db")
     eye = make_eye("cam-01", config.camera[0], None, outbox, on_news=lambda: None)
     pixels = np.zeros((48, 64, 3), np.uint8)
@@ -247,7 +241,7 @@ def test_a_hot_device_says_so_in_its_status_and_slows_its_cameras(tmp_path, monk
     fake = FakeBoard(tmp_path / "board", *PI_4)
     fake.zone(0, "cpu-thermal", 79_500)
     fake.throttled("50001")
-    config = parse_config(CONFIG.format(state=tmp_path), tmp_path / "device.toml")
+    config = parse_config(head(tmp_path) + CAMERA, tmp_path / "device.toml")
     outbox = Outbox(tmp_path / "outbox.db")
     eye = make_eye("cam-01", config.camera[0], None, outbox, on_news=lambda: None)
     monkeypatch.setattr("device.firmware.voice.board", fake.board)

@@ -36,18 +36,11 @@ from hardware.camera.sharing import Order
 from hardware.camera.sources import open_camera
 from hardware.errors import CameraUnavailable
 from pehra.cli import app
+from tests.device_toml import head
 from tests.fake_board import ORIN, PI_4, FakeBoard
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CONFIG = """\
-[device]
-id = "cam-01"
-state = "{state}"
-
-[mqtt]
-host = "127.0.0.1"
-port = 1
-
+REST = """\
 [model]
 name = "{model}"
 
@@ -58,7 +51,7 @@ fps = {fps}
 
 
 def config(folder, *, model="street-2", source="street", fps=10):
-    text = CONFIG.format(state=folder / "state", model=model, source=source, fps=fps)
+    text = head(folder / "state") + REST.format(model=model, source=source, fps=fps)
     file = folder / "device.toml"
     file.write_text(text)
     return parse_config(text, file)

@@ -11,16 +11,9 @@ from device.firmware.config import parse_config
 from device.firmware.daemon import Daemon
 from device.firmware.outbox import Outbox
 from device.firmware.remembered import forget_other_views, keep_view, view_before
+from tests.device_toml import head
 
-CONFIG = """\
-[device]
-id = "cam-01"
-state = "{state}"
-
-[mqtt]
-host = "127.0.0.1"
-port = 1
-
+CAMERA = """\
 [[camera]]
 source = "street:seed=5"
 """
@@ -34,7 +27,7 @@ EDGES = np.random.default_rng(1).integers(0, 256, 20_000, dtype=np.uint8).tobyte
 
 
 def config(folder, more=""):
-    text = CONFIG.format(state=folder) + more
+    text = head(folder) + CAMERA + more
     return parse_config(text, folder / "device.toml")
 
 

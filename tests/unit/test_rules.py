@@ -78,6 +78,7 @@ def test_entering_staying_and_leaving_a_zone_are_told_with_their_time():
         x = 0.5 if 1.0 <= t < 9.0 else 0.1
         found += zone.apply(at((1, PERSON, x, 0.5)), t)
     assert [h.kind for h in found] == ["zone-enter", "dwell", "zone-exit"]
+    assert found[2].seen.box[0] == np.float32(0.05), "where it is when that is told"
     assert 4.9 <= found[1].duration_s <= 5.2
     assert 7.8 <= found[2].duration_s <= 8.1
 

@@ -60,67 +60,59 @@ def test_a_loiterer_whose_track_is_renamed_loiters_on():
     assert set(rule._stays) == {2}
 
 
-def passing(rule, last_s):
-    """Tell who stays when 1 stands, 2 comes by at 10 s, and from then on 2 is seen to stand there."""
+def loitered(rule, people_at, *, ended=(0, 0.0)):
+    """What a rule makes of (track, x) of each moment of 40 s; `ended` is a track and when it ends."""
     found = []
-    for t in np.arange(0.0, last_s, 0.1):
-        walker = 0.5 + 0.1 * (t - 10)
-        ids = (1, 2) if t < 10 else (2, 1)
-        feet = [(ids[0], PERSON, 0.5, 0.5)]
-        if 6 < t < 14:
-            feet.append((ids[1], PERSON, walker, 0.5))
-        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05), t)]
+    for t in np.arange(0.0, 40.0, 0.1):
+        feet = [(track, PERSON, x, 0.5) for track, x in people_at(t)]
+        gone = ended[:1] if round(t, 1) == ended[1] > 0 else ()
+        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05, ended=gone), t)]
     return found
 
 
+def passed(t):
+    """1 stands, 2 comes by at 10 s, and from then on 2 is seen to stand there."""
+    stander, walker = (1, 2) if t < 10 else (2, 1)
+    return [(stander, 0.5)] + ([(walker, 0.5 + 0.1 * (t - 10))] if 6 < t < 14 else [])
+
+
 def test_a_loiterer_who_is_taken_for_a_passer_by_loiters_on_where_they_were():
-    ((when, happening),) = passing(LoiterRule("yard", YARD, dwell_s=15), 40.0)
+    ((when, happening),) = loitered(LoiterRule("yard", YARD, dwell_s=15), passed)
     assert when == pytest.approx(15.0, abs=0.2)
     assert happening.seen.track == 2
 
 
 def test_a_loiterer_who_was_told_is_not_told_again_under_a_passer_bys_number():
-    assert len(passing(LoiterRule("yard", YARD, dwell_s=8), 40.0)) == 1
+    assert len(loitered(LoiterRule("yard", YARD, dwell_s=8), passed)) == 1
 
 
 def test_a_loiterer_who_ends_when_another_is_at_their_place_goes_on_as_the_other():
-    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
-    for t in np.arange(0.0, 40.0, 0.1):
-        feet = [(1 if t < 10 else 2, PERSON, 0.5, 0.5)]
-        ended = (1,) if round(t, 1) == 12.0 else ()
-        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05, ended=ended), t)]
-    ((when, _),) = found
+    rule = LoiterRule("yard", YARD, dwell_s=15)
+    ((when, _),) = loitered(rule, lambda t: [(1 if t < 10 else 2, 0.5)], ended=(1, 12.0))
     assert when == pytest.approx(15.0, abs=0.2)
 
 
 def test_a_loiterer_takes_over_nothing_of_who_walks_by():
-    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
-    for t in np.arange(0.0, 40.0, 0.1):
-        feet = [(1, PERSON, 0.22 + 0.05 * t, 0.5)] if t < 12 else []
-        feet += [(2, PERSON, 0.38, 0.5)] if t > 4.5 else []  # where the other was a moment ago
-        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05), t)]
-    ((when, _),) = found
+    def walks_by(t):  # 2 comes where 1 was a moment ago
+        return ([(1, 0.22 + 0.05 * t)] if t < 12 else []) + ([(2, 0.38)] if t > 4.5 else [])
+
+    ((when, _),) = loitered(LoiterRule("yard", YARD, dwell_s=15), walks_by)
     assert when == pytest.approx(19.6, abs=0.2)
 
 
 def test_who_comes_to_a_place_some_time_after_it_was_left_is_another():
-    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
-    for t in np.arange(0.0, 40.0, 0.1):
-        feet = [(1, PERSON, 0.5, 0.5)] if t < 10 else [(2, PERSON, 0.5, 0.5)] if t > 15 else []
-        ended = (1,) if round(t, 1) == 17.0 else ()
-        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05, ended=ended), t)]
-    ((when, _),) = found
+    def comes_later(t):
+        return [(1, 0.5)] if t < 10 else [(2, 0.5)] if t > 15 else []
+
+    ((when, _),) = loitered(LoiterRule("yard", YARD, dwell_s=15), comes_later, ended=(1, 17.0))
     assert when == pytest.approx(30.1, abs=0.2)
 
 
 def test_who_has_stood_beside_a_loiterer_is_another():
-    rule, found = LoiterRule("yard", YARD, dwell_s=15), []
-    for t in np.arange(0.0, 40.0, 0.1):
-        feet = [(2, PERSON, 0.52, 0.5)] if t > 10 else []
-        if t < 20:
-            feet.append((1, PERSON, 0.5, 0.5))
-        ended = (1,) if round(t, 1) == 22.0 else ()
-        found += [(t, happening) for happening in rule.apply(at(*feet, width=0.05, ended=ended), t)]
+    def beside(t):
+        return ([(2, 0.52)] if t > 10 else []) + ([(1, 0.5)] if t < 20 else [])
+
+    found = loitered(LoiterRule("yard", YARD, dwell_s=15), beside, ended=(1, 22.0))
     assert [happening.seen.track for _, happening in found] == [1, 2]
 
 
