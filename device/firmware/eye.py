@@ -85,7 +85,7 @@ class Eye:
         if frame is None:
             return None
         self.size = (frame.width, frame.height)
-        self._watch_the_view(frame)
+        self.watch_view(frame)
         tracks = self.pipeline.step(frame)
         now_s = time.monotonic()
         if tracks is None or now_s >= self.lease_end_s or now_s < self._live_due_s:
@@ -131,7 +131,8 @@ class Eye:
         if self.view is not None:
             self.view.relearn()
 
-    def _watch_the_view(self, frame: Frame) -> None:
+    def watch_view(self, frame: Frame) -> None:
+        """Let the view's health look at a frame, and keep what it learnt when that is due."""
         if self.view is None:
             return
         self.view.watch(frame)

@@ -162,7 +162,7 @@ def look(eye: Eye, frame: Frame) -> None:
     """Do what the thread that looks does with a frame."""
     taken = eye.intake.take(frame, frame.mono_s)
     if taken is not None:
-        eye._watch_the_view(taken)
+        eye.watch_view(taken)
         eye.pipeline.step(taken)
 
 

@@ -28,8 +28,6 @@ KEPT_S: Final = 1.5
 """A place that was kept to for a shorter time is one that somebody passed."""
 SWAP_S: Final = 3.0
 """Who comes to a place about so long before or after another leaves it may be that other."""
-
-
 Way = deque[tuple[float, float, float]]
 """Second, x and y of some points of a stay."""
 
@@ -190,14 +188,8 @@ def _handed_over(leaving: _Stay, staying: _Stay) -> tuple[_Stay, _Stay]:
 
 
 def _joined(old: _Stay, new: _Stay) -> _Stay:
-    return _Stay(
-        old.since_s,
-        new.last_in_s,
-        _merged(old.way, new.way),
-        has_told=old.has_told or new.has_told,
-        place=new.place,
-        point=new.point,
-    )
+    way = _merged(old.way, new.way)
+    return replace(new, since_s=old.since_s, way=way, has_told=old.has_told or new.has_told)
 
 
 def _merged(old: Way, new: Way) -> Way:
