@@ -40,9 +40,10 @@ COMPILE := uv pip compile pyproject.toml requirements/build.in -c requirements/c
 LOCK    := $(COMPILE) --universal
 
 lock: ## Write the locks anew (needs uv)
-	$(LOCK) --extra device --extra fleet --extra dev -o requirements/dev.lock
-	$(LOCK) --extra device --extra fleet -c requirements/dev.lock -o requirements/run.lock
+	$(LOCK) --extra device --extra fleet --extra field --extra dev -o requirements/dev.lock
+	$(LOCK) --extra device --extra fleet --extra field -c requirements/dev.lock -o requirements/run.lock
 	$(LOCK) --extra device -c requirements/dev.lock -o requirements/device.lock
+	$(LOCK) --extra field -c requirements/dev.lock -o requirements/field.lock
 	$(LOCK) --extra tflite -o requirements/tflite.lock
 	$(LOCK) --extra fleet -c requirements/dev.lock -o requirements/fleet.lock
 	@# The arm run installs into Debian bookworm's Python, whose wheels this machine's Python fetches.
