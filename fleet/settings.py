@@ -37,6 +37,8 @@ class Settings:
         mqtt_key: PEM file of our key.
         http_host: where API and console listen.
         http_port: 1..65535.
+        home: the folder that `pehra fleet init` made: authorities, certificates, who may do what; None for a
+            fleet without them, which only this machine may reach.
         offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
             or oftener, and less than that would call every device offline between two of them.
     """
@@ -52,6 +54,7 @@ class Settings:
     mqtt_key: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 8000
+    home: Path | None = None
     offline_after_s: float = 50.0
 
     @property
@@ -78,6 +81,7 @@ _VARIABLES: Final = {
     "mqtt_key": "PEHRA_MQTT_KEY",
     "http_host": "PEHRA_HTTP_HOST",
     "http_port": "PEHRA_HTTP_PORT",
+    "home": "PEHRA_HOME",
     "offline_after_s": "PEHRA_OFFLINE_AFTER_S",
 }
 _PORTS: Final = ("mqtt_port", "http_port")
@@ -121,7 +125,7 @@ def _converted(name: str, value: object) -> object:
     try:
         if name in _PORTS:
             return int(str(value))
-        if name in _FILES:
+        if name in _FILES or name == "home":
             return Path(str(value))
         return float(str(value)) if name == "offline_after_s" else value
     except ValueError as error:

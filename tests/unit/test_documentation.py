@@ -82,7 +82,7 @@ def test_every_requirement_of_a_lock_has_its_hash():
 
 def test_the_extras_of_the_wheel_are_the_ones_that_the_design_names():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(extras) == {"device", "tflite", "pi", "fleet", "train", "dev"}
+    assert set(extras) == {"device", "tflite", "pi", "fleet", "field", "train", "dev"}
 
 
 def test_every_relative_link_of_the_documents_leads_somewhere():
