@@ -47,7 +47,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         FleetError: a part ended by itself; the log says why.
     """
     with listen(settings.http_host, settings.http_port) as listener:
-        if not settings.is_local:
+        if settings.home is None and not settings.is_local:
             log.warning("no login yet: everybody who reaches %s sees all", settings.url)
         services = build_services(settings)
         with running(services):
@@ -57,5 +57,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
                 stop,
                 ready=lambda: log.info("fleet ready url=%s", settings.url),
                 ended=services.parts.ended,
+                tls=services.tls,
             )
     log.info("fleet stopped")

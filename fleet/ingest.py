@@ -55,13 +55,20 @@ class Ingest:
     """Takes in messages of all devices; `on_message` is the link's callback, `run` the writer."""
 
     def __init__(
-        self, engine: Engine, tally: Tally, feed: Feed, live: Live, heard: Callable[[str], None]
+        self,
+        engine: Engine,
+        tally: Tally,
+        feed: Feed,
+        live: Live,
+        heard: Callable[[str], None],
+        is_trusted: Callable[[str], bool],
     ) -> None:
         self._engine = engine
         self._tally = tally
         self._feed = feed
         self._live = live
         self._heard = heard
+        self._is_trusted = is_trusted
         self._queue: queue.Queue[Received] = queue.Queue(QUEUE_MAX)
         self._is_taking = True
         self._is_away = False
@@ -81,6 +88,7 @@ class Ingest:
         self._tally.received()
         try:
             item = read_message(topic, payload, is_retained=is_retained, received_ms=_now_ms())
+            self._check_trust(item.topic.device)
             if not is_retained:
                 self._heard(item.topic.device)
             if isinstance(item.message, LiveFrame):
@@ -96,6 +104,15 @@ class Ingest:
         except Exception:  # one odd message must not end paho's thread and with it all others
             log.exception("message not read topic=%r", topic[:120])
             self._tally.refused("internal")
+
+    def _check_trust(self, device: str) -> None:
+        """Brokers answer PUBACK to what they deny, and one may be set up wrongly: so we look, too.
+
+        Raises:
+            Refused: no device of that name was let in, or it is trusted no longer.
+        """
+        if not self._is_trusted(device):
+            raise Refused("untrusted", f"no certificate of {device} is trusted")
 
     def stop_taking(self) -> None:
         """Let no further message in; `run` still writes what is queued."""

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from fleet.errors import SettingsError
+from fleet.identity.home import Home
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///pehra-fleet.db"
 SILENCE_MIN_S: Final = 25.0
@@ -66,7 +67,7 @@ class Settings:
     def url(self) -> str:
         """Where a browser on this machine finds the console."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.http_host, self.http_host)  # noqa: S104
-        return f"http://{host}:{self.http_port}"
+        return f"http{'s' if self.home else ''}://{host}:{self.http_port}"
 
 
 _VARIABLES: Final = {
@@ -93,6 +94,7 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
 
     Raises:
         SettingsError: a value cannot be read, a file is not there, or a port is out of range.
+        HomeUnusable: the home is none.
     """
     given: dict[str, Any] = {
         name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)
@@ -100,6 +102,8 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
     given |= {name: value for name, value in arguments.items() if value is not None}
     for name in given:
         given[name] = _converted(name, given[name])
+    if "home" in given:
+        given = _of_home(given["home"]) | given
     settings = Settings(**given)
     _check(settings)
     return settings
@@ -119,6 +123,24 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdecimal()):
         raise SettingsError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:1883")
     return host, int(port)
+
+
+def _of_home(folder: Path) -> dict[str, Any]:
+    """Return what a home says where nothing else does.
+
+    Raises:
+        HomeUnusable: it is no home of a fleet.
+    """
+    home = Home(folder)
+    addresses = home.read_addresses()
+    return {
+        "database_url": f"sqlite:///{home.database}",
+        "http_port": addresses.https_port,
+        "mqtt_port": addresses.mqtt_port,
+        "mqtt_ca": home.authorities,
+        "mqtt_cert": home.client,
+        "mqtt_key": home.client,
+    }
 
 
 def _converted(name: str, value: object) -> object:

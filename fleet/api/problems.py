@@ -14,19 +14,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from fleet.errors import BadOverlay, BadQuery, NotFound, NotWell, first_line
+from fleet.errors import BadClaim, BadOverlay, BadQuery, EnrolmentRefused, NotFound, NotWell, first_line
 
 log = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457); `errors` names the arguments, where it was them."""
+    """What went wrong (RFC 9457); `errors` names the arguments, `reason` is one word for a machine."""
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
     errors: list[dict[str, str]] | None = None
+    reason: str | None = None
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -44,6 +45,8 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _on_not_found)
     app.add_exception_handler(BadQuery, _on_bad_query)
     app.add_exception_handler(BadOverlay, _on_bad_query)
+    app.add_exception_handler(BadClaim, _on_bad_query)
+    app.add_exception_handler(EnrolmentRefused, _on_not_enrolled)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(NotWell, _on_not_well)
     app.add_exception_handler(DBAPIError, _on_database)
@@ -52,9 +55,13 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
-def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
+def problem(
+    status: int, detail: str, errors: list[dict[str, str]] | None = None, reason: str | None = None
+) -> JSONResponse:
     """Return a problem document."""
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    body = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors, reason=reason
+    )
     return JSONResponse(
         body.model_dump(exclude_none=True), status_code=status, media_type="application/problem+json"
     )
@@ -66,6 +73,12 @@ def _on_not_found(_request: Request, error: Exception) -> JSONResponse:
 
 def _on_bad_query(_request: Request, error: Exception) -> JSONResponse:
     return problem(422, str(error))
+
+
+def _on_not_enrolled(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EnrolmentRefused)
+    log.warning("board refused reason=%s detail=%r", error.reason, str(error))
+    return problem(403, str(error), reason=error.reason)
 
 
 def _on_validation(_request: Request, error: Exception) -> JSONResponse:

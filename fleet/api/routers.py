@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from fleet.api import devices, events, stats
+from fleet.api import devices, enrolment, events, stats
 from fleet.api.problems import RESPONSES
 from fleet.errors import NotFound
 
@@ -15,6 +15,7 @@ api = APIRouter(prefix="/api/v1", responses=RESPONSES)
 api.include_router(stats.router)
 api.include_router(devices.router)
 api.include_router(events.router)
+api.include_router(enrolment.router)
 
 
 def _refuse_unknown(request: Request) -> Response:
