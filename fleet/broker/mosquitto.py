@@ -58,7 +58,7 @@ def write_mosquitto_config(
 
 
 def keeping_lines(state: Path, message_max_bytes: int, run_as: str) -> list[str]:
-    """Return the lines that say how much the broker keeps, where, and what it tells; the same for all of ours.
+    """Return the lines that say how much a broker of ours keeps, where, and what it tells.
 
     Args:
         state: folder of its persistent state.

@@ -151,7 +151,7 @@ def _begun(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(whole - SKEW)
+        .not_valid_before(whole - min(SKEW, life / 10))
         .not_valid_after(whole + life)
     )
 

@@ -54,12 +54,9 @@ def at_the_counter(home: Path | None, db: str | None) -> Iterator[tuple[Office, 
     from fleet.store.database import open_database
 
     with Refusals():
-        settings = load_settings(os.environ, home=home, database_url=db)
-        if settings.home is None:
-            raise SettingsError(
-                "say which fleet: --home FOLDER, or PEHRA_HOME (`pehra fleet init` makes one)"
-            )
-        office = Office(Home(settings.home))
+        folder = home_of(home)
+        settings = load_settings(os.environ, home=folder, database_url=db)
+        office = Office(Home(folder))
         engine = open_database(settings.database_url)
         try:
             with Session(engine) as session:
