@@ -30,7 +30,7 @@ from fleet.live import Live
 from fleet.reading import Received, read_message
 from fleet.store.write import Stored, write_batch
 from fleet.tally import Tally
-from ota.messages import Ack, Channel, LiveFrame, Topic, format_ts, new_id
+from ota.messages import Ack, Channel, LiveFrame, Reply, Topic, format_ts, new_id
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Ingest:
         live: Live,
         heard: Callable[[str], None],
         is_trusted: Callable[[str], bool],
+        on_reply: Callable[[str, str, Reply], None],
     ) -> None:
         self._engine = engine
         self._tally = tally
@@ -69,6 +70,7 @@ class Ingest:
         self._live = live
         self._heard = heard
         self._is_trusted = is_trusted
+        self._on_reply = on_reply
         self._queue: queue.Queue[Received] = queue.Queue(QUEUE_MAX)
         self._is_taking = True
         self._is_away = False
@@ -94,6 +96,8 @@ class Ingest:
             if isinstance(item.message, LiveFrame):
                 self._live.show(item.topic.device, item.message)
             else:
+                if isinstance(item.message, Reply):
+                    self._on_reply(item.topic.device, item.topic.name, item.message)
                 # A writer that is only slow holds the broker back; one without a database must not.
                 self._queue.put(item, timeout=0 if self._is_away else ROOM_WAIT_S)
         except Refused as refused:

@@ -17,6 +17,7 @@ from sqlmodel import Session
 
 from fleet.desired import Director
 from fleet.feed import Feed
+from fleet.identity.departures import Departures
 from fleet.identity.home import Home
 from fleet.identity.keeper import Keeper
 from fleet.identity.office import Office
@@ -26,6 +27,7 @@ from fleet.live import Live
 from fleet.parts import Parts
 from fleet.peer import load_chain, tls_context
 from fleet.presence import LastHeard, Presence
+from fleet.replies import Replies
 from fleet.settings import Settings
 from fleet.store.database import connect_database, open_database
 from fleet.tally import Tally
@@ -39,6 +41,7 @@ class Services:
         engine: for API, console and presence; the writer has its own, so that neither waits for the other.
         office: lets devices in; None for a fleet without a home.
         keeper: knows whom to trust; None for a fleet without a home.
+        departures: sees devices off; None for a fleet without a home.
         tls: of API and console; None for a fleet without a home.
     """
 
@@ -55,6 +58,7 @@ class Services:
     parts: Parts
     office: Office | None
     keeper: Keeper | None
+    departures: Departures | None
     tls: ssl.SSLContext | None
 
     def session(self) -> Session:
@@ -85,8 +89,13 @@ def build_services(settings: Settings) -> Services:
     last_heard = LastHeard()
     office, keeper, tls = _identity(settings, engine)
     is_trusted = keeper.is_trusted if keeper is not None else _everybody
-    ingest = Ingest(writer_engine, tally, feed, live, last_heard.note, is_trusted)
+    replies = Replies()
+    ingest = Ingest(writer_engine, tally, feed, live, last_heard.note, is_trusted, replies.note)
     link = Link(settings, ingest.on_message)
+    departures = None
+    if keeper is not None:
+        departures = Departures(engine, link, settings, keeper.issuing)
+        replies.hand_to(departures.note_reply)
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
     director = Director(engine, link)
     return Services(
@@ -103,6 +112,7 @@ def build_services(settings: Settings) -> Services:
         Parts(),
         office,
         keeper,
+        departures,
         tls,
     )
 
@@ -138,6 +148,8 @@ def running(services: Services) -> Iterator[None]:
     services.parts.start("director", services.director.run, stop)
     if services.keeper is not None:
         services.parts.start("keeper", services.keeper.run, stop)
+    if services.departures is not None:
+        services.parts.start("departures", services.departures.run, stop)
     services.link.start()
     try:
         yield

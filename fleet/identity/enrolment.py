@@ -233,7 +233,7 @@ def _issue(
     enrolment.decided_ms = enrolment.decided_ms or as_ms(now)
     certificate = certificate_row(issue_client(issuing, key, device, now, life), device, key)
     if session.get(Device, device) is None:
-        session.add(Device(id=device, site=enrolment.site, state="enrolled"))
+        session.add(Device(id=device, site=enrolment.site, state="enrolled", first_seen_ms=as_ms(now)))
     session.add_all([identity, certificate])
     _commit(session, enrolment)
     log.info("device enrolled id=%s site=%s replaces=%s", device, enrolment.site, replaces)
