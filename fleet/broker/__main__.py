@@ -1,7 +1,7 @@
 """`python -m fleet.broker --port P --secrets FILE`: the embedded broker as a process of its own.
 
-FILE is JSON, user -> password; with `--home FOLDER` instead, clients come with certificates of that fleet. The
-process ends cleanly on SIGTERM and with 2 when it cannot start.
+FILE is JSON, user -> password; with `--home FOLDER` instead, clients come with certificates of that fleet.
+The process ends cleanly on SIGTERM and with 2 when it cannot start.
 """
 
 from __future__ import annotations

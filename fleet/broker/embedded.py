@@ -110,7 +110,7 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
     tls: BrokerTls | None = None
 
     @staticmethod
-    def _create_ssl_context(listener: Any) -> ssl.SSLContext:
+    def _create_ssl_context(listener: Mapping[str, str]) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listener["cafile"])
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_REQUIRED

@@ -3,8 +3,8 @@
 ::
 
     HOME/
-      root/root.pem, root.key.pem      the root; its key is encrypted and belongs in a safe
-      issuing/issuing.pem, .key.pem    signs servers and devices; the fleet needs it every day
+      ca/root.pem, root.key.pem        the root; its key is encrypted and belongs in a safe
+      ca/issuing.pem, issuing.key.pem  signs servers and devices; the fleet needs it every day
       https/server.pem                 key, certificate and chain of API and console
       mqtt/broker.pem                  key, certificate and chain of the broker
       mqtt/fleet.pem, ca.pem           those of the fleet as its client; whom both trust
@@ -69,22 +69,22 @@ class Home:
     @property
     def root_certificate(self) -> Path:
         """Of the root authority."""
-        return self.folder / "root" / "root.pem"
+        return self.folder / "ca" / "root.pem"
 
     @property
     def root_key(self) -> Path:
         """Encrypted; may be absent, once it lies in a safe."""
-        return self.folder / "root" / "root.key.pem"
+        return self.folder / "ca" / "root.key.pem"
 
     @property
     def issuing_certificate(self) -> Path:
         """Of the issuing authority."""
-        return self.folder / "issuing" / "issuing.pem"
+        return self.folder / "ca" / "issuing.pem"
 
     @property
     def issuing_key(self) -> Path:
         """Of the issuing authority."""
-        return self.folder / "issuing" / "issuing.key.pem"
+        return self.folder / "ca" / "issuing.key.pem"
 
     @property
     def https(self) -> Path:

@@ -28,7 +28,7 @@ def write_config(
     LimitNOFILE and reload the broker when the revocation list changes. The running fleet manager keeps
     certificates and list up to date. Written again at any time; the broker's state stays.
 
-    Example: pehra fleet broker-config /var/lib/mosquitto/pehra --home /srv/pehra
+    Example: pehra fleet broker-config /var/lib/mosquitto/pehra --home /var/lib/pehra-fleet
     """
     from fleet.broker.secure import UNITS, write_secure_config
     from fleet.identity.home import Home

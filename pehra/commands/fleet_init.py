@@ -41,10 +41,10 @@ def init_fleet(
 ) -> None:
     """Make a new fleet: root and issuing authority, certificates of API and broker, an empty database.
 
-    The root's key is needed again only to make another issuing authority: move HOME/root/root.key.pem
+    The root's key is needed again only to make another issuing authority: move HOME/ca/root.key.pem
     to a safe place, with its passphrase. Nothing is overwritten.
 
-    Example: pehra fleet init /srv/pehra --host fleet.lahore.example --host 10.0.0.5
+    Example: pehra fleet init /var/lib/pehra-fleet --host fleet.lahore.example --host 10.0.0.5
     """
     from fleet.identity.founding import found_fleet, read_authority
     from fleet.identity.home import Addresses, Home
@@ -71,7 +71,7 @@ def init_fleet(
 def _tell_next(home: Path, url: str, *, is_imported: bool) -> None:
     typer.echo(f"{home}: a new fleet at {url}")
     if not is_imported:
-        typer.echo(f"Move {home / 'root' / 'root.key.pem'} to a safe place (not on this machine).")
+        typer.echo(f"Move {home / 'ca' / 'root.key.pem'} to a safe place (not on this machine).")
     typer.echo(f"Broker:  pehra fleet broker-config {home / 'broker'} --home {home}")
     typer.echo(f"Run:     pehra fleet run --home {home} --host 0.0.0.0")
     typer.echo(f"Tickets: pehra fleet claim new --home {home} --site lahore/gulberg")

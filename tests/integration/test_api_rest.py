@@ -258,7 +258,10 @@ def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.
     description = get(api, "/openapi.json")
     device = ("devices", "devices/{device}", "devices/{device}/config")
     tails = ("healthz", "stats", *device, "alarms", "events", "counts")
-    assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails}
+    for_boards = {f"/api/v1/enrol{tail}" for tail in ("", "/root", "/crl", "/renew", "/confirm")}
+    assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails} | for_boards
+    for name in for_boards:
+        assert all(operation["summary"] for operation in description["paths"].pop(name).values())
     for operation in [one for path in description["paths"].values() for one in path.values()]:
         assert operation["summary"]
         assert "$ref" in operation["responses"]["200"]["content"]["application/json"]["schema"]
