@@ -13,6 +13,11 @@ FleetError
 ├── NotFound           caller of the API: no such device
 ├── BadQuery           caller of the API: a filter or a cursor makes no sense
 ├── BadOverlay         caller of the API: a configuration that no device could read
+├── BadInput           caller of the API or the command line: a name, a role, a password makes no sense
+├── NotLoggedIn        caller: log in, or show a token that is good
+├── Forbidden          caller: no role of theirs has the permission
+├── Conflict           caller: it would leave the fleet without an owner, or is there already
+├── TooManyTries       caller: wait `retry_after_s` before the next log-in
 ├── NotWell            caller of the API: it answers, but does not do its work now
 └── Refused            peer: a message that is kept out; `reason` is what it is counted under
 ```
@@ -62,9 +67,8 @@ class HomeUnusable(FleetError):
     """The fleet's home folder lacks something, or cannot be written."""
 
     def __init__(self, folder: Path, reason: str) -> None:
-        super().__init__(
-            f"{folder}: {reason}; `pehra fleet init` makes a new home, a backup brings back an old"
-        )
+        super().__init__(f"{folder}: {reason}")
+        self.folder = folder
 
 
 class BadAuthority(FleetError):
@@ -102,6 +106,34 @@ class BadQuery(FleetError):
 
 class BadOverlay(FleetError):
     """A configuration for a device that no device could read."""
+
+
+class BadInput(FleetError):
+    """A name, a role, a site or a password that makes no sense."""
+
+
+class NotLoggedIn(FleetError):
+    """Nobody we know: no session, no token, or one that has ended."""
+
+
+class Forbidden(FleetError):
+    """Somebody we know who may not do this."""
+
+
+class Conflict(FleetError):
+    """It cannot be done as things stand."""
+
+
+class TooManyTries(FleetError):
+    """Too many wrong log-ins.
+
+    Attributes:
+        retry_after_s: whole seconds until the next try is looked at.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many wrong log-ins: try again in {retry_after_s} seconds")
+        self.retry_after_s = retry_after_s
 
 
 class NotWell(FleetError):

@@ -64,6 +64,23 @@ class Settings:
         return self.http_host in LOCAL_HOSTS
 
     @property
+    def is_open(self) -> bool:
+        """Whether nobody has to log in: a fleet without home, for this machine alone."""
+        return self.home is None
+
+    def check_reach(self) -> None:
+        """Refuse to serve others than this machine without log-in.
+
+        Raises:
+            SettingsError: there is no home, and the address is not one of this machine alone.
+        """
+        if self.is_open and not self.is_local:
+            raise SettingsError(
+                f"--host {self.http_host} lets others reach this fleet, which has no users yet: "
+                "run `pehra fleet init` and give its folder with --home"
+            )
+
+    @property
     def url(self) -> str:
         """Where a browser on this machine finds the console."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.http_host, self.http_host)  # noqa: S104

@@ -10,12 +10,12 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from fleet.api.deps import OfficeDep, ServicesDep, SessionDep
+from fleet.api.deps import PUBLIC, OfficeDep, ServicesDep, SessionDep
 from fleet.errors import BadQuery
 from fleet.peer import peer_certificate
 from ota.enrolment import EnrolRequest, RenewRequest
 
-router = APIRouter(tags=["enrolment"])
+router = APIRouter(tags=["enrolment"], dependencies=[PUBLIC])
 MAX_BODY_BYTES: Final = 65_536
 PEM: Final = "application/x-pem-file"
 T = TypeVar("T")

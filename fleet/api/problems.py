@@ -14,7 +14,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from fleet.errors import BadClaim, BadOverlay, BadQuery, EnrolmentRefused, NotFound, NotWell, first_line
+from fleet.errors import (
+    BadClaim,
+    BadInput,
+    BadOverlay,
+    BadQuery,
+    Conflict,
+    EnrolmentRefused,
+    Forbidden,
+    NotFound,
+    NotLoggedIn,
+    NotWell,
+    TooManyTries,
+    first_line,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +46,8 @@ class Problem(BaseModel):
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
     for status, text in (
+        (401, "nobody has logged in, or the token is no good"),
+        (403, "no role of the caller has the permission"),
         (404, "there is no such thing"),
         (422, "an argument makes no sense"),
         (503, "the database does not answer, or a part of the fleet manager does not do its work"),
@@ -43,9 +58,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def install_problems(app: FastAPI) -> None:
     """Make every error of the API a problem document."""
     app.add_exception_handler(NotFound, _on_not_found)
-    app.add_exception_handler(BadQuery, _on_bad_query)
-    app.add_exception_handler(BadOverlay, _on_bad_query)
-    app.add_exception_handler(BadClaim, _on_bad_query)
+    for refused in (BadQuery, BadOverlay, BadInput, BadClaim):
+        app.add_exception_handler(refused, _on_bad_query)
+    app.add_exception_handler(NotLoggedIn, _on_not_logged_in)
+    app.add_exception_handler(Forbidden, _on_forbidden)
+    app.add_exception_handler(Conflict, _on_conflict)
+    app.add_exception_handler(TooManyTries, _on_too_many_tries)
     app.add_exception_handler(EnrolmentRefused, _on_not_enrolled)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(NotWell, _on_not_well)
@@ -88,6 +106,27 @@ def _on_validation(_request: Request, error: Exception) -> JSONResponse:
         for one in error.errors()
     ]
     return problem(422, "; ".join(f"{one['path']}: {one['message']}" for one in errors), errors)
+
+
+def _on_not_logged_in(_request: Request, error: Exception) -> JSONResponse:
+    answer = problem(401, str(error))
+    answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+def _on_forbidden(_request: Request, error: Exception) -> JSONResponse:
+    return problem(403, str(error))
+
+
+def _on_conflict(_request: Request, error: Exception) -> JSONResponse:
+    return problem(409, str(error))
+
+
+def _on_too_many_tries(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, TooManyTries)
+    answer = problem(429, str(error))
+    answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def _on_not_well(_request: Request, error: Exception) -> JSONResponse:

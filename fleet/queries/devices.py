@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from fleet.errors import NotFound
 from fleet.queries.paging import Page, pack_cursor, unpack_cursor
+from fleet.queries.sites import EVERYWHERE, Sites, at_sites, of_devices_at
 from fleet.standing import GONE_STATES
 from fleet.store.tables import Alarm, Device
 
@@ -46,13 +47,15 @@ class FleetSummary:
         return self.devices - self.online
 
 
-def list_devices(session: Session, wanted: DeviceFilter, *, limit: int, cursor: str | None) -> Page[Device]:
-    """Return one page of devices, by id.
+def list_devices(
+    session: Session, wanted: DeviceFilter, *, limit: int, cursor: str | None, within: Sites = EVERYWHERE
+) -> Page[Device]:
+    """Return one page of devices at these sites, by id.
 
     Raises:
         BadQuery: the cursor is not ours.
     """
-    where = _conditions(wanted)
+    where = [*_conditions(wanted), *at_sites(within)]
     if cursor:
         where.append(col(Device.id) > unpack_cursor(cursor, (str,))[0])
     query = select(Device).where(*where).order_by(col(Device.id)).limit(limit + 1)
@@ -75,11 +78,14 @@ def get_device(session: Session, device: str) -> Device:
     return found
 
 
-def summarise_fleet(session: Session) -> FleetSummary:
-    """Return the numbers of the console's first line."""
-    devices = session.exec(select(func.count()).select_from(Device)).one()
-    online = session.exec(select(func.count()).select_from(Device).where(col(Device.is_online))).one()
-    alarms = session.exec(select(func.count()).select_from(Alarm)).one()
+def summarise_fleet(session: Session, within: Sites = EVERYWHERE) -> FleetSummary:
+    """Return the numbers of the console's first line, of devices at these sites."""
+    here = at_sites(within)
+    all_here = select(func.count()).select_from(Device).where(*here)
+    devices = session.exec(all_here).one()
+    online = session.exec(all_here.where(col(Device.is_online))).one()
+    stand = select(func.count()).select_from(Alarm).where(*of_devices_at(Alarm.device, within))
+    alarms = session.exec(stand).one()
     return FleetSummary(devices, online, alarms)
 
 
