@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel import Session, col, select
 
+from fleet.access.audit import Detail, record
+from fleet.access.caller import SYSTEM, Caller
 from fleet.broker.acl import FLEET
 from fleet.errors import BadClaim, NotFound
 from fleet.store.tables_identity import Claim, ClaimBoard, Identity
@@ -70,7 +72,7 @@ class Terms:
 
 
 def make_claim(
-    session: Session, terms: Terms, *, url: str, pin: str, by: str, now: datetime
+    session: Session, terms: Terms, *, url: str, pin: str, by: Caller | str, now: datetime
 ) -> tuple[Claim, Ticket]:
     """Keep a new claim; return it with the ticket, which is never shown again.
 
@@ -83,7 +85,7 @@ def make_claim(
         id=new_id(),
         secret_sha256=digest(secret),
         made_ms=as_ms(now),
-        made_by=by,
+        made_by=name_of(by)[:100],
         expires_ms=as_ms(now + terms.life),
         site=terms.site,
         timezone=terms.timezone,
@@ -99,6 +101,8 @@ def make_claim(
         ClaimBoard(claim=claim.id, serial=board.serial, device=board.device, site=board.site)
         for board in terms.boards
     )
+    detail: Detail = {"claim": claim.id, "uses": claim.uses, "replaces": claim.replaces, "site": claim.site}
+    record(session, by, "claim.make", terms.device or terms.site or "any site", detail)
     session.commit()
     session.refresh(claim)
     made = format_ts(now.timestamp())
@@ -131,7 +135,7 @@ def list_claims(session: Session) -> list[Claim]:
     return list(session.exec(select(Claim).order_by(col(Claim.made_ms).desc())))
 
 
-def cancel_claim(session: Session, claim_id: str) -> Claim:
+def cancel_claim(session: Session, claim_id: str, by: Caller | str = SYSTEM) -> Claim:
     """End a claim; devices that enrolled with it stay. The second time changes nothing.
 
     Raises:
@@ -140,9 +144,11 @@ def cancel_claim(session: Session, claim_id: str) -> Claim:
     claim = session.get(Claim, claim_id)
     if claim is None:
         raise NotFound(f"there is no claim {claim_id[:60]!r}")
-    claim.is_cancelled = True
-    session.add(claim)
-    session.commit()
+    if not claim.is_cancelled:
+        claim.is_cancelled = True
+        session.add(claim)
+        record(session, by, "claim.cancel", claim.device or claim.site, {"claim": claim.id})
+        session.commit()
     session.refresh(claim)
     return claim
 
@@ -184,6 +190,11 @@ def read_boards(text: str) -> tuple[Board, ...]:
 def digest(secret: str) -> str:
     """Return what the database keeps of a claim's secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def name_of(who: Caller | str) -> str:
+    """Return how somebody is called in a list."""
+    return who.name if isinstance(who, Caller) else who
 
 
 def as_ms(moment: datetime) -> int:

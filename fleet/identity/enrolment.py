@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from fleet.access.audit import Detail, record
+from fleet.access.caller import Caller
 from fleet.broker.acl import FLEET
 from fleet.errors import EnrolmentRefused, NotFound
 from fleet.identity.authority import Signer, as_pem, issue_client, key_digest
-from fleet.identity.claims import as_ms, digest
+from fleet.identity.claims import as_ms, digest, name_of
 from fleet.identity.csr import read_csr
 from fleet.identity.revocation import revoke_certificates
 from fleet.store.tables import Device
@@ -55,7 +57,7 @@ def enrol(
     return enrolment, _issue(session, issuing, enrolment, key, now, life, replaces=claim.replaces)
 
 
-def decide(session: Session, enrolment_id: str, state: str, by: str, now: datetime) -> Enrolment:
+def decide(session: Session, enrolment_id: str, state: str, by: Caller | str, now: datetime) -> Enrolment:
     """Approve (`approved`) or refuse (`refused`) a board that waits; a second click changes nothing.
 
     Raises:
@@ -65,11 +67,12 @@ def decide(session: Session, enrolment_id: str, state: str, by: str, now: dateti
     if enrolment is None:
         raise NotFound(f"no board waits under {enrolment_id[:60]!r}")
     if enrolment.state == "waiting":
-        enrolment.state, enrolment.decided_by, enrolment.decided_ms = state, by, as_ms(now)
+        enrolment.state, enrolment.decided_by, enrolment.decided_ms = state, name_of(by)[:100], as_ms(now)
         session.add(enrolment)
+        record(session, by, f"enrolment.{state}", enrolment.device, {"enrolment": enrolment.id})
         session.commit()
         session.refresh(enrolment)
-        log.info("enrolment decided device=%s state=%s by=%r", enrolment.device, state, by)
+        log.info("enrolment decided device=%s state=%s by=%r", enrolment.device, state, name_of(by))
     return enrolment
 
 
@@ -234,7 +237,9 @@ def _issue(
     certificate = certificate_row(issue_client(issuing, key, device, now, life), device, key)
     if session.get(Device, device) is None:
         session.add(Device(id=device, site=enrolment.site, state="enrolled", first_seen_ms=as_ms(now)))
-    session.add_all([identity, certificate])
+    session.add_all([identity, certificate, enrolment])
+    detail: Detail = {"claim": enrolment.claim, "certificate": certificate.number, "replaces": replaces}
+    record(session, f"board {enrolment.serial or '?'}", "device.enrol", device, detail)
     _commit(session, enrolment)
     log.info("device enrolled id=%s site=%s replaces=%s", device, enrolment.site, replaces)
     return certificate

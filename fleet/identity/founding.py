@@ -56,8 +56,7 @@ def found_fleet(
     Raises:
         HomeUnusable: there is a fleet already, or the disk refuses.
     """
-    if home.addresses.exists() or home.issuing_key.exists():
-        raise HomeUnusable(home.folder, "there is a fleet already: nothing was changed")
+    check_new(home)
     if imported is None:
         root = make_root(addresses.name, now)
         write_file(home.root_key, key_pem(root.key, passphrase), PRIVATE)
@@ -69,6 +68,16 @@ def found_fleet(
     write_file(home.crl, as_pem(make_crl(imported.issuing, [], 1, now)), PUBLIC)
     make_servers(home, imported.issuing, addresses, now)
     home.write_addresses(addresses)
+
+
+def check_new(home: Home) -> None:
+    """Make sure that nothing is overwritten.
+
+    Raises:
+        HomeUnusable: there is a fleet already.
+    """
+    if home.addresses.exists() or home.issuing_key.exists():
+        raise HomeUnusable(home.folder, "there is a fleet already: nothing was changed")
 
 
 def make_servers(home: Home, issuing: Signer, addresses: Addresses, now: datetime) -> None:

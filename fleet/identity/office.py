@@ -13,6 +13,7 @@ import msgspec
 from cryptography import x509
 from sqlmodel import Session
 
+from fleet.access.caller import Caller
 from fleet.desired import document_of
 from fleet.errors import EnrolmentRefused
 from fleet.identity.authority import pin_of
@@ -20,6 +21,7 @@ from fleet.identity.claims import Terms, make_claim
 from fleet.identity.enrolment import APPROVAL_RETRY_S, enrol
 from fleet.identity.home import Home
 from fleet.identity.renewal import confirm, known_certificate, renew
+from fleet.identity.revocation import get_identity
 from fleet.store import tables
 from fleet.store.tables_identity import Certificate, Claim, Identity
 from ota.enrolment import EnrolAnswer, EnrolRequest, Ticket
@@ -47,7 +49,7 @@ class Office:
         self._chain_pem = home.issuing_certificate.read_text()
         self._life = timedelta(days=self.addresses.device_days)
 
-    def new_ticket(self, session: Session, terms: Terms, by: str) -> tuple[Claim, Ticket]:
+    def new_ticket(self, session: Session, terms: Terms, by: Caller | str) -> tuple[Claim, Ticket]:
         """Make a claim; the ticket is never shown again.
 
         Raises:
@@ -119,3 +121,18 @@ def _first_desired(session: Session, device: str, now: datetime) -> dict[str, ob
         return None
     said: dict[str, object] = msgspec.to_builtins(document_of(wanted, now.timestamp()))
     return said
+
+
+def replacement_terms(session: Session, device: str, serial: str) -> Terms:
+    """Return the terms with which a new board takes over from a device.
+
+    Args:
+        session: of the database.
+        device: whose place is taken.
+        serial: of the new board; empty for any.
+
+    Raises:
+        NotFound: no device of this id was ever let in.
+    """
+    old = get_identity(session, device)
+    return Terms(site=old.site, timezone=old.timezone, device=device, serial=serial, replaces=True)

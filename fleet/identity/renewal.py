@@ -13,6 +13,7 @@ from typing import Final
 from cryptography import x509
 from sqlmodel import Session, col, select
 
+from fleet.access.audit import record
 from fleet.errors import EnrolmentRefused
 from fleet.identity.authority import Signer, issue_client, key_digest, name_of
 from fleet.identity.claims import as_ms
@@ -66,6 +67,7 @@ def renew(
         raise EnrolmentRefused("too-many", f"{len(standing)} certificates of {old.device} stand already")
     row = certificate_row(issue_client(issuing, key, old.device, now, life), old.device, key)
     session.add(row)
+    record(session, f"device {row.device}", "device.renew", row.device, {"certificate": row.number})
     session.commit()
     session.refresh(row)
     log.info("certificate renewed device=%s number=%s", row.device, row.number)

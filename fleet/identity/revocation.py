@@ -9,6 +9,8 @@ from typing import Final
 from cryptography import x509
 from sqlmodel import Session, col, select
 
+from fleet.access.audit import record
+from fleet.access.caller import SYSTEM, Caller
 from fleet.errors import BadQuery, NotFound
 from fleet.identity.authority import Revoked
 from fleet.identity.claims import as_ms
@@ -48,7 +50,9 @@ def list_certificates(session: Session, device: str) -> list[Certificate]:
     return list(session.exec(wanted.order_by(col(Certificate.begin_ms).desc())))
 
 
-def revoke_device(session: Session, device: str, reason: str, now: datetime) -> Identity:
+def revoke_device(
+    session: Session, device: str, reason: str, now: datetime, by: Caller | str = SYSTEM
+) -> Identity:
     """Trust a device no longer; the second time changes nothing.
 
     Raises:
@@ -61,11 +65,12 @@ def revoke_device(session: Session, device: str, reason: str, now: datetime) -> 
     revoke_certificates(session, device, reason, now)
     if identity.state in ("active", "leaving"):
         identity.state, identity.since_ms, identity.reason = "revoked", as_ms(now), reason
+        record(session, by, "device.revoke", device, {"reason": reason})
         log.warning("device revoked id=%s reason=%s", device, reason)
     return _committed(session, identity)
 
 
-def begin_leaving(session: Session, device: str, now: datetime) -> Identity:
+def begin_leaving(session: Session, device: str, now: datetime, by: Caller | str = SYSTEM) -> Identity:
     """Tell a device to wipe itself; it is retired once it has answered, or when nobody waits any longer.
 
     Raises:
@@ -74,10 +79,13 @@ def begin_leaving(session: Session, device: str, now: datetime) -> Identity:
     identity = get_identity(session, device)
     if identity.state == "active":
         identity.state, identity.since_ms = "leaving", as_ms(now)
+        record(session, by, "device.decommission", device)
     return _committed(session, identity)
 
 
-def retire_device(session: Session, device: str, reason: str, now: datetime) -> Identity:
+def retire_device(
+    session: Session, device: str, reason: str, now: datetime, by: Caller | str = SYSTEM
+) -> Identity:
     """End a device for good: its certificates are revoked, its id is free for a claim made for it.
 
     Raises:
@@ -87,6 +95,7 @@ def retire_device(session: Session, device: str, reason: str, now: datetime) -> 
     revoke_certificates(session, device, "cessationOfOperation", now)
     if identity.state != "retired":
         identity.state, identity.since_ms, identity.reason = "retired", as_ms(now), reason[:200]
+        record(session, by, "device.retire", device, {"reason": reason[:200]})
         log.info("device retired id=%s reason=%r", device, reason)
     return _committed(session, identity)
 

@@ -91,7 +91,7 @@ def cancel(
     from fleet.identity.claims import cancel_claim
 
     with at_the_counter(home, db) as (_, session):
-        cancel_claim(session, claim)
+        cancel_claim(session, claim, who_am_i())
         typer.echo(f"claim {claim} is cancelled")
 
 

@@ -70,7 +70,7 @@ def revoke(
     from fleet.identity.revocation import revoke_device
 
     with at_the_counter(home, db) as (_, session):
-        revoke_device(session, device, reason, datetime.now(UTC))
+        revoke_device(session, device, reason, datetime.now(UTC), who_am_i())
         typer.echo(f"{device} is revoked; its history stays. A claim made for it (--device) would revive it.")
 
 
@@ -87,12 +87,10 @@ def replace(
 
     When it enrols, the old board's certificates end. Until then the old one goes on.
     """
-    from fleet.identity.claims import Terms
-    from fleet.identity.revocation import get_identity
+    from fleet.identity.office import replacement_terms
 
     with at_the_counter(home, db) as (office, session):
-        old = get_identity(session, device)
-        terms = Terms(site=old.site, timezone=old.timezone, device=device, serial=serial, replaces=True)
+        terms = replacement_terms(session, device, serial)
         claim, ticket = office.new_ticket(session, terms, who_am_i())
         show_ticket(claim, ticket, out, as_json=as_json)
 
@@ -118,9 +116,9 @@ def decommission(
         if not yes:
             typer.confirm(f"{device}: wipe it and retire it?", abort=True)
         if now:
-            retire_device(session, device, "decommissioned without its answer", datetime.now(UTC))
+            retire_device(session, device, "decommissioned without its answer", datetime.now(UTC), who_am_i())
         else:
-            begin_leaving(session, device, datetime.now(UTC))
+            begin_leaving(session, device, datetime.now(UTC), who_am_i())
         typer.echo(f"{device}: {'retired' if now else 'will be told to wipe itself'}")
 
 

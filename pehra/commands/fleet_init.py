@@ -34,19 +34,26 @@ def init_fleet(
     root_passphrase_file: Annotated[
         Path | None, typer.Option(help="File with the root key's passphrase; else it is asked for.")
     ] = None,
+    owner: Annotated[str, typer.Option(help="Name of the first owner, who may do everything.")] = "owner",
+    owner_password_file: Annotated[
+        Path | None, typer.Option(help="File with the owner's password; else it is asked for.")
+    ] = None,
     import_authority: Annotated[
         list[Path] | None,
         typer.Option(help="PEM or PKCS#12 of an issuing authority you have already, with its chain; repeat."),
     ] = None,
 ) -> None:
-    """Make a new fleet: root and issuing authority, certificates of API and broker, an empty database.
+    """Make a new fleet: root and issuing authority, certificates of API and broker, database, first owner.
 
     The root's key is needed again only to make another issuing authority: move HOME/ca/root.key.pem
     to a safe place, with its passphrase. Nothing is overwritten.
 
     Example: pehra fleet init /var/lib/pehra-fleet --host fleet.lahore.example --host 10.0.0.5
     """
-    from fleet.identity.founding import found_fleet, read_authority
+    from fleet.access.passwords import check_password
+    from fleet.access.users import create_owner
+    from fleet.access.words import user_name
+    from fleet.identity.founding import check_new, found_fleet, read_authority
     from fleet.identity.home import Addresses, Home
     from fleet.store.database import open_database
 
@@ -57,14 +64,21 @@ def init_fleet(
         addresses = Addresses(
             name=name, hosts=hosts, https_port=https_port, mqtt_port=mqtt_port, device_days=device_days
         )
+        check_new(place)
         what = "Passphrase of the authority's key" if import_authority else "New passphrase of the root's key"
         passphrase = secret_of(root_passphrase_file, what, is_new=not import_authority)
         if not import_authority and len(passphrase) < PASSPHRASE_MIN:
             raise typer.BadParameter(f"the root's passphrase has at least {PASSPHRASE_MIN} letters")
         imported = read_authority(import_authority, passphrase) if import_authority else None
+        password = secret_of(owner_password_file, f"New password of {owner}", is_new=True)
+        check_password(password, user_name(owner))
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         found_fleet(place, addresses, datetime.now(UTC), passphrase=passphrase, imported=imported)
-        open_database(f"sqlite:///{place.database}").dispose()
+        engine = open_database(f"sqlite:///{place.database}")
+        try:
+            create_owner(engine, owner, password)
+        finally:
+            engine.dispose()
     _tell_next(home, addresses.url, is_imported=imported is not None)
 
 
