@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from fleet.access.sign_on import SignOn
 from fleet.desired import Director
 from fleet.feed import Feed
 from fleet.ingest import Ingest
@@ -30,6 +31,7 @@ class Services:
     """What runs.
 
     Attributes:
+        sign_on: single sign-on, where a provider is set.
         engine: for API, console and presence; the writer has its own, so that neither waits for the other.
     """
 
@@ -44,6 +46,7 @@ class Services:
     presence: Presence
     director: Director
     parts: Parts
+    sign_on: SignOn | None = None
 
     def session(self) -> Session:
         """Return a new session; the caller closes it (`with`)."""
@@ -71,7 +74,18 @@ def build_services(settings: Settings) -> Services:
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
     director = Director(engine, link)
     return Services(
-        settings, engine, writer_engine, tally, feed, live, link, ingest, presence, director, Parts()
+        settings,
+        engine,
+        writer_engine,
+        tally,
+        feed,
+        live,
+        link,
+        ingest,
+        presence,
+        director,
+        Parts(),
+        SignOn(settings.provider) if settings.provider else None,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from fleet.access.provider import Provider, load_provider
 from fleet.errors import SettingsError
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///pehra-fleet.db"
@@ -39,6 +40,7 @@ class Settings:
         http_port: 1..65535.
         home: the folder that `pehra fleet init` made: authorities, certificates, who may do what; None for a
             fleet without them, which only this machine may reach.
+        provider: of single sign-on; only with a home.
         offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
             or oftener, and less than that would call every device offline between two of them.
     """
@@ -55,6 +57,7 @@ class Settings:
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     home: Path | None = None
+    provider: Provider | None = None
     offline_after_s: float = 50.0
 
     @property
@@ -119,7 +122,8 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
         given["database_url"] = f"sqlite:///{Path(str(given['home'])) / 'fleet.db'}"
     for name in given:
         given[name] = _converted(name, given[name])
-    settings = Settings(**given)
+    home = given.get("home")
+    settings = Settings(**given, provider=load_provider(environment, home) if home else None)
     _check(settings)
     return settings
 

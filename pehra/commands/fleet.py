@@ -1,4 +1,4 @@
-"""`pehra fleet run`: the fleet manager as one program."""
+"""`pehra fleet run`: the fleet manager as one program; `user` and `audit` stand in modules of their own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import logging
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pehra.commands.fleet_audit import audit_app
+from pehra.commands.fleet_users import user_app
+
 fleet_app = typer.Typer(help="The fleet manager: takes in, keeps, shows.", no_args_is_help=True)
+fleet_app.add_typer(user_app, name="user")
+fleet_app.add_typer(audit_app, name="audit")
 
 
 @fleet_app.callback()
@@ -20,6 +26,10 @@ def _fleet() -> None:
 
 @fleet_app.command("run")
 def run_fleet(
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder that `pehra fleet init` made; else PEHRA_HOME. With it people log in."),
+    ] = None,
     db: Annotated[
         str | None,
         typer.Option(help="Database URL; else PEHRA_DB. sqlite:///FILE or postgresql+psycopg://..."),
@@ -54,6 +64,7 @@ def run_fleet(
         mqtt_host, mqtt_port = parse_address(mqtt, 1883) if mqtt else (None, None)
         settings = load_settings(
             os.environ,
+            home=home,
             database_url=db,
             mqtt_host=mqtt_host,
             mqtt_port=mqtt_port,
