@@ -13,6 +13,7 @@ from fleet.access.caller import Caller
 from fleet.access.reach import reach_device
 from fleet.access.roles import Permission
 from fleet.console.counts_chart import CountsChart
+from fleet.console.device_identity import IdentityCard
 from fleet.console.events import EventsTable
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_of, word_of
@@ -102,6 +103,7 @@ class DeviceView:
                     await self._chart.draw()
             with ui.tab_panel("about"):
                 self._about = ui.html("", sanitize=False).style("width: 100%")
+                await IdentityCard(self._services, self._caller, self._id).draw()
         if self._sees_events:
             await self._events.load()
         self._show()
