@@ -7,6 +7,7 @@ sides rounded); resizing is bilinear. Never keeps a frame, and never runs a mode
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -50,12 +51,19 @@ class Placement:
         Args:
             boxes: (N, 4) left, top, right, bottom.
         """
-        across, down = self.input_width / self.width, self.input_height / self.height
-        scale = np.array([across, down, across, down], np.float32)
-        left, top = self.left / self.width, self.top / self.height
-        shift = np.array([left, top, left, top], np.float32)
-        clipped: Floats = np.clip(boxes * scale - shift, np.float32(0), np.float32(1))
-        return clipped
+        scale, shift = _way_back(self)
+        original: Floats = boxes * scale
+        original -= shift
+        np.maximum(original, np.float32(0), out=original)
+        return np.minimum(original, np.float32(1), out=original)
+
+
+@lru_cache(maxsize=32)
+def _way_back(put: Placement) -> tuple[Floats, Floats]:
+    """Scale and shift of :meth:`Placement.to_original`; a camera has one placement for all of its frames."""
+    across, down = put.input_width / put.width, put.input_height / put.height
+    left, top = put.left / put.width, put.top / put.height
+    return np.array([across, down, across, down], np.float32), np.array([left, top, left, top], np.float32)
 
 
 def place(
