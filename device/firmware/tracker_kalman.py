@@ -6,6 +6,8 @@ object, so that the same few numbers serve objects near and far. Pure array arit
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,10 @@ from device.firmware.tracker_table import Float, Mask, Rows, Table
 
 SMALLEST = 1e-6
 """No width or height is taken for less, in picture units."""
+TO_CENTRED: Final = np.array([[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]])
+"""Rows of left, top, right, bottom times this are rows of centre x, centre y, width, height."""
+TO_CORNERED: Final = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [-0.5, 0, 0.5, 0], [0, -0.5, 0, 0.5]])
+"""The same the other way."""
 
 
 class BoxFilter:
@@ -28,7 +34,7 @@ class BoxFilter:
         self._still_doubt = np.stack([self._noise, np.zeros(4), self._push])
 
         self._led_s = 0.0
-        self._led = np.eye(3), np.zeros((3, 4))
+        self._led = np.zeros((3, 4)), np.ones(4)
 
     def first_doubt(self, count: int) -> Float:
         """Return the doubt of objects that were detected once, shape (count, 3, 4)."""
@@ -49,18 +55,20 @@ class BoxFilter:
             return
         table.place += table.speed * elapsed_s
         np.maximum(table.place[:, 2:], SMALLEST, out=table.place[:, 2:])
+        push, kept = self._lead(elapsed_s)
         if unseen.any():
-            table.speed[unseen] *= np.exp(-elapsed_s / self._keep_s)
-        lead, push = self._lead(elapsed_s)
-        table.doubt = lead @ table.doubt
+            table.speed *= np.where(unseen[:, None], kept, 1.0)
+        place, shared, speed = (table.doubt[:, row] for row in range(3))
+        grown = shared + elapsed_s * speed
+        place += elapsed_s * (shared + grown)
+        shared[:] = grown
         table.doubt += push
 
     def _lead(self, t: float) -> tuple[Float, Float]:
-        """How doubt grows in `t` seconds: the matrix that leads it on, (3, 3), and what is added, (3, 4)."""
+        """What `t` seconds add to the doubt, (3, 4), and the share of speed that the unseen keep, (4,)."""
         if t != self._led_s:
-            lead = np.array([[1.0, 2.0 * t, t * t], [0.0, 1.0, t], [0.0, 0.0, 1.0]])
-            self._led_s = t
-            self._led = lead, np.array([[t**4 / 4.0], [t**3 / 2.0], [t * t]]) * self._push
+            push = np.array([[t**4 / 4.0], [t**3 / 2.0], [t * t]]) * self._push
+            self._led_s, self._led = t, (push, np.exp(-t / self._keep_s))
         return self._led
 
     def correct(self, table: Table, rows: Rows, measured: Float) -> None:
@@ -89,15 +97,15 @@ class BoxFilter:
 
 def centred(boxes: npt.NDArray[np.float32]) -> Float:
     """Return centre x, centre y, width, height of boxes given as left, top, right, bottom; shape (N, 4)."""
-    sides = boxes.astype(np.float64)
-    size = np.maximum(sides[:, 2:] - sides[:, :2], SMALLEST)
-    return np.concatenate([(sides[:, :2] + sides[:, 2:]) / 2.0, size], axis=1)
+    places: Float = boxes.astype(np.float64) @ TO_CENTRED
+    np.maximum(places[:, 2:], SMALLEST, out=places[:, 2:])
+    return places
 
 
 def cornered(places: Float) -> Float:
     """Return left, top, right, bottom of boxes given as centre and size; shape (N, 4)."""
-    half = places[:, 2:] / 2.0
-    return np.concatenate([places[:, :2] - half, places[:, :2] + half], axis=1)
+    corners: Float = places @ TO_CORNERED
+    return corners
 
 
 def _four(place: float, size: float) -> Float:

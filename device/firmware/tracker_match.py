@@ -9,6 +9,7 @@ that overlap are looked at closely: of 40 x 40 these are few. Pure functions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ import lap
 import numpy as np
 
 from device.firmware.geometry import Boxes, covers, overlaps
+from device.firmware.tracker_kalman import TO_CORNERED
 from device.firmware.tracker_settings import TrackerSettings
 from device.firmware.tracker_table import Float, Mask, Rows, Table
 from device.models.detections import Detections
@@ -27,6 +29,8 @@ _LIMIT: Final = 10.0
 _WORST_GAIN: Final = 5.0
 _MOST_DEVIATIONS: Final = 4.0
 _NO_ROWS: Final = np.empty(0, np.intp)
+_OUTWARD: Final = np.array([[0.0, 0, 0, 0], [0, 0, 0, 0], [-1, 0, 1, 0], [0, -1, 0, 1]])
+"""Centres and sizes times this say how the corners move when a box is widened by its size on each side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +41,14 @@ class Pairs:
         rows: (P,), the track of each pair.
         columns: (P,), the detection.
         overlap: (P,), of the widened boxes, 0..1.
-        cost: (P,), the smaller the better, from 0 and well below `IMPOSSIBLE`.
+        cost: how well the pairs at these places fit, the smaller the better, from 0 and well below
+            `IMPOSSIBLE`; only asked of pairs that exclude one another.
     """
 
     rows: Rows
     columns: Rows
     overlap: Float
-    cost: Float
+    cost: Callable[[Rows], Float]
 
     def choose(self, tracks: Mask, detections: Mask, least: float) -> tuple[Rows, Rows]:
         """Choose the pairs that fit best altogether.
@@ -58,18 +63,21 @@ class Pairs:
         """
         if not tracks.any() or not detections.any():
             return _NO_ROWS, _NO_ROWS
-        allowed = tracks[self.rows] & detections[self.columns] & (self.overlap >= least)
-        rows, columns = self.rows[allowed], self.columns[allowed]
-        if not len(rows):
+        allowed = self.overlap >= least
+        allowed &= tracks.take(self.rows)
+        allowed &= detections.take(self.columns)
+        pairs = allowed.nonzero()[0]
+        if not len(pairs):
             return _NO_ROWS, _NO_ROWS
+        rows, columns = self.rows.take(pairs), self.columns.take(pairs)
         # A pair whose track fits no other detection, nor its detection another track, is in any best choice.
-        alone = (np.bincount(rows, minlength=1)[rows] == 1) & (
-            np.bincount(columns, minlength=1)[columns] == 1
-        )
+        rivals = np.bincount(rows).take(rows)
+        rivals *= np.bincount(columns).take(columns)
+        alone = rivals == 1
         if alone.all():
             return rows, columns
         contested = ~alone
-        chosen, found = _contest(rows[contested], columns[contested], self.cost[allowed][contested])
+        chosen, found = _contest(rows[contested], columns[contested], self.cost(pairs[contested]))
         return np.concatenate([rows[alone], chosen]), np.concatenate([columns[alone], found])
 
 
@@ -121,40 +129,40 @@ def compare(
         settings: the weights.
     """
     doubt = np.minimum(settings.widen + settings.widen_doubt * np.sqrt(table.doubt[:, 0, 0]), 1.0)
-    known, offered = _widened(table.place, doubt[:, None]), _widened(places, settings.widen)
-    rows, columns, overlap = _overlapping(known, offered)
-    tracked, found = table.place.take(rows, axis=0), places.take(columns, axis=0)
-    apart = tracked[:, :2] - found[:, :2]
-    sizes = np.sqrt(_longer(tracked) * _longer(found))
-    distance = np.hypot(apart[:, 0], apart[:, 1]) / (sizes * spread.take(rows))
-    same_class = table.votes.argmax(axis=1).take(rows) == detections.classes.take(columns)
-    growth = np.abs(np.log(tracked[:, 3] / found[:, 3]))
-    gain = (
-        overlap * (0.5 + 0.5 * detections.scores.take(columns))
-        - settings.weigh_distance / _MOST_DEVIATIONS * np.minimum(distance, _MOST_DEVIATIONS)
-        - settings.weigh_size * growth
-        - (settings.weigh_absence * np.minimum(absent_s, 1.0) + settings.weigh_gap * (absent_s > 0.0)).take(
-            rows
+    known = table.place @ TO_CORNERED + (table.place @ _OUTWARD) * doubt[:, None]
+    offered = places @ (TO_CORNERED + settings.widen * _OUTWARD)
+    rows, columns, overlap = _overlapping(known.T, offered.T)
+    apart = (_shape(table.place).take(rows, axis=1) - _shape(places).take(columns, axis=1)).reshape(4, -1)
+    longer = np.maximum(table.place[:, 2], table.place[:, 3]).take(rows)
+    longer *= np.maximum(places[:, 2], places[:, 3]).take(columns)
+    distance = np.hypot(apart[0], apart[1])
+    distance /= np.sqrt(longer) * spread.take(rows)
+    growth = np.abs(apart[3])
+    is_like = table.votes.argmax(axis=1).take(rows) == detections.classes.take(columns)
+    is_other = distance > settings.gate
+    is_other |= growth > settings.gate_size
+    is_other |= (overlap < settings.other_overlap) & ~is_like
+    fit = np.where(is_other, 0.0, overlap)
+
+    def cost(pairs: Rows) -> Float:
+        absence_s, likeness = absent_s.take(rows.take(pairs)), overlap.take(pairs)
+        gain = (
+            likeness * (0.5 + 0.5 * detections.scores.take(columns.take(pairs)))
+            - settings.weigh_distance / _MOST_DEVIATIONS * np.minimum(distance.take(pairs), _MOST_DEVIATIONS)
+            - settings.weigh_size * growth.take(pairs)
+            - (settings.weigh_absence * np.minimum(absence_s, 1.0) + settings.weigh_gap * (absence_s > 0.0))
+            + settings.class_bonus * is_like.take(pairs)
         )
-        + settings.class_bonus * same_class
-    )
-    is_other = (distance > settings.gate) | (growth > settings.gate_size)
-    is_other |= ~same_class & (overlap < settings.other_overlap)
-    overlap[is_other] = 0.0
-    return Pairs(rows, columns, overlap, np.maximum(_WORST_GAIN - gain, 0.0))
+        return np.maximum(_WORST_GAIN - gain, 0.0)
+
+    return Pairs(rows, columns, fit, cost)
 
 
-def _longer(places: Float) -> Float:
-    longer: Float = np.maximum(places[:, 2], places[:, 3])
-    return longer
-
-
-def _widened(places: Float, share: Float | float) -> Float:
-    half = places[:, 2:] * (0.5 + share)
-    sides = np.empty((4, len(places)))
-    sides[:2] = (places[:, :2] - half).T
-    sides[2:] = (places[:, :2] + half).T
-    return sides
+def _shape(places: Float) -> Float:
+    """Centre x, centre y, width and the logarithm of the height, (4, N)."""
+    shape = places.T.copy()
+    np.log(shape[3], out=shape[3])
+    return shape
 
 
 def _overlapping(a: Float, b: Float) -> tuple[Rows, Rows, Float]:
@@ -162,17 +170,20 @@ def _overlapping(a: Float, b: Float) -> tuple[Rows, Rows, Float]:
 
     The boxes are given by sides, shapes (4, N) and (4, M).
     """
-    each = a[:, :, None]
-    shared = np.minimum(each[2], b[2])
-    shared -= np.maximum(each[0], b[0])
+    shared = np.minimum.outer(a[2], b[2])
+    shared -= np.maximum.outer(a[0], b[0])
     np.maximum(shared, 0.0, out=shared)
-    height = np.minimum(each[3], b[3])
-    height -= np.maximum(each[1], b[1])
+    height = np.minimum.outer(a[3], b[3])
+    height -= np.maximum.outer(a[1], b[1])
     shared *= height
-    rows, columns = np.nonzero(shared > 0.0)
-    both = shared[rows, columns]
-    area_a, area_b = ((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return rows, columns, both / (area_a.take(rows) + area_b.take(columns) - both)
+    places = (shared > 0.0).reshape(-1).nonzero()[0]
+    rows, columns = np.divmod(places, b.shape[1])
+    both = shared.reshape(-1).take(places)
+    either = ((a[2] - a[0]) * (a[3] - a[1])).take(rows)
+    either += ((b[2] - b[0]) * (b[3] - b[1])).take(columns)
+    either -= both
+    both /= either
+    return rows, columns, both
 
 
 def newcomers(detections: Detections, found: Rows, left: Rows, settings: TrackerSettings) -> Rows:
