@@ -153,7 +153,8 @@ def compare(
             - (settings.weigh_absence * np.minimum(absence_s, 1.0) + settings.weigh_gap * (absence_s > 0.0))
             + settings.class_bonus * is_like.take(pairs)
         )
-        return np.maximum(_WORST_GAIN - gain, 0.0)
+        costs: Float = np.maximum(_WORST_GAIN - gain, 0.0)
+        return costs
 
     return Pairs(rows, columns, fit, cost)
 

@@ -79,7 +79,10 @@ def moving_share(boxes: Float, motion: npt.NDArray[np.bool_]) -> Float:
     # Few objects stand unseen at a time, and counting a few pixels is quicker than summing up a whole plane.
     for row, (left, top, right, bottom) in enumerate(boxes.tolist()):
         x, y = (min(max(floor(near * size), 0), size - 1) for near, size in ((left, width), (top, height)))
-        end_x, end_y = min(max(ceil(right * width), x + 1), width), min(max(ceil(bottom * height), y + 1), height)
+        end_x, end_y = (
+            min(max(ceil(right * width), x + 1), width),
+            min(max(ceil(bottom * height), y + 1), height),
+        )
         box = motion[y:end_y, x:end_x]
         shares[row] = np.count_nonzero(box) / box.size
     return shares

@@ -100,7 +100,7 @@ class Preparer:
 
     def __init__(self, card: InputCard, spec: TensorSpec, decoder: str) -> None:
         self._card = card
-        self._canvas: Bytes = np.full((card.height, card.width, 3), GREY, np.uint8)
+        self._canvas: Bytes = np.empty((card.height, card.width, 3), np.uint8)
         self._small = np.empty((0, 0), np.uint8)
         self._seen: tuple[int, int, str] | None = None
         self._placement = place(card.width, card.height, card)
@@ -116,21 +116,28 @@ class Preparer:
         Returns:
             Where the picture lies, to bring boxes back.
         """
-        self._draw(frame)
-        if self._mode == "same":
-            np.copyto(out[0], self._canvas, casting="no")
-        elif self._mode == "flip":
-            np.bitwise_xor(self._canvas, np.uint8(0x80), out=out[0].view(np.uint8))
-        else:
+        if self._mode == "table":
+            self._draw(frame, self._canvas)
             np.take(self._table, self._canvas, out=out[0], mode="clip")
+            return self._placement
+        # Straight into the tensor: one way through its memory less.
+        pixels = out[0].view(np.uint8)
+        self._draw(frame, pixels)
+        if self._mode == "flip":
+            np.bitwise_xor(pixels, np.uint8(0x80), out=pixels)
         return self._placement
 
-    def _draw(self, frame: Frame) -> None:
-        """The frame as small RGB (or BGR) on the canvas."""
+    def _draw(self, frame: Frame, canvas: Bytes) -> None:
+        """The frame as small RGB (or BGR) on a canvas, grey round it."""
         is_planar = frame.layout == "i420" and _is_even(self._card)
         self._make_room(frame, is_planar)
         put = self._placement
-        window = self._canvas[put.top : put.top + put.height, put.left : put.left + put.width]
+        bottom, right = put.top + put.height, put.left + put.width
+        # The model may use its input's memory for something else meanwhile: the grey does not stay.
+        canvas[: put.top], canvas[bottom:] = GREY, GREY
+        if put.width < put.input_width:
+            canvas[put.top : bottom, : put.left], canvas[put.top : bottom, right:] = GREY, GREY
+        window = canvas[put.top : bottom, put.left : right]
         is_bgr = self._card.colour == "bgr"
         if is_planar:
             code = cv2.COLOR_YUV2BGR_I420 if is_bgr else cv2.COLOR_YUV2RGB_I420
@@ -147,7 +154,6 @@ class Preparer:
             return
         self._seen = seen
         self._placement = place(frame.width, frame.height, self._card, even=is_planar)
-        self._canvas[:] = GREY
         if is_planar:
             self._small = np.empty((self._placement.height * 3 // 2, self._placement.width), np.uint8)
 

@@ -55,9 +55,6 @@ class _Look(NamedTuple):
     height: float = 0.0
     width: float = 0.0
 
-    def towards(self, now: _Look, rate: float) -> _Look:
-        return _Look(*(old + rate * (new - old) for old, new in zip(self, now, strict=True)))
-
     def most(self, other: _Look) -> _Look:
         return _Look(*map(max, self, other))
 
@@ -95,12 +92,18 @@ class _Somebody:
     def see(self, box: tuple[float, float, float, float], score: float, mono_s: float) -> None:
         """Take in how it looks now."""
         left, top, right, bottom = box
+        width, before = right - left, self.look
         rate = min(1.0, max(0.0, mono_s - self.last_s) / LOOK_S)
-        self.look = self.look.towards(_Look(score, bottom - top, right - left), rate)
+        self.look = _Look(
+            before.score + rate * (score - before.score),
+            before.height + rate * (bottom - top - before.height),
+            before.width + rate * (width - before.width),
+        )
         self.box, self.last_s = box, mono_s
         x = (left + right) / 2
-        if hypot(x - self.x, bottom - self.y) > (right - left) / 2:
-            self.came_from += hypot(x - self.x, bottom - self.y) / max(right - left, NARROWEST)
+        gone = hypot(x - self.x, bottom - self.y)
+        if gone > width / 2:
+            self.came_from += gone / max(width, NARROWEST)
             self.x, self.y, self.since_s, self.has_moved = x, bottom, mono_s, True
             self.walked = self.walked.most(self.look)
 
@@ -147,9 +150,15 @@ class Attendance:
         for track in tracks.ended:
             if tracks.reasons.get(track) == "left-frame":
                 self._known.pop(track, None)
-        lost = [t for t, known in self._known.items() if not known.is_there(mono_s)]
+        lost = [
+            track
+            for track, known in self._known.items()
+            # Most were seen in this very frame.
+            if known.last_s != mono_s and not known.is_there(mono_s)
+        ]
         self._missed += [gone for gone in map(self._known.pop, lost) if gone.was_somebody()]
-        self._missed = [gone for gone in self._missed if mono_s - gone.last_s <= MISSED_S][-MOST:]
+        if self._missed:
+            self._missed = [gone for gone in self._missed if mono_s - gone.last_s <= MISSED_S][-MOST:]
 
     def everyone(self) -> Boxes:
         """Return the boxes of all who are there, shape (N, 4)."""

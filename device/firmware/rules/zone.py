@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from device.firmware.geometry import Points, Polygon
-from device.firmware.rules.choice import feet_of, follow_renames, of_classes, sighting, take_ended
+from device.firmware.rules.choice import follow_renames, of_classes, sighting, take_ended
 from device.firmware.rules.happening import Happening
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
+
+NOTHING: Final[Sequence[Happening]] = ()
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ class ZoneRule:
         dwell_s: staying this long makes a `dwell` event, once a stay; None for never.
         settle_s: how long an object must be inside (or outside) before it counts, against flicker.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -43,24 +48,22 @@ class ZoneRule:
     dwell_s: float | None = None
     settle_s: float = 0.4
     is_event: bool = True
-    _area: Polygon = field(init=False)
+    area: Polygon = field(init=False)
     _stays: dict[int, _Stay] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.polygon)
+        self.area = Polygon(self.polygon)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
         follow_renames(self._stays, tracks, _joined)
-        rows = of_classes(tracks, self.classes)
-        inside = self._area.holds(feet_of(tracks, rows)).tolist()
-        ids = tracks.ids.tolist()
+        inside = tracks.inside(self.area)
         happenings: list[Happening] = []
-        for row, is_in in zip(rows, inside, strict=True):
-            if is_in:
-                happenings += self._noticed_inside(tracks, row, ids[row], mono_s)
-            elif ids[row] in self._stays:
-                happenings += self._noticed_outside(tracks, row, ids[row], mono_s)
+        for row, track, *_ in of_classes(tracks, self.classes):
+            if inside[row]:
+                happenings += self._noticed_inside(tracks, row, track, mono_s)
+            elif track in self._stays:
+                happenings += self._noticed_outside(tracks, row, track, mono_s)
         happenings += [self._exit(stay) for stay in take_ended(self._stays, tracks) if stay.is_inside]
         return happenings
 
@@ -77,12 +80,14 @@ class ZoneRule:
                 counts[cls] = counts.get(cls, 0) + 1
         return counts
 
-    def _noticed_inside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> list[Happening]:
+    def _noticed_inside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> Sequence[Happening]:
         stay = self._stays.get(track)
         if stay is None:
             stay = self._stays[track] = _Stay((tracks, row), since_s=mono_s, last_in_s=mono_s)
         stay.seen, stay.last_in_s = (tracks, row), mono_s
         inside_s = mono_s - stay.since_s
+        if stay.is_inside and (self.dwell_s is None or stay.has_dwelt or inside_s < self.dwell_s):
+            return NOTHING
         happenings = []
         if not stay.is_inside and inside_s >= self.settle_s:
             stay.is_inside = True
@@ -92,11 +97,11 @@ class ZoneRule:
             happenings.append(self._made("dwell", stay, duration_s=inside_s))
         return happenings
 
-    def _noticed_outside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> list[Happening]:
+    def _noticed_outside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> Sequence[Happening]:
         stay = self._stays[track]
         stay.seen = (tracks, row)
         if mono_s - stay.last_in_s < self.settle_s:
-            return []
+            return NOTHING
         del self._stays[track]
         return [self._exit(stay)] if stay.is_inside else []
 
