@@ -19,6 +19,7 @@ from device.firmware.motion import MotionGate
 from device.firmware.reports import DurableQueue, Reports, boxed
 from device.firmware.rules import Duty, HeatRule, Rule
 from device.firmware.rules.happening import Small
+from device.firmware.shrink import shrunk
 from device.firmware.tracker import Tracker
 from device.firmware.tracks import Tracks
 from device.models.detections import Detections
@@ -175,6 +176,5 @@ def small_picture(frame: Frame) -> Small:
     width, height = frame.width, frame.height
     if width > SMALL_WIDTH:
         width, height = SMALL_WIDTH, max(1, round(height * SMALL_WIDTH / width))
-    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in frame.planes]
-    small: Small = np.dstack(planes)
+    small: Small = cv2.merge([shrunk(plane, width, height) for plane in frame.planes])
     return small
