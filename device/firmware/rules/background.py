@@ -148,10 +148,11 @@ class Background:
 
     def _differs(self, off: Planes, covered: Mask) -> Mask:
         """Tell what differs from the background, by how far its planes are off."""
-        seen = off[:, ::2, ::2][:, ~covered[::2, ::2]]
+        # A cloud before the sun changes all of it; every 16th pixel tells that as well as all of them.
+        seen = off[:, ::4, ::4].reshape(len(off), -1)[:, ~covered[::4, ::4].reshape(-1)]
         if seen.size:
-            # A cloud before the sun changes all of it.
-            off = off - np.median(seen, axis=1).astype(np.float32)[:, None, None]
+            middle = seen.shape[1] // 2
+            off = off - np.partition(seen, middle, axis=1)[:, middle, None, None]
         least = self._noise * np.float32(NOISE_FACTOR)
         least += np.float32(LEAST_CHANGE / 2)
         differs: Mask = _largest(off) > np.maximum(least, np.float32(LEAST_CHANGE), out=least)
