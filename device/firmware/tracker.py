@@ -114,25 +114,37 @@ class Tracker:
         strong = detections.scores >= settings.high
         if not len(table) or not len(strong):
             return _NO_ROWS, _NO_ROWS, np.flatnonzero(strong)
-        absent_s = np.maximum(self._clock_s - elapsed_s - table.seen_s, 0.0)
-        pairs = compare(table, self._filter.spread(table), absent_s, detections, places, settings)
-        still = self._still()
-        present = absent_s <= np.where(still, settings.still_lost_s, settings.lost_s)
-        if elapsed_s > settings.longest_step_s:
-            present &= still
-        counts = table.is_shown
-        waiting = present & counts
+        before_s = self._clock_s - elapsed_s
+        pairs = compare(table, self._filter.spread(table), before_s, detections, places, settings)
+        present, counts = self._present(elapsed_s), table.is_shown
+        waiting, weak = present & counts, ~strong
         rows, found = pairs.choose(waiting, strong, settings.min_overlap)
         waiting[rows], strong[found] = False, False
-        weak = (detections.scores >= settings.low) & (detections.scores < settings.high)
-        weak_rows, weak_found = pairs.choose(waiting, weak, settings.weak_overlap)
-        young_rows, young_found = pairs.choose(present & ~counts, strong, settings.young_overlap)
-        strong[young_found] = False
-        return (
-            np.concatenate([rows, weak_rows, young_rows]),
-            np.concatenate([found, weak_found, young_found]),
-            np.flatnonzero(strong),
-        )
+        if weak.any():
+            weak &= detections.scores >= settings.low
+            weak_rows, weak_found = pairs.choose(waiting, weak, settings.weak_overlap)
+            rows, found = np.concatenate([rows, weak_rows]), np.concatenate([found, weak_found])
+        left = strong.nonzero()[0]
+        if len(left):
+            young_rows, young_found = pairs.choose(present & ~counts, strong, settings.young_overlap)
+            strong[young_found] = False
+            rows, found = np.concatenate([rows, young_rows]), np.concatenate([found, young_found])
+            left = strong.nonzero()[0]
+        return rows, found, left
+
+    def _present(self, elapsed_s: float) -> Mask:
+        """Who may still be found."""
+        table, settings = self._table, self._settings
+        before_s = self._clock_s - elapsed_s
+        if elapsed_s <= settings.longest_step_s and before_s - table.seen_s.min() <= min(
+            settings.still_lost_s, settings.lost_s
+        ):
+            return np.ones(len(table), np.bool_)
+        still = self._still()
+        present: Mask = before_s - table.seen_s <= np.where(still, settings.still_lost_s, settings.lost_s)
+        if elapsed_s > settings.longest_step_s:
+            present &= still
+        return present
 
     def _correct(self, rows: Rows, found: Rows, detections: Detections, places: Float) -> None:
         if not len(rows):
@@ -150,10 +162,10 @@ class Tracker:
     def _note_travel(self) -> None:
         """Give a new place to who has left the one that it kept."""
         table = self._table
-        travelled = np.abs(table.place[:, :2] - table.still_at)
-        moved = np.maximum(travelled[:, 0], travelled[:, 1]) > self._settings.still_travel * np.maximum(
-            table.place[:, 2], table.place[:, 3]
-        )
+        x, y, width, height = table.place.T
+        still_x, still_y = table.still_at.T
+        travelled = np.maximum(np.abs(x - still_x), np.abs(y - still_y))
+        moved = travelled > self._settings.still_travel * np.maximum(width, height)
         moved &= table.found_s == self._clock_s
         if moved.any():
             table.still_at[moved], table.still_since_s[moved] = table.place[moved, :2], self._clock_s
@@ -199,6 +211,8 @@ class Tracker:
                 place=places[chosen],
                 speed=np.zeros((count, 4)),
                 doubt=self._filter.first_doubt(count),
+                shared_doubt=np.zeros((count, 4)),
+                speed_doubt=self._filter.first_speed_doubt(count),
             )
         )
         self._next_id += count
@@ -240,6 +254,8 @@ class Tracker:
 
     def _remember_still(self, motion: npt.NDArray[np.bool_]) -> None:
         table = self._table
+        if table.found_s.min(initial=self._clock_s) == self._clock_s:
+            return
         # Once something has moved there, only a detection says that it is there still.
         is_sure = table.stirred_s <= table.found_s
         rows = np.flatnonzero(is_sure & (table.found_s < self._clock_s) & self._still())
@@ -271,6 +287,12 @@ class Tracker:
     def _forget(self) -> dict[int, EndReason]:
         """Drop who was unseen for too long; return who of them counted, and why it ended."""
         settings, table = self._settings, self._table
+        least_s = min(settings.still_lost_s, settings.remember_s, settings.new_lost_s)
+        if (
+            self._clock_s - table.seen_s.min(initial=self._clock_s) <= least_s
+            and len(table) <= settings.max_tracks
+        ):
+            return {}
         counts = table.is_shown
         patience_s = np.where(self._still(), settings.still_lost_s, settings.remember_s)
         patience_s[~counts] = settings.new_lost_s

@@ -29,21 +29,23 @@ class BoxFilter:
         self._noise = _four(settings.noise_place, settings.noise_size) ** 2
         self._push = _four(settings.push_place, settings.push_size) ** 2
         self._keep_s = _four(settings.keep_speed_s, settings.keep_growth_s)
-        first_speed = _four(settings.first_speed, settings.first_growth) ** 2
-        self._first_doubt = np.stack([self._noise, np.zeros(4), first_speed])
-        self._still_doubt = np.stack([self._noise, np.zeros(4), self._push])
-
+        self._first_speed_doubt = _four(settings.first_speed, settings.first_growth) ** 2
         self._led_s = 0.0
         self._led = np.zeros((3, 4)), np.ones(4)
 
     def first_doubt(self, count: int) -> Float:
-        """Return the doubt of objects that were detected once, shape (count, 3, 4)."""
-        return np.repeat(self._first_doubt[None], count, axis=0)
+        """Return the doubt of the place of objects that were detected once, shape (count, 4)."""
+        return np.repeat(self._noise[None], count, axis=0)
+
+    def first_speed_doubt(self, count: int) -> Float:
+        """The same of their speed."""
+        return np.repeat(self._first_speed_doubt[None], count, axis=0)
 
     def settle(self, table: Table, rows: Rows) -> None:
         """Take tracks for standing where they are."""
         table.speed[rows] = 0.0
-        table.doubt[rows] = self._still_doubt
+        table.doubt[rows], table.shared_doubt[rows] = self._noise, 0.0
+        table.speed_doubt[rows] = self._push
 
     def predict(self, table: Table, elapsed_s: float, unseen: Mask) -> None:
         """Move all tracks on by `elapsed_s`; those `unseen` lose speed: nobody walks on unseen for ever.
@@ -58,11 +60,15 @@ class BoxFilter:
         push, kept = self._lead(elapsed_s)
         if unseen.any():
             table.speed *= np.where(unseen[:, None], kept, 1.0)
-        place, shared, speed = (table.doubt[:, row] for row in range(3))
-        grown = shared + elapsed_s * speed
-        place += elapsed_s * (shared + grown)
-        shared[:] = grown
-        table.doubt += push
+        grown = elapsed_s * table.speed_doubt
+        grown += table.shared_doubt
+        table.shared_doubt += grown
+        table.shared_doubt *= elapsed_s
+        table.doubt += table.shared_doubt
+        table.doubt += push[0]
+        table.shared_doubt = grown
+        table.shared_doubt += push[1]
+        table.speed_doubt += push[2]
 
     def _lead(self, t: float) -> tuple[Float, Float]:
         """What `t` seconds add to the doubt, (3, 4), and the share of speed that the unseen keep, (4,)."""
@@ -79,19 +85,24 @@ class BoxFilter:
             rows: which of them were detected, no row twice.
             measured: shape (len(rows), 4), centre and size of their detections.
         """
-        doubt = table.doubt.take(rows, axis=0)
-        place, shared = doubt[:, 0], doubt[:, 1]
-        gain = doubt[:, :2] / (place + self._noise)[:, None]
-        surprise = measured - table.place.take(rows, axis=0)
-        table.place[rows] += gain[:, 0] * surprise
-        table.speed[rows] += gain[:, 1] * surprise
-        doubt[:, 2] -= gain[:, 1] * shared
-        doubt[:, :2] *= (1.0 - gain[:, 0])[:, None]
-        table.doubt[rows] = doubt
+        # Those that were not detected gain nothing: quicker than to pick the others and to put them back.
+        share = np.zeros((len(table), 4))
+        share[rows] = 1.0
+        share /= table.doubt + self._noise
+        surprise = table.place.copy()
+        surprise[rows] = measured
+        surprise -= table.place
+        gain, speed_gain = share * table.doubt, share * table.shared_doubt
+        table.place += gain * surprise
+        table.speed += speed_gain * surprise
+        table.speed_doubt -= speed_gain * table.shared_doubt
+        np.subtract(1.0, gain, out=gain)
+        table.doubt *= gain
+        table.shared_doubt *= gain
 
     def spread(self, table: Table) -> Float:
         """Return how far detections lie from predicted centres, one standard deviation in sizes, (N,)."""
-        deviation: Float = np.sqrt(table.doubt[:, 0, 0] + self._noise[0])
+        deviation: Float = np.sqrt(table.doubt[:, 0] + self._noise[0])
         return deviation
 
 

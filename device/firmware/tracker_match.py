@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp
 from typing import Final
 
 import lap
@@ -113,7 +114,7 @@ def assign(cost: Float) -> tuple[Rows, Rows]:
 def compare(
     table: Table,
     spread: Float,
-    absent_s: Float,
+    before_s: float,
     detections: Detections,
     places: Float,
     settings: TrackerSettings,
@@ -123,47 +124,44 @@ def compare(
     Args:
         table: N tracks, predicted for this moment.
         spread: (N,), how far detections lie from predicted centres, one standard deviation in box sizes.
-        absent_s: (N,), for how long each had been unseen before this frame.
+        before_s: moment of the frame before: who was not seen then had been absent.
         detections: M of them.
         places: (M, 4), their centres and sizes.
         settings: the weights.
     """
-    doubt = np.minimum(settings.widen + settings.widen_doubt * np.sqrt(table.doubt[:, 0, 0]), 1.0)
+    doubt = np.minimum(settings.widen + settings.widen_doubt * np.sqrt(table.doubt[:, 0]), 1.0)
     known = table.place @ TO_CORNERED + (table.place @ _OUTWARD) * doubt[:, None]
     offered = places @ (TO_CORNERED + settings.widen * _OUTWARD)
     rows, columns, overlap = _overlapping(known.T, offered.T)
-    apart = (_shape(table.place).take(rows, axis=1) - _shape(places).take(columns, axis=1)).reshape(4, -1)
-    longer = np.maximum(table.place[:, 2], table.place[:, 3]).take(rows)
-    longer *= np.maximum(places[:, 2], places[:, 3]).take(columns)
-    distance = np.hypot(apart[0], apart[1])
-    distance /= np.sqrt(longer) * spread.take(rows)
-    growth = np.abs(apart[3])
+    tracked, found = table.place.take(rows, axis=0), places.take(columns, axis=0)
+    # Squares of distances and quotients of heights: roots and logarithms are for the few that are compared.
+    apart = tracked - found
+    apart *= apart
+    apart = apart[:, 0] + apart[:, 1]
+    unit = np.maximum(tracked[:, 2], tracked[:, 3])
+    unit *= np.maximum(found[:, 2], found[:, 3])
+    unit *= (spread * spread).take(rows)
+    growth = tracked[:, 3] / found[:, 3]
     is_like = table.votes.argmax(axis=1).take(rows) == detections.classes.take(columns)
-    is_other = distance > settings.gate
-    is_other |= growth > settings.gate_size
+    is_other = apart > settings.gate**2 * unit
+    is_other |= np.maximum(growth, 1.0 / growth) > exp(settings.gate_size)
     is_other |= (overlap < settings.other_overlap) & ~is_like
     fit = np.where(is_other, 0.0, overlap)
 
     def cost(pairs: Rows) -> Float:
-        absence_s, likeness = absent_s.take(rows.take(pairs)), overlap.take(pairs)
+        distance = np.minimum(np.sqrt(apart.take(pairs) / unit.take(pairs)), _MOST_DEVIATIONS)
+        absent_s = np.maximum(before_s - table.seen_s.take(rows.take(pairs)), 0.0)
         gain = (
-            likeness * (0.5 + 0.5 * detections.scores.take(columns.take(pairs)))
-            - settings.weigh_distance / _MOST_DEVIATIONS * np.minimum(distance.take(pairs), _MOST_DEVIATIONS)
-            - settings.weigh_size * growth.take(pairs)
-            - (settings.weigh_absence * np.minimum(absence_s, 1.0) + settings.weigh_gap * (absence_s > 0.0))
+            overlap.take(pairs) * (0.5 + 0.5 * detections.scores.take(columns.take(pairs)))
+            - settings.weigh_distance / _MOST_DEVIATIONS * distance
+            - settings.weigh_size * np.abs(np.log(growth.take(pairs)))
+            - (settings.weigh_absence * np.minimum(absent_s, 1.0) + settings.weigh_gap * (absent_s > 0.0))
             + settings.class_bonus * is_like.take(pairs)
         )
         costs: Float = np.maximum(_WORST_GAIN - gain, 0.0)
         return costs
 
     return Pairs(rows, columns, fit, cost)
-
-
-def _shape(places: Float) -> Float:
-    """Centre x, centre y, width and the logarithm of the height, (4, N)."""
-    shape = places.T.copy()
-    np.log(shape[3], out=shape[3])
-    return shape
 
 
 def _overlapping(a: Float, b: Float) -> tuple[Rows, Rows, Float]:
