@@ -153,7 +153,7 @@ class Tracker:
         boxes, scores = detections.boxes.take(found, axis=0), detections.scores.take(found)
         self._filter.correct(table, rows, places.take(found, axis=0))
         table.votes *= _VOTES_KEPT
-        table.votes[rows, detections.classes.take(found)] += scores
+        table.votes.reshape(-1)[rows * len(CLASSES) + detections.classes.take(found)] += scores
         table.scores[rows], table.latest[rows] = scores, boxes
         table.seen_s[rows] = table.found_s[rows] = self._clock_s
         self._count_hits(rows, boxes)

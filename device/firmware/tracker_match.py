@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp
 from typing import Final
 
@@ -62,8 +63,6 @@ class Pairs:
         Returns:
             Tracks and detections of the chosen pairs.
         """
-        if not tracks.any() or not detections.any():
-            return _NO_ROWS, _NO_ROWS
         allowed = self.overlap >= least
         allowed &= tracks.take(self.rows)
         allowed &= detections.take(self.columns)
@@ -83,22 +82,15 @@ class Pairs:
 
 
 def _contest(rows: Rows, columns: Rows, costs: Float) -> tuple[Rows, Rows]:
-    """Choose of pairs that exclude one another."""
-    row_at, column_at = _ranks(rows), _ranks(columns)
-    cost = np.full((row_at.max() + 1, column_at.max() + 1), IMPOSSIBLE)
-    cost[row_at, column_at] = costs
-    of_row, of_column = np.empty(len(cost), np.intp), np.empty(cost.shape[1], np.intp)
-    of_row[row_at], of_column[column_at] = rows, columns
-    chosen, found = assign(cost)
-    return of_row[chosen], of_column[found]
-
-
-def _ranks(numbers: Rows) -> Rows:
-    """Number the different values from 0 in rising order."""
-    is_there = np.zeros(numbers.max() + 1, np.intp)
-    is_there[numbers] = 1
-    ranks: Rows = is_there.cumsum()[numbers] - 1
-    return ranks
+    """Choose of pairs that exclude one another; they are few."""
+    of_row, of_column = sorted(set(rows.tolist())), sorted(set(columns.tolist()))
+    row_at = {row: rank for rank, row in enumerate(of_row)}
+    column_at = {column: rank for rank, column in enumerate(of_column)}
+    cost = [[IMPOSSIBLE] * len(of_column) for _ in of_row]
+    for row, column, one in zip(rows.tolist(), columns.tolist(), costs.tolist(), strict=True):
+        cost[row_at[row]][column_at[column]] = one
+    chosen, found = assign(np.array(cost))
+    return np.array(of_row, np.intp)[chosen], np.array(of_column, np.intp)[found]
 
 
 def assign(cost: Float) -> tuple[Rows, Rows]:
@@ -130,9 +122,9 @@ def compare(
         settings: the weights.
     """
     doubt = np.minimum(settings.widen + settings.widen_doubt * np.sqrt(table.doubt[:, 0]), 1.0)
-    known = table.place @ TO_CORNERED + (table.place @ _OUTWARD) * doubt[:, None]
-    offered = places @ (TO_CORNERED + settings.widen * _OUTWARD)
-    rows, columns, overlap = _overlapping(known.T, offered.T)
+    known = table.place @ TO_CORNERED
+    known += (table.place @ _OUTWARD) * doubt[:, None]
+    rows, columns, overlap = _overlapping(known.T, (places @ _widening(settings.widen)).T)
     tracked, found = table.place.take(rows, axis=0), places.take(columns, axis=0)
     # Squares of distances and quotients of heights: roots and logarithms are for the few that are compared.
     apart = tracked - found
@@ -145,7 +137,8 @@ def compare(
     is_like = table.votes.argmax(axis=1).take(rows) == detections.classes.take(columns)
     is_other = apart > settings.gate**2 * unit
     is_other |= np.maximum(growth, 1.0 / growth) > exp(settings.gate_size)
-    is_other |= (overlap < settings.other_overlap) & ~is_like
+    if not is_like.all():
+        is_other |= (overlap < settings.other_overlap) & ~is_like
     fit = np.where(is_other, 0.0, overlap)
 
     def cost(pairs: Rows) -> Float:
@@ -164,22 +157,27 @@ def compare(
     return Pairs(rows, columns, fit, cost)
 
 
+@lru_cache(maxsize=8)
+def _widening(share: float) -> Float:
+    """What centres and sizes are to be multiplied with for the corners of boxes widened by a share."""
+    return TO_CORNERED + share * _OUTWARD
+
+
 def _overlapping(a: Float, b: Float) -> tuple[Rows, Rows, Float]:
     """Find the pairs of boxes that have an area in common, and their intersections over unions.
 
     The boxes are given by sides, shapes (4, N) and (4, M).
     """
-    shared = np.minimum.outer(a[2], b[2])
-    shared -= np.maximum.outer(a[0], b[0])
-    np.maximum(shared, 0.0, out=shared)
-    height = np.minimum.outer(a[3], b[3])
-    height -= np.maximum.outer(a[1], b[1])
-    shared *= height
+    both_sides = np.minimum(a[2:, :, None], b[2:, None])
+    both_sides -= np.maximum(a[:2, :, None], b[:2, None])
+    np.maximum(both_sides, 0.0, out=both_sides)
+    shared = both_sides[0] * both_sides[1]
     places = (shared > 0.0).reshape(-1).nonzero()[0]
     rows, columns = np.divmod(places, b.shape[1])
     both = shared.reshape(-1).take(places)
-    either = ((a[2] - a[0]) * (a[3] - a[1])).take(rows)
-    either += ((b[2] - b[0]) * (b[3] - b[1])).take(columns)
+    size_a, size_b = a[2:] - a[:2], b[2:] - b[:2]
+    either = (size_a[0] * size_a[1]).take(rows)
+    either += (size_b[0] * size_b[1]).take(columns)
     either -= both
     both /= either
     return rows, columns, both

@@ -127,14 +127,15 @@ class Attendance:
         if self._began_s is None:
             self._began_s = mono_s
         follow_renames(self._known, tracks, _joined)
-        ids, classes, boxes = tracks.ids.tolist(), tracks.classes.tolist(), tracks.boxes.tolist()
-        for track, cls, sides, score in zip(ids, classes, boxes, tracks.scores.tolist(), strict=True):
-            left, top, right, bottom = sides
-            box = (left, top, right, bottom)
+        sides = zip(*tracks.boxes.T.tolist(), strict=True)
+        for (_, track, cls, *_), box, score in zip(
+            tracks.standing, sides, tracks.scores.tolist(), strict=True
+        ):
             known = self._known.get(track)
             if known is not None:
                 known.see(box, score, mono_s)
                 continue
+            left, top, right, bottom = box
             x, is_old = (left + right) / 2, mono_s - self._began_s < BEGINNING_S
             self._known[track] = _Somebody(
                 box,
