@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from hardware.camera.frame import Frame
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -21,6 +23,12 @@ def shrunk(plane: Bytes, width: int, height: int) -> Bytes:
         return plane
     small: Bytes = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
     return small
+
+
+def shrunk_luma(frame: Frame, width: int, height: int) -> Bytes:
+    """Return a frame's luma at another size."""
+    is_half = _is_to_halve(frame.width, width) and _is_to_halve(frame.height, height)
+    return shrunk(frame.half_luma if is_half else frame.luma, width, height)
 
 
 def _is_to_halve(side: int, wanted: int) -> bool:

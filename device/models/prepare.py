@@ -161,12 +161,13 @@ class Preparer:
         """The three planes of an I420 frame at the size of the placement, as one I420 picture."""
         if (frame.width, frame.height) == (put.width, put.height):
             return frame.pixels
-        sides = zip(
-            _planes(frame.pixels, frame.width, frame.height),
-            _planes(self._small, put.width, put.height),
-            strict=True,
-        )
-        for plane, small in sides:
+        luma, *colours = _planes(frame.pixels, frame.width, frame.height)
+        small_luma, *small_colours = _planes(self._small, put.width, put.height)
+        if (frame.width, frame.height) == (2 * put.width, 2 * put.height):
+            np.copyto(small_luma, frame.half_luma)
+        else:
+            cv2.resize(luma, (put.width, put.height), dst=small_luma, interpolation=cv2.INTER_LINEAR)
+        for plane, small in zip(colours, small_colours, strict=True):
             cv2.resize(plane, small.shape[::-1], dst=small, interpolation=cv2.INTER_LINEAR)
         return self._small
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device.firmware.masks import Polygon, masked_plane
-from device.firmware.shrink import shrunk
+from device.firmware.shrink import shrunk_luma
 from hardware.camera.frame import Frame, Pixels
 
 Vectors = npt.NDArray[np.float32]
@@ -121,7 +121,7 @@ def make_window(polygons: Sequence[Polygon], size: tuple[int, int]) -> Window:
 def see(frame: Frame, window: Window) -> Sight:
     """Measure a frame; `window` must be of `plane_size` of it."""
     height, width = window.whole.shape
-    small = shrunk(frame.luma, width, height)
+    small = shrunk_luma(frame, width, height)
     is_limited = frame.layout == "i420"
     levels = cv2.calcHist([small], [0], window.whole, [256], [0, 256]).reshape(-1) / max(1, window.whole_px)
     luma = _LIMITED if is_limited else _FULL
