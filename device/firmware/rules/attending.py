@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import hypot
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -48,7 +48,8 @@ MISSED_S: Final = 60.0
 """Somebody who was lost in the middle of the picture may stand there unseen for so long."""
 
 
-class _Look(NamedTuple):
+@dataclass(slots=True)
+class _Look:
     """How somebody looks, as a mean of the last seconds: score, and size in shares of the picture."""
 
     score: float = 0.0
@@ -56,7 +57,9 @@ class _Look(NamedTuple):
     width: float = 0.0
 
     def most(self, other: _Look) -> _Look:
-        return _Look(*map(max, self, other))
+        return _Look(
+            max(self.score, other.score), max(self.height, other.height), max(self.width, other.width)
+        )
 
 
 @dataclass(slots=True)
@@ -92,13 +95,11 @@ class _Somebody:
     def see(self, box: tuple[float, float, float, float], score: float, mono_s: float) -> None:
         """Take in how it looks now."""
         left, top, right, bottom = box
-        width, before = right - left, self.look
+        width, look = right - left, self.look
         rate = min(1.0, max(0.0, mono_s - self.last_s) / LOOK_S)
-        self.look = _Look(
-            before.score + rate * (score - before.score),
-            before.height + rate * (bottom - top - before.height),
-            before.width + rate * (width - before.width),
-        )
+        look.score += rate * (score - look.score)
+        look.height += rate * (bottom - top - look.height)
+        look.width += rate * (width - look.width)
         self.box, self.last_s = box, mono_s
         x = (left + right) / 2
         gone = hypot(x - self.x, bottom - self.y)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from device.firmware.geometry import Points, Polygon
 from device.firmware.rules.choice import follow_renames, of_classes, sighting, take_ended
 from device.firmware.rules.happening import Happening
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
-
-NOTHING: Final[Sequence[Happening]] = ()
 
 
 @dataclass(slots=True)
@@ -60,10 +56,16 @@ class ZoneRule:
         inside = tracks.inside(self.area)
         happenings: list[Happening] = []
         for row, track, *_ in of_classes(tracks, self.classes):
-            if inside[row]:
-                happenings += self._noticed_inside(tracks, row, track, mono_s)
-            elif track in self._stays:
-                happenings += self._noticed_outside(tracks, row, track, mono_s)
+            stay = self._stays.get(track)
+            if not inside[row]:
+                if stay is not None:
+                    happenings += self._noticed_outside(stay, tracks, row, mono_s)
+                continue
+            if stay is None:
+                stay = self._stays[track] = _Stay((tracks, row), since_s=mono_s, last_in_s=mono_s)
+            stay.seen, stay.last_in_s = (tracks, row), mono_s
+            if not stay.is_inside or (self.dwell_s is not None and not stay.has_dwelt):
+                happenings += self._noticed_inside(stay, mono_s)
         happenings += [self._exit(stay) for stay in take_ended(self._stays, tracks) if stay.is_inside]
         return happenings
 
@@ -80,15 +82,9 @@ class ZoneRule:
                 counts[cls] = counts.get(cls, 0) + 1
         return counts
 
-    def _noticed_inside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> Sequence[Happening]:
-        stay = self._stays.get(track)
-        if stay is None:
-            stay = self._stays[track] = _Stay((tracks, row), since_s=mono_s, last_in_s=mono_s)
-        stay.seen, stay.last_in_s = (tracks, row), mono_s
-        inside_s = mono_s - stay.since_s
-        if stay.is_inside and (self.dwell_s is None or stay.has_dwelt or inside_s < self.dwell_s):
-            return NOTHING
-        happenings = []
+    def _noticed_inside(self, stay: _Stay, mono_s: float) -> list[Happening]:
+        """Return what comes true by being inside for as long as now: that it counts, that it dwells."""
+        inside_s, happenings = mono_s - stay.since_s, []
         if not stay.is_inside and inside_s >= self.settle_s:
             stay.is_inside = True
             happenings.append(self._made("zone-enter", stay, tally="enter"))
@@ -97,12 +93,12 @@ class ZoneRule:
             happenings.append(self._made("dwell", stay, duration_s=inside_s))
         return happenings
 
-    def _noticed_outside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> Sequence[Happening]:
-        stay = self._stays[track]
+    def _noticed_outside(self, stay: _Stay, tracks: Tracks, row: int, mono_s: float) -> list[Happening]:
+        """Return what comes true by being outside for as long as now."""
         stay.seen = (tracks, row)
         if mono_s - stay.last_in_s < self.settle_s:
-            return NOTHING
-        del self._stays[track]
+            return []
+        del self._stays[int(tracks.ids[row])]
         return [self._exit(stay)] if stay.is_inside else []
 
     def _exit(self, stay: _Stay) -> Happening:
