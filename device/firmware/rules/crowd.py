@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from device.firmware.geometry import Points, Polygon
-from device.firmware.rules.choice import feet_of, follow_renames, of_classes, take_ended
+from device.firmware.rules.choice import follow_renames, of_classes, take_ended
 from device.firmware.rules.happening import NO_TRACK, Happening, Sighting
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
@@ -40,6 +40,7 @@ class CrowdRule:
         least: so many are a crowd.
         hold_s: for so long.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -49,14 +50,14 @@ class CrowdRule:
     least: int = 5
     hold_s: float = 3.0
     is_event: bool = True
-    _area: Polygon = field(init=False)
+    area: Polygon = field(init=False)
     _members: dict[int, _Member] = field(default_factory=dict)
     _crowd_since_s: float | None = None
     _fewer_since_s: float | None = None
     _has_told: bool = False
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.polygon)
+        self.area = Polygon(self.polygon)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
@@ -85,15 +86,17 @@ class CrowdRule:
     def _count_in(self, tracks: Tracks, mono_s: float) -> list[int]:
         """Bring the members up to date; return the rows of those who are seen inside."""
         follow_renames(self._members, tracks, lambda _, new: new)
-        rows = of_classes(tracks, self.classes)
-        ids, classes = tracks.ids.tolist(), tracks.classes.tolist()
-        inside = []
-        for row, is_in in zip(rows, self._area.holds(feet_of(tracks, rows)).tolist(), strict=True):
-            if is_in:
+        members, is_in, inside = self._members, tracks.inside(self.area), []
+        for row, track, cls, *_ in of_classes(tracks, self.classes):
+            if is_in[row]:
                 inside.append(row)
-                self._members[ids[row]] = _Member(mono_s, classes[row])
+                member = members.get(track)
+                if member is None:
+                    members[track] = _Member(mono_s, cls)
+                else:
+                    member.last_s, member.cls = mono_s, cls
             else:
-                self._members.pop(ids[row], None)
+                members.pop(track, None)
         take_ended(self._members, tracks)
         for track in tracks.remembered:
             if track in self._members:
