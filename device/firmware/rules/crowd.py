@@ -47,7 +47,7 @@ class CrowdRule:
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
-        inside = self._gathering.follow(tracks, mono_s)
+        self._gathering.follow(tracks, mono_s)
         if len(self._gathering) < self.least:
             self._thin_out(mono_s)
             return []
@@ -55,7 +55,7 @@ class CrowdRule:
         if self._crowd_since_s is None:
             self._crowd_since_s = mono_s
         lasted_s = mono_s - self._crowd_since_s
-        if self._has_told or lasted_s < self.hold_s or not inside:
+        if self._has_told or lasted_s < self.hold_s or not (inside := self._gathering.seen()):
             return []
         self._has_told = True
         return [self._told(tracks, inside, lasted_s)]

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from device.firmware.geometry import Boxes, Polygon
+from device.firmware.geometry import Polygon
 from device.firmware.rules.choice import feet_of, follow_renames, of_classes
 from device.firmware.tracks import Tracks
 
@@ -46,7 +46,8 @@ PASSING_S: Final = 1.5
 class _Member:
     """One who is inside: where and how high they were seen last, and what was seen of them before."""
 
-    cls: int = 0
+    cls: int
+    began: tuple[float, float] | None
     x: float = 0.0
     y: float = 0.0
     height: float = 0.0
@@ -63,16 +64,13 @@ class _Member:
         is_sure = self.has_walked or self.score_sum >= SURE * self.looks
         return is_sure and (self.beside_s is None or self.last_s - self.beside_s < PASSING_S)
 
-    def see(self, tracks: Tracks, row: int, foot: tuple[float, float], mono_s: float) -> None:
-        """Take in how it looks now."""
-        (self.x, self.y), self.last_s, self.is_missed = foot, mono_s, False
-        self.cls, self.height = int(tracks.classes[row]), _height(tracks, row)
+    def see(self, x: float, y: float, height: float, score: float, mono_s: float) -> None:
+        """Take in where and how it looks now."""
+        self.x, self.y, self.height, self.last_s, self.is_missed = x, y, height, mono_s, False
         self.looks += 1
-        self.score_sum += float(tracks.scores[row])
-        self.has_stood |= tracks.still is not None and bool(tracks.still[row])
-        if not self.has_walked and tracks.first_boxes is not None:
-            x, y = _first_foot(tracks.first_boxes, row)
-            self.has_walked = hypot(self.x - x, self.y - y) >= WALKED * self.height
+        self.score_sum += score
+        if not self.has_walked and self.began is not None:
+            self.has_walked = hypot(x - self.began[0], y - self.began[1]) >= WALKED * height
 
 
 @dataclass(slots=True)
@@ -87,6 +85,7 @@ class Gathering:
     area: Polygon
     classes: frozenset[int] = frozenset()
     _members: dict[int, _Member] = field(default_factory=dict)
+    _seen: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many are inside now."""
@@ -99,9 +98,10 @@ class Gathering:
     def forget(self) -> None:
         """Know nobody."""
         self._members.clear()
+        self._seen.clear()
 
-    def follow(self, tracks: Tracks, mono_s: float) -> list[int]:
-        """Take in a frame; return the rows of those who are seen inside and count."""
+    def follow(self, tracks: Tracks, mono_s: float) -> None:
+        """Take in a frame."""
         follow_renames(self._members, tracks, _joined)
         seen = self._see(tracks, mono_s)
         for track in tracks.remembered:
@@ -110,22 +110,32 @@ class Gathering:
         self._find_again(tracks, seen, mono_s)
         self._note_doubles(seen, mono_s)
         self._lose(tracks.ended, mono_s)
-        return [row for track, row in seen.items() if self._members[track].counts]
+        self._seen = seen
+
+    def seen(self) -> list[int]:
+        """Return the rows of those who count and are seen in the latest frame."""
+        known = self._members
+        return [row for track, row in self._seen.items() if track in known and known[track].counts]
 
     def _see(self, tracks: Tracks, mono_s: float) -> dict[int, int]:
         """Bring those who are seen up to date; return track -> row of who is inside."""
         rows = of_classes(tracks, self.classes)
-        feet, ids = feet_of(tracks, rows), tracks.ids.tolist()
+        feet = feet_of(tracks, rows)
+        ids, classes = tracks.ids.tolist(), tracks.classes.tolist()
+        scores, boxes = tracks.scores.tolist(), tracks.boxes.tolist()
+        still = [False] * len(ids) if tracks.still is None else tracks.still.tolist()
         seen = {}
         for row, (x, y), is_in in zip(rows, feet.tolist(), self.area.holds(feet).tolist(), strict=True):
-            member = self._members.get(ids[row])
-            if not is_in and not (member and self._around(x, y, BORDER, _height(tracks, row)).any()):
-                self._members.pop(ids[row], None)
+            track, height = ids[row], max(NO_HEIGHT, boxes[row][3] - boxes[row][1])
+            member = self._members.get(track)
+            if not is_in and not (member and self._around(x, y, BORDER, height).any()):
+                self._members.pop(track, None)
                 continue
             if member is None:
-                member = self._members[ids[row]] = _Member()
-            member.see(tracks, row, (x, y), mono_s)
-            seen[ids[row]] = row
+                member = self._members[track] = _Member(classes[row], _first_foot(tracks, row))
+            member.see(x, y, height, scores[row], mono_s)
+            member.cls, member.has_stood = classes[row], member.has_stood or still[row]
+            seen[track] = row
         return seen
 
     def _around(
@@ -137,14 +147,14 @@ class Gathering:
 
     def _find_again(self, tracks: Tracks, seen: dict[int, int], mono_s: float) -> None:
         """Let who has just begun in the middle of the zone go on as the one who was lost there."""
-        if tracks.first_boxes is None or tracks.first_s is None:
+        if tracks.first_s is None:
             return
         for track, row in seen.items():
             member = self._members[track]
-            if member.looks == 1:
+            if member.looks == 1 and member.began is not None:
                 # The lost one may be taken for another for a moment after its new track has begun.
                 until_s = min(mono_s, float(tracks.first_s[row]) + UNSEEN_S)
-                lost = self._nearest_lost(*_first_foot(tracks.first_boxes, row), until_s)
+                lost = self._nearest_lost(*member.began, until_s)
                 if lost is not None:
                     self._members[track] = _joined(self._members.pop(lost), member)
 
@@ -194,12 +204,11 @@ class Gathering:
         return bool(self._around(member.x, member.y, DEEP, member.height).all())
 
 
-def _height(tracks: Tracks, row: int) -> float:
-    return max(NO_HEIGHT, float(tracks.boxes[row, 3] - tracks.boxes[row, 1]))
-
-
-def _first_foot(boxes: Boxes, row: int) -> tuple[float, float]:
-    left, _, right, bottom = boxes[row].tolist()
+def _first_foot(tracks: Tracks, row: int) -> tuple[float, float] | None:
+    """Where an object stood when it was first seen at all; None if unknown."""
+    if tracks.first_boxes is None:
+        return None
+    left, _, right, bottom = tracks.first_boxes[row].tolist()
     return (left + right) / 2, bottom
 
 
