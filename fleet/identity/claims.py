@@ -121,13 +121,14 @@ def check_terms(session: Session, terms: Terms) -> None:
         raise BadClaim(f"a claim is for 1 to {USES_MAX} boards")
     if not timedelta(minutes=1) <= terms.life <= LIFE_MAX:
         raise BadClaim(f"a claim lives from one minute to {LIFE_MAX.days} days")
-    if terms.uses > 1 and (terms.device or terms.serial):
+    if max(terms.uses, len(terms.boards)) > 1 and (terms.device or terms.serial):
         raise BadClaim("a claim for several boards cannot be bound to one id or one serial number")
-    known = session.get(Identity, terms.device) if terms.device else None
-    if terms.replaces and known is None:
+    if terms.replaces and (not terms.device or session.get(Identity, terms.device) is None):
         raise BadClaim(f"there is no device {terms.device!r} that could be replaced")
-    if known is not None and known.state == "active" and not terms.replaces:
-        raise BadClaim(f"{terms.device} is enrolled already: replace it, or choose another id")
+    for device in () if terms.replaces else (terms.device, *(board.device for board in terms.boards)):
+        known = session.get(Identity, device) if device else None
+        if known is not None and known.state in ("active", "leaving"):
+            raise BadClaim(f"{device} is enrolled already: replace it, or choose another id")
 
 
 def list_claims(session: Session) -> list[Claim]:
