@@ -23,18 +23,26 @@ log = logging.getLogger(__name__)
 
 def create_api(services: Services) -> FastAPI:
     """Return the REST API under `/api/v1`; its description is at `/api/v1/openapi.json`."""
-    app = FastAPI(title="Pehra fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.services = services
-    install_problems(app)
-    app.add_middleware(Gate, is_open=services.settings.is_open)
-    app.include_router(api)
-    return app
+    return _behind_gate(_make_api(services), services)
 
 
 def create_app(services: Services) -> FastAPI:
     """Return the web application: REST under `/api/v1`, the console everywhere else. Once a process."""
-    app = create_api(services)
+    app = _make_api(services)
     mount_console(app, services)
+    return _behind_gate(app, services)
+
+
+def _make_api(services: Services) -> FastAPI:
+    app = FastAPI(title="Pehra fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.services = services
+    install_problems(app)
+    app.include_router(api)
+    return app
+
+
+def _behind_gate(app: FastAPI, services: Services) -> FastAPI:
+    app.add_middleware(Gate, is_open=services.settings.is_open)
     return app
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from fleet.access.sign_on import SignOn
 from fleet.desired import Director
 from fleet.feed import Feed
 from fleet.identity.departures import Departures
@@ -38,6 +39,7 @@ class Services:
     """What runs.
 
     Attributes:
+        sign_on: single sign-on, where a provider is set.
         engine: for API, console and presence; the writer has its own, so that neither waits for the other.
         office: lets devices in; None for a fleet without a home.
         keeper: knows whom to trust; None for a fleet without a home.
@@ -60,6 +62,7 @@ class Services:
     keeper: Keeper | None
     departures: Departures | None
     tls: ssl.SSLContext | None
+    sign_on: SignOn | None = None
 
     def session(self) -> Session:
         """Return a new session; the caller closes it (`with`)."""
@@ -114,6 +117,7 @@ def build_services(settings: Settings) -> Services:
         keeper,
         departures,
         tls,
+        SignOn(settings.provider) if settings.provider else None,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from fleet.access.provider import Provider, load_provider
 from fleet.errors import SettingsError
 from fleet.identity.home import Home
 
@@ -40,6 +41,7 @@ class Settings:
         http_port: 1..65535.
         home: the folder that `pehra fleet init` made: authorities, certificates, who may do what; None for a
             fleet without them, which only this machine may reach.
+        provider: of single sign-on; only with a home.
         offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
             or oftener, and less than that would call every device offline between two of them.
     """
@@ -56,6 +58,7 @@ class Settings:
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     home: Path | None = None
+    provider: Provider | None = None
     offline_after_s: float = 50.0
 
     @property
@@ -119,9 +122,10 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
     given |= {name: value for name, value in arguments.items() if value is not None}
     for name in given:
         given[name] = _converted(name, given[name])
-    if "home" in given:
-        given = _of_home(given["home"]) | given
-    settings = Settings(**given)
+    home = given.get("home")
+    if home:
+        given = _of_home(home) | given
+    settings = Settings(**given, provider=load_provider(environment, home) if home else None)
     _check(settings)
     return settings
 

@@ -178,7 +178,8 @@ def _detail_text(who: Caller | str, detail: Detail | None) -> str:
         raise ValueError(f"{secret!r} does not belong into the audit log")
     if isinstance(who, Caller):
         told |= {"from": who.address} if who.address else {}
-        told |= {"by": who.kind} if who.kind == "token" else {}
+        is_person = who.kind in ("session", "local") or who.name == who.kind
+        told |= {} if is_person else {"by": who.kind}
     return canonical({name: _plain(v) if isinstance(v, str) else v for name, v in told.items()})
 
 

@@ -148,6 +148,30 @@ def find_step(session: Session, secret: str, kind: str, now_ms: int) -> LoginSte
     return found
 
 
+def take_step(session: Session, secret: str, kind: str, now_ms: int) -> dict[str, Any]:
+    """Return what was remembered and forget it, so that it serves once; commits.
+
+    Raises:
+        NotLoggedIn: there is none, it is of another kind, or too old.
+    """
+    found = find_step(session, secret, kind, now_ms)
+    data = dict(found.data)
+    taken = session.execute(
+        delete(LoginStep).where(col(LoginStep.hash) == found.hash).returning(col(LoginStep.hash))
+    ).first()
+    session.commit()
+    if taken is None:
+        raise NotLoggedIn("this log-in is over: begin again")
+    return data
+
+
+def refuse_provider(session: Session, why: str, visit: Visit) -> None:
+    """Log that single sign-on let somebody not in; commits."""
+    told = _told(visit) | {"how": "single sign-on", "why": why}
+    audit.record(session, "(unknown)", "login.refused", "(unknown)", told, at_ms=visit.now_ms)
+    session.commit()
+
+
 def _user_and_keys(session: Session, name: str, visit: Visit) -> tuple[User | None, tuple[str, ...]]:
     from_address = f"address:{visit.address[:64]}"
     try:

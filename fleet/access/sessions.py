@@ -75,6 +75,16 @@ def find_caller(session: Session, secret: str, now_ms: int, *, is_use: bool = Tr
     return caller
 
 
+def renewed(session: Session, caller: Caller, now_ms: int) -> Caller | None:
+    """Return the caller as he stands now, for a page that has been open a while; None when he is out."""
+    if caller.kind != "session":
+        return caller
+    found = session.get(LoginSession, caller.session)
+    if found is None or found.ended_ms is not None:
+        return None
+    return _caller(session, found) if is_standing(found.made_ms, found.seen_ms, now_ms) else None
+
+
 def grants_of(session: Session, user_id: str) -> tuple[Grant, ...]:
     """Return a user's grants; a role that this version does not know gives nothing."""
     rows = session.exec(select(UserGrant).where(col(UserGrant.user) == user_id)).all()

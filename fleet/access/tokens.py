@@ -12,7 +12,7 @@ from fleet.access.roles import Permission, permission_of
 from fleet.access.secrets import hash_of, new_token
 from fleet.access.sessions import grants_of
 from fleet.access.words import check_text
-from fleet.errors import BadInput, Forbidden, NotFound
+from fleet.errors import BadInput, Conflict, Forbidden, NotFound
 from fleet.queries.sites import EVERYWHERE, Sites
 from fleet.store.tables_people import ApiToken, User
 
@@ -39,18 +39,24 @@ def make_token(
     Raises:
         BadInput: a name, a permission, a site or the days make no sense.
         Forbidden: the caller does not have what the token should.
+        Conflict: the caller has a token of that name, or too many.
     """
     wanted, places = _scope(caller, permissions, sites)
     if not 1 <= days <= DAYS_MAX:
         raise BadInput(f"a token holds 1 to {DAYS_MAX} days")
-    if len(list_tokens(session, caller.user_id)) >= TOKENS_MAX:
-        raise BadInput(f"you have {TOKENS_MAX} tokens: revoke one first")
+    name = check_text(name, "a token's name", 64)
+    audit.hold(session)
+    own = list_tokens(session, caller.user_id)
+    if any(one.name == name for one in own):
+        raise Conflict(f"you have a token {name!r} already: it is shown only when it is made")
+    if len(own) >= TOKENS_MAX:
+        raise Conflict(f"you have {TOKENS_MAX} tokens: revoke one first")
     public, token = new_token()
     row = ApiToken(
         id=public,
         hash=hash_of(token),
         user=caller.user_id,
-        name=check_text(name, "a token's name", 64),
+        name=name,
         permissions=sorted(wanted),
         sites=list(places),
         made_ms=now_ms,

@@ -77,7 +77,7 @@ def add_user(
     user = User(id=new_id(), name=name, password=kept, made_ms=now_ms)
     session.add(user)
     session.flush()
-    given = _write_grants(session, user.id, grants)
+    given = write_grants(session, user.id, grants)
     audit.record(session, caller, "user.add", name, {"grants": _said(given)}, at_ms=now_ms)
     session.commit()
     session.refresh(user)
@@ -99,7 +99,7 @@ def set_grants(session: Session, caller: Caller, name: str, grants: Iterable[Gra
         return
     if Grant(Role.OWNER) in before and Grant(Role.OWNER) not in wanted:
         _keep_an_owner(session, user)
-    given = _write_grants(session, user.id, wanted)
+    given = write_grants(session, user.id, wanted)
     detail = {"grants": _said(given), "before": _said(before)}
     audit.record(session, caller, "user.grant", user.name, detail, at_ms=now_ms)
     session.commit()
@@ -308,7 +308,8 @@ def _set_password(session: Session, user: User, kept: str, now_ms: int) -> None:
     lockout.unlock(session, user.name)
 
 
-def _write_grants(session: Session, user_id: str, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+def write_grants(session: Session, user_id: str, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Replace a user's grants; the caller has decided that it may be, logs it and commits."""
     wanted = tuple(sorted(set(grants)))
     if len(wanted) > GRANTS_MAX:
         raise BadInput(f"a user has at most {GRANTS_MAX} roles")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sqlmodel import Session
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from fleet.access.sessions import ABSOLUTE_S
-from fleet.api.entry import cookie_name
+from fleet.access.secrets import hash_of
+from fleet.access.sessions import ABSOLUTE_S, end_session
+from fleet.api.entry import SESSION_COOKIE, cookie_name, now_ms, read_cookie
 
 
 def give_cookie(
@@ -34,3 +36,10 @@ def forget_cookie(response: Response, connection: HTTPConnection, base: str) -> 
     response.delete_cookie(
         cookie_name(base, scheme), path="/", secure=scheme == "https", httponly=True, samesite="lax"
     )
+
+
+def end_replaced(session: Session, connection: HTTPConnection) -> None:
+    """End the session whose cookie a new log-in replaces, and commit."""
+    if before := read_cookie(connection, SESSION_COOKIE):
+        end_session(session, hash_of(before), now_ms())
+        session.commit()

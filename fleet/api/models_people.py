@@ -108,6 +108,31 @@ class PasswordIn(BaseModel):
     new: Password
 
 
+class ProofIn(BaseModel):
+    """The password once more."""
+
+    password: Password
+
+
+class CodeIn(BaseModel):
+    """A code of the new secret."""
+
+    code: Code
+
+
+class EnrolmentOut(BaseModel):
+    """What an authenticator app needs."""
+
+    uri: Annotated[str, Field(description="as a QR code", examples=["otpauth://totp/Pehra:asad?..."])]
+    secret: Annotated[str, Field(description="to type by hand")]
+
+
+class RecoveryOut(BaseModel):
+    """Codes that stand in for the phone, each once; never shown again."""
+
+    codes: list[str]
+
+
 class ResetIn(BaseModel):
     """A user's new password."""
 

@@ -7,12 +7,24 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from fleet.access.login import NeedsCode, log_in, log_out
+from fleet.access.second_factor import begin_totp, confirm_totp, drop_totp
 from fleet.access.sessions import end_own_session, find_caller, list_sessions
 from fleet.access.users import change_password
-from fleet.api.cookies import forget_cookie, give_cookie
+from fleet.api.cookies import end_replaced, forget_cookie, give_cookie
 from fleet.api.deps import PUBLIC, AnyCaller, OwnAccount, ServicesDep, SessionDep
 from fleet.api.entry import SESSION_COOKIE, now_ms, visit_of
-from fleet.api.models_people import Done, LoginIn, MeOut, PasswordIn, SessionList, SessionOut
+from fleet.api.models_people import (
+    CodeIn,
+    Done,
+    EnrolmentOut,
+    LoginIn,
+    MeOut,
+    PasswordIn,
+    ProofIn,
+    RecoveryOut,
+    SessionList,
+    SessionOut,
+)
 from fleet.errors import NotLoggedIn
 from fleet.queries.paging import Storable
 
@@ -29,6 +41,7 @@ def post_session(
     entered = log_in(session, body.name, body.password, visit_of(request), code=body.code)
     if isinstance(entered, NeedsCode):
         raise NotLoggedIn("this user logs in with a code too: send it as `code`")
+    end_replaced(session, request)
     give_cookie(response, request, SESSION_COOKIE, entered.secret)
     caller = find_caller(session, entered.secret, now_ms())
     assert caller is not None
@@ -67,4 +80,24 @@ def delete_other_session(caller: OwnAccount, session: SessionDep, id: SessionId)
 def put_password(caller: OwnAccount, session: SessionDep, body: PasswordIn) -> Done:
     """Set your password; all your sessions end, this one too."""
     change_password(session, caller, body.old, body.new, now_ms=now_ms())
+    return Done()
+
+
+@router.post("/me/totp", summary="Begin with TOTP")
+def post_totp(caller: OwnAccount, session: SessionDep, body: ProofIn) -> EnrolmentOut:
+    """Get a secret for an authenticator app; it counts once a code of it was sent back."""
+    begun = begin_totp(session, caller, body.password, now_ms=now_ms())
+    return EnrolmentOut(uri=begun.uri, secret=begun.secret)
+
+
+@router.put("/me/totp", summary="Turn TOTP on")
+def put_totp(caller: OwnAccount, session: SessionDep, body: CodeIn) -> RecoveryOut:
+    """Send a code of the new secret; the answer holds the recovery codes."""
+    return RecoveryOut(codes=confirm_totp(session, caller, body.code, now_ms=now_ms()))
+
+
+@router.post("/me/totp/off", summary="Turn TOTP off")
+def post_totp_off(caller: OwnAccount, session: SessionDep, body: ProofIn) -> Done:
+    """Log in with the password alone from now on."""
+    drop_totp(session, caller, body.password, now_ms=now_ms())
     return Done()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, case, func, or_
 from sqlmodel import Session, col, select
 
 from fleet.errors import NotFound
@@ -14,6 +14,7 @@ from fleet.queries.sites import EVERYWHERE, Sites, at_sites, of_devices_at
 from fleet.standing import GONE_STATES
 from fleet.store.tables import Alarm, Device
 
+UNWELL_STATES: Final = ("degraded", "safe")
 Seen = Literal["online", "offline"]
 
 
@@ -87,6 +88,33 @@ def summarise_fleet(session: Session, within: Sites = EVERYWHERE) -> FleetSummar
     stand = select(func.count()).select_from(Alarm).where(*of_devices_at(Alarm.device, within))
     alarms = session.exec(stand).one()
     return FleetSummary(devices, online, alarms)
+
+
+def list_needy(session: Session, *, limit: int, within: Sites = EVERYWHERE) -> list[tuple[Device, int]]:
+    """Return devices that need a hand, with how many alarms stand: silent, not well, or with an alarm."""
+    alarms = select(Alarm.device, func.count().label("n")).group_by(col(Alarm.device)).subquery()
+    stand = func.coalesce(alarms.c.n, 0)
+    is_needy = or_(col(Device.is_online).is_(False), col(Device.state).in_(UNWELL_STATES), stand > 0)
+    query = (
+        select(Device, stand)
+        .outerjoin(alarms, alarms.c.device == col(Device.id))
+        .where(is_needy, *at_sites(within))
+        .order_by(col(Device.is_online), col(Device.site), col(Device.id))
+        .limit(limit)
+    )
+    return [(device, int(count)) for device, count in session.exec(query)]
+
+
+def summarise_sites(session: Session, within: Sites = EVERYWHERE) -> list[tuple[str, int, int]]:
+    """Return each site with how many devices it has and how many of them are online, by site."""
+    is_online = case((col(Device.is_online), 1), else_=0)
+    query = (
+        select(Device.site, func.count(), func.sum(is_online))
+        .where(*at_sites(within))
+        .group_by(col(Device.site))
+        .order_by(col(Device.site))
+    )
+    return [(site, devices, int(online or 0)) for site, devices, online in session.exec(query)]
 
 
 def shown_state(device: Device) -> str:

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from device.firmware.claim_file import keep_ticket
+from device.firmware.claim_file import is_enrolled, keep_ticket
 from device.firmware.summary import SUMMARY_FILE
 from fleet.broker.run import find_mosquitto
 from hardware.camera.street_camera import StreetCamera
@@ -42,7 +42,7 @@ from pehra.demo.plan import (
     street_source,
 )
 from pehra.demo.processes import Child, answers, free_port, start
-from pehra.demo.report import Report, make_report, model_of
+from pehra.demo.report import Arrivals, Report, make_report, model_of
 from pehra.demo.secure import SecureFleet, found
 from pehra.demo.truth import TOLERANCE_S, Agreement, Crossing, Witness, agreement
 
@@ -63,7 +63,12 @@ class Progress:
 
 @dataclass(slots=True)
 class _House:
-    """The running processes."""
+    """The running processes.
+
+    Attributes:
+        ticket_s: monotonic time at which a camera got its ticket.
+        online_s: monotonic time at which it was first seen online.
+    """
 
     folder: Path
     options: DemoOptions
@@ -71,6 +76,8 @@ class _House:
     broker: Child | None = None
     fleet: Child | None = None
     cameras: list[Child] = field(default_factory=list)
+    ticket_s: dict[str, float] = field(default_factory=dict)
+    online_s: dict[str, float] = field(default_factory=dict)
 
     def all(self) -> list[Child]:
         return [child for child in (self.broker, self.fleet, *self.cameras) if child is not None]
@@ -94,6 +101,23 @@ class _House:
                 return said
         except (urllib.error.URLError, OSError, ValueError):
             return {}
+
+    def count_online(self) -> int:
+        """Return how many cameras are online, and remember since when each is."""
+        known = self.ask("devices?limit=100").get("items", [])
+        now_s, online = time.monotonic(), [one["id"] for one in known if one["is_online"]]
+        for device in online:
+            self.online_s.setdefault(device, now_s)
+        return len(online)
+
+    def arrivals(self) -> Arrivals | None:
+        """Return how the cameras came in; None where nobody had to."""
+        if self.secure is None:
+            return None
+        came = [self.online_s[name] - at_s for name, at_s in self.ticket_s.items() if name in self.online_s]
+        enrolled = [name for name in self.ticket_s if is_enrolled(self.folder / name)]
+        broker = "Mosquitto" if find_mosquitto() else "embedded"
+        return Arrivals(broker, len(enrolled), round(max(came), 1) if came else None)
 
     def crossings_told(self, device: str) -> list[Crossing] | None:
         """Return what the fleet stored of a device's street line, in Unix seconds; None without an answer."""
@@ -205,6 +229,7 @@ def _begin_secure(house: _House, broker_port: int) -> _Way:
     def head(number: int) -> str:
         ticket = secure.new_ticket(house.options.url, device_id(number), site_of(number))
         keep_ticket(house.folder / device_id(number), ticket)
+        house.ticket_s[device_id(number)] = time.monotonic()
         return head_to_enrol(number, house.folder)
 
     return _Way(["--home", str(secure.home.folder)], {}, head)
@@ -236,7 +261,7 @@ def _watch(
     on_progress: Callable[[Progress], None],
 ) -> list[str]:
     cameras = options.camera_count
-    _wait_until(lambda: house.ask("stats").get("online", 0) >= cameras, house, "every camera", options, stop)
+    _wait_until(lambda: house.count_online() >= cameras, house, "every camera", options, stop)
     started_s = time.monotonic()
     while not stop.wait(1.0):
         if house.fallen():
@@ -269,7 +294,7 @@ def _stop_all(house: _House, witnesses: dict[str, Witness], trouble: list[str]) 
         if codes[child.name] not in ENDED_WELL
     ]
     found = [*trouble, *([] if trouble else failed), *missing]
-    return make_report(list(devices.values()), stats, model_of(known), found, crossings)
+    return make_report(list(devices.values()), stats, model_of(known), found, crossings, house.arrivals())
 
 
 def _crossings(

@@ -260,7 +260,17 @@ def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.
     device = ("devices", *(f"devices/{{device}}{tail}" for tail in tails))
     identity = ("claims", "claims/{claim}", "enrolments", "enrolments/{enrolment_id}")
     user = [f"users/{{name}}{tail}" for tail in ("", "/grants", "/state", "/password", "/unlock", "/totp")]
-    own = ("me", "me/password", "sessions", "sessions/current", "sessions/{id}", "tokens", "tokens/{id}")
+    own = (
+        "me",
+        "me/password",
+        "me/totp",
+        "me/totp/off",
+        "sessions",
+        "sessions/current",
+        "sessions/{id}",
+        "tokens",
+        "tokens/{id}",
+    )
     people = ("users", *user, *own, "audit", "audit/check", "audit/export.csv")
     tails = ("healthz", "stats", *device, "alarms", "events", "counts", *people, *identity)
     for_boards = {f"/api/v1/enrol{tail}" for tail in ("", "/root", "/crl", "/renew", "/confirm")}
