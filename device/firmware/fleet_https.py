@@ -147,14 +147,23 @@ def _ask(url: str, context: ssl.SSLContext, method: str, path: str, body: bytes)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        return answer.status, answer.read(MAX_ANSWER_BYTES)
+        said = answer.read(MAX_ANSWER_BYTES)
+        if _is_cut(answer):
+            raise http.client.IncompleteRead(said)
     except ssl.SSLCertVerificationError as error:
         raise NotOurFleet(f"{url}: {error.verify_message}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise FleetAway(f"{url}: {error or type(error).__name__}") from error
+    else:
+        return answer.status, said
     finally:
         limit.cancel()
         connection.close()
+
+
+def _is_cut(answer: http.client.HTTPResponse) -> bool:
+    """Whether an answer that was read ended too early: `http.client` says so neither of head nor body."""
+    return bool(answer.length) or (answer.length is None and not answer.chunked)
 
 
 def _hang_up(connection: http.client.HTTPSConnection) -> None:
