@@ -15,9 +15,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from device.errors import StateUnavailable
 from device.firmware.clock import clock_state
 from device.firmware.config import Config
 from device.firmware.eye import Eye
+from device.firmware.identity import begin_wipe
 from device.firmware.outbox import Outbox
 from device.firmware.remote import Answer, Deed, LogRing
 from hardware.board import board
@@ -134,6 +136,10 @@ class Deeds:
         """End in order and wipe the board: key, certificate, messages, configurations."""
         if args.device != self._config.device.id:
             return Answer(f"args device: this is {self._config.device.id}; nothing was wiped")
+        try:
+            begin_wipe(Path(self._config.device.state))
+        except StateUnavailable as error:
+            return Answer(f"nothing was wiped: {error}"[:200])
         self._leave()
         return Answer()
 

@@ -110,7 +110,13 @@ def needs_ticket(state: Path, *, has_broker: bool) -> bool:
     """
     if is_enrolled(state):
         return False
-    return is_ended(state) or not has_broker or kept_ticket(state) is not None
+    if is_ended(state) or not has_broker:
+        return True
+    try:
+        return kept_ticket(state) is not None
+    except StateUnavailable as error:
+        _log.error("enrol: the ticket is of no use, the configuration says where the broker is: %s", error)
+        return False
 
 
 class Enroller:
@@ -137,7 +143,7 @@ class Enroller:
             if is_enrolled(self._state):
                 return True
             ticket = self._ticket()
-            if ticket is None or _was_refused(self._state, ticket):
+            if ticket is None or was_refused(self._state, ticket):
                 wait_s = FIRST_RETRY_S
                 if not self._fault:
                     self._stand(self._why_not(ticket))
@@ -237,7 +243,8 @@ def read_refused(state: Path) -> Refused | None:
         return None
 
 
-def _was_refused(state: Path, ticket: Ticket) -> bool:
+def was_refused(state: Path, ticket: Ticket) -> bool:
+    """Whether this very ticket was refused for good."""
     refused = read_refused(state)
     return refused is not None and refused.ticket_sha256 == _digest(ticket)
 

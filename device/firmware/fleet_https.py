@@ -5,9 +5,12 @@ Never follows a redirect, never asks without TLS, and never says a secret before
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +19,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from device.errors import EnrolRefused, FleetAway, NotOurFleet
 
 TIMEOUT_S: Final = 15.0
+WHOLE_S: Final = 40.0
+"""A question and its answer take no longer, also when a byte comes now and then."""
 MAX_ANSWER_BYTES: Final = 262_144
 NO_CHECK_TIME: Final = 0x200000
 """`X509_V_FLAG_NO_CHECK_TIME` of OpenSSL (x509_vfy.h), for which Python has no name."""
@@ -54,7 +60,7 @@ def fetch_root(url: str, pin: str) -> x509.Certificate:
         found = root.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise NotOurFleet(f"{url} gives no root certificate ({error})") from error
     if hashlib.sha256(found).hexdigest() != pin:
         raise NotOurFleet(f"the root certificate of {url} is not the one that the ticket names")
@@ -93,6 +99,17 @@ def heed_clock(context: ssl.SSLContext, valid_from_s: float, now: Callable[[], f
         context.verify_flags &= ~NO_CHECK_TIME
 
 
+def begin_of(certificate: Path) -> float:
+    """Return since when a file's first certificate holds, Unix seconds: a moment that has certainly been.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds none.
+    """
+    first = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    return first.not_valid_before_utc.timestamp()
+
+
 def post(url: str, context: ssl.SSLContext, path: str, question: msgspec.Struct, kind: type[T]) -> T:
     """Ask, and return the answer.
 
@@ -117,17 +134,39 @@ def post(url: str, context: ssl.SSLContext, path: str, question: msgspec.Struct,
 
 
 def _ask(url: str, context: ssl.SSLContext, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-    parts = urlsplit(url)
-    connection = http.client.HTTPSConnection(
-        parts.hostname or "", parts.port or 443, timeout=TIMEOUT_S, context=context
-    )
+    try:
+        parts = urlsplit(url)
+        connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port or 443, timeout=TIMEOUT_S, context=context
+        )
+    except ValueError as error:
+        raise FleetAway(f"{url}: {error}") from error
+    limit = threading.Timer(WHOLE_S, _hang_up, [connection])
+    limit.daemon = True
+    limit.start()
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        return answer.status, answer.read(MAX_ANSWER_BYTES)
+        said = answer.read(MAX_ANSWER_BYTES)
+        if _is_cut(answer):
+            raise http.client.IncompleteRead(said)
     except ssl.SSLCertVerificationError as error:
         raise NotOurFleet(f"{url}: {error.verify_message}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise FleetAway(f"{url}: {error or type(error).__name__}") from error
+    else:
+        return answer.status, said
     finally:
+        limit.cancel()
         connection.close()
+
+
+def _is_cut(answer: http.client.HTTPResponse) -> bool:
+    """Whether an answer that was read ended too early: `http.client` says so neither of head nor body."""
+    return bool(answer.length) or (answer.length is None and not answer.chunked)
+
+
+def _hang_up(connection: http.client.HTTPSConnection) -> None:
+    """End a connection under whoever reads from it."""
+    with contextlib.suppress(OSError, TypeError):
+        socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)

@@ -10,12 +10,14 @@
       device.pem      key, certificate and chain in one file: whole, or not there
       next-key.pem    the key of the next certificate, while it is asked for
       ended.json      taken out of service: waits for a ticket
+    STATE/wiping      everything is being removed; whoever finds it goes on with that
 
 The key is made here and never leaves.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -40,6 +42,9 @@ NEXT_KEY: Final = "next-key.pem"
 ROOT: Final = "root.pem"
 WHO: Final = "identity.json"
 ENDED: Final = "ended.json"
+WIPING: Final = "wiping"
+_NOT_OURS: Final = "lost+found"
+_log = logging.getLogger(__name__)
 
 Table = dict[str, Any]
 
@@ -106,19 +111,20 @@ def with_identity(table: Table, state: Path) -> Table:
 def own_key(state: Path, name: str = KEY) -> ec.EllipticCurvePrivateKey:
     """Return the key that a certificate is asked for; made at the first call, the same after a cut.
 
+    What can be read but is no key of ours is replaced: nobody comes by to delete it.
+
     Raises:
         StateUnavailable: it cannot be read or written.
     """
     file = state / IDENTITY / name
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not file.exists():
-            write_whole(file, _private_pem(ec.generate_private_key(ec.SECP256R1())))
-        key = serialization.load_pem_private_key(file.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise StateUnavailable(file, f"{error}: delete it, another key will be made") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise StateUnavailable(file, "not a key of ours: delete it, another will be made")
+        key = _kept_key(file)
+        if key is None:
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_whole(file, _private_pem(key))
+    except OSError as error:
+        raise StateUnavailable(file, f"{error.strerror}: the board's key cannot be kept") from error
     return key
 
 
@@ -141,7 +147,7 @@ def check_answer(answer: EnrolAnswer, key: ec.EllipticCurvePrivateKey, root: x50
         for lower, upper in zip([own, *chain], [*chain, root], strict=True):
             lower.verify_directly_issued_by(upper)
         names = [str(one.value) for one in own.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise NotOurFleet(f"its certificate does not lead to the fleet's root ({error})") from error
     if own.public_key() != key.public_key() or names != [answer.device]:
         raise NotOurFleet("the certificate is for another key or another device")
@@ -195,10 +201,13 @@ def wipe(state: Path, reason: str) -> None:
     Flash memory may keep what was overwritten; that the certificate is revoked is what ends it.
 
     Raises:
-        StateUnavailable: something cannot be removed.
+        StateUnavailable: something cannot be removed; `must_wipe` holds until it could.
     """
+    begin_wipe(state)
     try:
         for path in sorted(state.iterdir()):
+            if path.name in (WIPING, _NOT_OURS):
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -206,8 +215,26 @@ def wipe(state: Path, reason: str) -> None:
         (state / IDENTITY).mkdir(mode=0o700)
         write_whole(state / IDENTITY / ENDED, msgspec.json.encode({"reason": reason}))
         os.sync()
+        (state / WIPING).unlink()
     except OSError as error:
         raise StateUnavailable(state, f"{error.strerror}: not everything could be wiped") from error
+
+
+def begin_wipe(state: Path) -> None:
+    """Note that everything is to be removed, before anybody is told so: a cut changes nothing about it.
+
+    Raises:
+        StateUnavailable: the folder cannot be written.
+    """
+    try:
+        write_whole(state / WIPING, b"")
+    except OSError as error:
+        raise StateUnavailable(state, f"{error.strerror}: it cannot be wiped") from error
+
+
+def must_wipe(state: Path) -> bool:
+    """Whether a cut left this board half wiped, or promised to be."""
+    return (state / WIPING).exists()
 
 
 def is_ended(state: Path) -> bool:
@@ -220,6 +247,19 @@ def _keep_certificate(state: Path, answer: EnrolAnswer, key_name: str) -> None:
     key = (folder / key_name).read_text()
     write_whole(folder / CERTIFICATE, f"{key}{answer.certificate}{answer.chain}".encode())
     (folder / key_name).unlink()
+
+
+def _kept_key(file: Path) -> ec.EllipticCurvePrivateKey | None:
+    try:
+        key = serialization.load_pem_private_key(file.read_bytes(), None)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key
+    _log.warning("identity: %s holds no key of ours, another is made", file)
+    return None
 
 
 def _under(table: Table, name: str, said: Table) -> Table:

@@ -18,7 +18,7 @@ from device.errors import ConfigError, PartDied, PehraDeviceError, StateUnavaila
 from device.firmware.config import Config, load_config
 from device.firmware.daemon import Daemon
 from device.firmware.enrol import Enroller, Hardware, needs_ticket
-from device.firmware.identity import wipe
+from device.firmware.identity import must_wipe, wipe
 from device.firmware.last_link import keep_link, kept_link, names_broker, state_folder
 from device.firmware.remote import ConfigStore, LogRing, Remote
 from device.firmware.service import Service
@@ -35,7 +35,6 @@ EXIT_RESTART: Final = 75
 _ENDINGS: Final[dict[str, int | None]] = {
     "": EXIT_OK,
     "configuration": None,
-    "decommissioned": None,
     "restart": EXIT_RESTART,
 }
 """What follows a daemon that ended in order: an exit code, or none to begin again in this process."""
@@ -70,6 +69,10 @@ class Life:
 
     def run(self) -> int:
         """Live until `stop` is set or nothing more can be done here; return the exit code."""
+        try:
+            self._end_wipe()
+        except StateUnavailable as error:
+            return _cannot_start(error)
         while True:
             code = self._live_once()
             if code is not None:
@@ -94,6 +97,16 @@ class Life:
             starts.forget()
             return None
         return self._stay_safe(remote.config, starts.reason, starts.wait_s, starts, remote)
+
+    def _end_wipe(self) -> None:
+        """Go on with what a cut interrupted.
+
+        Raises:
+            StateUnavailable: something cannot be removed.
+        """
+        state = state_folder(self._file)
+        if must_wipe(state):
+            _wipe(state)
 
     def _let_in(self) -> bool:
         """Wait until a fleet has let this board in, where that is needed; false when told to stop before."""
@@ -147,10 +160,13 @@ class Life:
 
     def _after(self, ending: str, config: Config) -> int | None:
         """Return what follows a daemon that ended in order; one that was decommissioned is wiped first."""
-        if ending == "decommissioned":
-            _log.warning("the fleet takes this board out of service: everything on it is wiped")
-            wipe(Path(config.device.state), "decommissioned by its fleet")
-        return _ENDINGS[ending]
+        if ending != "decommissioned":
+            return _ENDINGS[ending]
+        try:
+            _wipe(Path(config.device.state))
+        except StateUnavailable as error:
+            return _cannot_start(error)
+        return None
 
     def _stay_safe(
         self,
@@ -193,6 +209,11 @@ class Life:
         if self._logs is not None:
             self._logs.hide(base.mqtt.password)
         return Remote(base, ConfigStore(Path(base.device.state) / "config"))
+
+
+def _wipe(state: Path) -> None:
+    _log.warning("the fleet takes this board out of service: everything on it is wiped")
+    wipe(state, "decommissioned by its fleet")
 
 
 def _cannot_start(error: PehraDeviceError) -> int:

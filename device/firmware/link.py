@@ -25,7 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from device.errors import ConfigError
 from device.firmware.clock import BUILT_UTC_S
 from device.firmware.delivery import Delivery
-from device.firmware.fleet_https import heed_clock
+from device.firmware.fleet_https import begin_of, heed_clock
 from device.firmware.outbox import Outbox
 from device.firmware.remote.commands import Answer
 from ota.errors import WireError
@@ -229,13 +229,15 @@ class Link:
             context.load_verify_locations(ca)
             if cert:
                 context.load_cert_chain(cert, key)
+            been_s = max(BUILT_UTC_S, begin_of(cert) if cert else 0.0)
             client.tls_set_context(context)
         except (OSError, ssl.SSLError, ValueError) as error:
             files = ", ".join(str(file) for file in (ca, cert, key) if file)
             reason = f"the TLS files cannot be used ({error}): {files}"
             raise ConfigError(None, None, "mqtt.ca", reason) from error
-        # A board without a battery wakes in 1970: until its clock is set, no date speaks against anybody.
-        client.on_pre_connect = lambda *_: heed_clock(context, BUILT_UTC_S)
+        # A board without a battery wakes in 1970, or at its last power cut: while its clock is certainly
+        # wrong, no date speaks against anybody.
+        client.on_pre_connect = lambda *_: heed_clock(context, been_s)
 
     def _set_will(self, client: mqtt.Client) -> None:
         topic = Topic(self._device, Channel.STATUS)

@@ -96,6 +96,7 @@ class Renewal:
 
     def _renew(self, identity: Identity, mark: Path) -> None:
         root_pem = (self._state / IDENTITY / ROOT).read_text()
+        self._drop_used_key()
         key = own_key(self._state, NEXT_KEY)
         request = RenewRequest(csr=signing_request(key, identity.device))
         answer = self._ask(identity, "/enrol/renew", request, EnrolAnswer)
@@ -107,6 +108,18 @@ class Renewal:
         keep_renewed(self._state, answer)
         _log.info("certificate renewed device=%s", identity.device)
         self._on_renewed()
+
+    def _drop_used_key(self) -> None:
+        """Remove a next key that is in use already: a cut left it there after its certificate was written.
+
+        Asked for again, the fleet would answer with the same certificate for ever.
+        """
+        file = self._state / IDENTITY / NEXT_KEY
+        if (
+            file.exists()
+            and own_key(self._state, NEXT_KEY).public_key() == own_certificate(self._state).public_key()
+        ):
+            file.unlink(missing_ok=True)
 
     def _confirm(self, identity: Identity, mark: Path) -> None:
         self._ask(identity, "/enrol/confirm", _Nothing(), dict)

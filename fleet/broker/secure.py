@@ -6,7 +6,8 @@ user, so that the home of the fleet stays closed to it. Starts nothing.
 
 from __future__ import annotations
 
-import shutil
+import os
+import pwd
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -62,13 +63,15 @@ def write_secure_config(
         f"acl_file {place}/acl",
         *keeping_lines(state, message_max_bytes, run_as),
     ]
-    write_file(place / "acl", acl_text(), PRIVATE)
+    owner = _owner_of(place)
+    write_file(place / "acl", acl_text(), PRIVATE, owner)
     write_file(place / "mosquitto.conf", "\n".join(lines) + "\n", PUBLIC)
     for name in UNITS:
         text = (files("fleet.broker") / "units" / name).read_text("utf-8")
-        write_file(place / "systemd" / name, text.replace("@FOLDER@", str(place)), PUBLIC)
-    for path in (state, place / "acl"):
-        _give(path, place)
+        # systemd reads % as the beginning of a specifier
+        write_file(place / "systemd" / name, text.replace("@FOLDER@", str(place).replace("%", "%%")), PUBLIC)
+    if owner is not None:
+        os.chown(state, owner, -1, follow_symlinks=False)
     follow(home, place)
     return place / "mosquitto.conf"
 
@@ -91,17 +94,17 @@ def follow(home: Home, folder: Path) -> None:
                 continue
         except OSError as error:
             raise HomeUnusable(folder, f"{error.filename}: {error.strerror}") from error
-        write_file(target, text, mode)
-        _give(target, folder)
+        write_file(target, text, mode, _owner_of(folder))
 
 
-def _give(path: Path, folder: Path) -> None:
-    """Let the broker's user own a file, where there is such a user and we may give it away.
+def _owner_of(folder: Path) -> int | None:
+    """Return the id of the broker's user, where there is one and we may give files away.
 
     A folder that another user owns already says whose its files are.
     """
-    owner = folder.stat().st_uid
+    if os.geteuid() != 0:
+        return None
     try:
-        shutil.chown(path, owner if owner else DEBIAN_USER)
-    except (LookupError, PermissionError):
-        return
+        return folder.stat().st_uid or pwd.getpwnam(DEBIAN_USER).pw_uid
+    except KeyError:
+        return None

@@ -37,6 +37,10 @@ class BrokerTls:
         except (OSError, ValueError) as error:
             log.error("client refused: certificate or revocation list cannot be read reason=%r", str(error))
             return ""
+        # A root that was imported stands above other authorities, too; ours alone speaks for the fleet.
+        if certificate.issuer != crl.issuer:
+            log.warning("client refused: certificate of another authority name=%r", name_of(certificate))
+            return ""
         if crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
             log.warning("client refused: revoked certificate name=%r", name_of(certificate))
             return ""

@@ -10,10 +10,10 @@ import hashlib
 import io
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel import Session, col, select
@@ -117,17 +117,19 @@ def check_terms(session: Session, terms: Terms) -> None:
         BadClaim: with a sentence that says what would be right.
     """
     _check_words(terms)
+    seen = _Seen()
+    for board in terms.boards:
+        seen.check(board)
     if not 1 <= terms.uses <= USES_MAX or len(terms.boards) > USES_MAX:
         raise BadClaim(f"a claim is for 1 to {USES_MAX} boards")
     if not timedelta(minutes=1) <= terms.life <= LIFE_MAX:
         raise BadClaim(f"a claim lives from one minute to {LIFE_MAX.days} days")
-    if terms.uses > 1 and (terms.device or terms.serial):
+    if max(terms.uses, len(terms.boards)) > 1 and (terms.device or terms.serial):
         raise BadClaim("a claim for several boards cannot be bound to one id or one serial number")
-    known = session.get(Identity, terms.device) if terms.device else None
-    if terms.replaces and known is None:
+    if terms.replaces and (not terms.device or session.get(Identity, terms.device) is None):
         raise BadClaim(f"there is no device {terms.device!r} that could be replaced")
-    if known is not None and known.state == "active" and not terms.replaces:
-        raise BadClaim(f"{terms.device} is enrolled already: replace it, or choose another id")
+    if not terms.replaces:
+        _check_free(session, terms)
 
 
 def list_claims(session: Session) -> list[Claim]:
@@ -169,22 +171,15 @@ def read_boards(text: str) -> tuple[Board, ...]:
         BadClaim: with the line; a column is missing or unknown, a value is not allowed, or one stands twice.
     """
     rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="more")
-    columns = set(rows.fieldnames or ())
-    if "serial" not in columns or columns - {"serial", "id", "site"}:
-        raise BadClaim("line 1: the columns are serial, id and site; only serial must be there")
-    boards: list[Board] = []
-    for line, row in enumerate(rows, start=2):
-        if "more" in row:
-            raise BadClaim(f"line {line}: more values than columns")
-        board = Board(*((row.get(name) or "").strip() for name in ("serial", "id", "site")))
-        try:
-            _check_board(board, boards)
-        except BadClaim as error:
-            raise BadClaim(f"line {line}: {error}") from error
-        boards.append(board)
+    seen = _Seen()
+    try:
+        _check_columns(list(rows.fieldnames or ()))
+        boards = tuple(_board_of(row, seen) for row in rows)
+    except (BadClaim, csv.Error) as error:
+        raise BadClaim(f"line {max(rows.reader.line_num, 1)}: {error}") from error
     if not boards:
         raise BadClaim("the list names no board")
-    return tuple(boards)
+    return boards
 
 
 def digest(secret: str) -> str:
@@ -213,16 +208,51 @@ def _check_words(terms: Terms) -> None:
         raise BadClaim(f"there is no timezone {terms.timezone[:60]!r}, try 'Asia/Karachi'") from error
 
 
-def _check_board(board: Board, before: Iterable[Board]) -> None:
-    if not re.fullmatch(SERIAL_PATTERN, board.serial):
-        raise BadClaim(f"serial {board.serial[:60]!r}: 1 to 64 of letters, digits and . _ : -")
-    _check_site(board.site)
-    _check_device(board.device)
-    for other in before:
-        if other.serial == board.serial:
+def _check_free(session: Session, terms: Terms) -> None:
+    wanted = {terms.device, *(board.device for board in terms.boards)} - {""}
+    known = select(Identity.device).where(col(Identity.state).in_(("active", "leaving")))
+    taken = sorted(wanted & set(session.exec(known).all())) if wanted else []
+    if taken:
+        raise BadClaim(f"{taken[0]} is enrolled already: replace it, or choose another id")
+
+
+class _Seen:
+    """Serial numbers and ids of a list's boards so far."""
+
+    def __init__(self) -> None:
+        self._serials: set[str] = set()
+        self._devices: set[str] = set()
+
+    def check(self, board: Board) -> None:
+        """Take one more board.
+
+        Raises:
+            BadClaim: a value is not allowed, or stood there before.
+        """
+        if not re.fullmatch(SERIAL_PATTERN, board.serial):
+            raise BadClaim(f"serial {board.serial[:60]!r}: 1 to 64 of letters, digits and . _ : -")
+        _check_site(board.site)
+        _check_device(board.device)
+        if board.serial in self._serials:
             raise BadClaim(f"serial {board.serial} stands twice")
-        if board.device and other.device == board.device:
+        if board.device and board.device in self._devices:
             raise BadClaim(f"id {board.device} stands twice")
+        self._serials.add(board.serial)
+        self._devices.add(board.device)
+
+
+def _check_columns(columns: list[str]) -> None:
+    is_once = len(set(columns)) == len(columns)
+    if "serial" not in columns or set(columns) - {"serial", "id", "site"} or not is_once:
+        raise BadClaim("the columns are serial, id and site, each once; only serial must be there")
+
+
+def _board_of(row: Mapping[str, Any], seen: _Seen) -> Board:
+    if "more" in row:
+        raise BadClaim("more values than columns")
+    board = Board(*((row.get(name) or "").strip() for name in ("serial", "id", "site")))
+    seen.check(board)
+    return board
 
 
 def _check_site(site: str) -> None:

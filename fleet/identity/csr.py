@@ -12,6 +12,10 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from fleet.errors import EnrolmentRefused
 
 MAX_CSR_BYTES: Final = 16_384
+_UNREADABLE: Final = (
+    *(ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature),
+    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
 
 
 def read_csr(pem: str, device: str) -> ec.EllipticCurvePublicKey:
@@ -35,7 +39,7 @@ def read_csr(pem: str, device: str) -> ec.EllipticCurvePublicKey:
         is_signed = request.is_signature_valid
         names = [str(one.value) for one in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         extensions = list(request.extensions)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         raise EnrolmentRefused("csr", f"this is no signing request in PEM ({error})") from error
     if not is_signed:
         raise EnrolmentRefused("csr", "the request's signature is wrong: its sender does not hold the key")

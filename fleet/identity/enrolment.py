@@ -7,14 +7,15 @@ costs nothing. A refusal is final for that claim and key; nothing that fails her
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from fleet.access.audit import Detail, record
@@ -24,6 +25,7 @@ from fleet.errors import EnrolmentRefused, NotFound
 from fleet.identity.authority import Signer, as_pem, issue_client, key_digest
 from fleet.identity.claims import as_ms, digest, name_of
 from fleet.identity.csr import read_csr
+from fleet.identity.holding import hold_claim, hold_identity
 from fleet.identity.revocation import revoke_certificates
 from fleet.store.tables import Device
 from fleet.store.tables_identity import Certificate, Claim, ClaimBoard, Enrolment, Identity
@@ -43,9 +45,21 @@ def enrol(
     Raises:
         EnrolmentRefused: asking again changes nothing; `reason` says why in a word.
     """
+    try:
+        return _enrol(session, issuing, request, now, life)
+    except IntegrityError:  # in the same moment another claim gave the same id: now we see that it is taken
+        session.rollback()
+        return _enrol(session, issuing, request, now, life)
+
+
+def _enrol(
+    session: Session, issuing: Signer, request: EnrolRequest, now: datetime, life: timedelta
+) -> tuple[Enrolment, Certificate | None]:
     claim = session.exec(select(Claim).where(Claim.secret_sha256 == digest(request.claim))).first()
     if claim is None:
         raise EnrolmentRefused("claim-unknown", "there is no such claim: ask for a new ticket")
+    # A board that lost patience asks again while its first question is still being answered.
+    hold_claim(session, claim.id)
     before = _earlier(session, claim, request)
     if before is not None:
         return _resume(session, issuing, before, request, now, life)
@@ -63,16 +77,19 @@ def decide(session: Session, enrolment_id: str, state: str, by: Caller | str, no
     Raises:
         NotFound: no board waits under this id.
     """
+    decided = session.execute(
+        update(Enrolment)
+        .where(col(Enrolment.id) == enrolment_id, col(Enrolment.state) == "waiting")
+        .values(state=state, decided_by=name_of(by)[:100], decided_ms=as_ms(now))
+    )
     enrolment = session.get(Enrolment, enrolment_id)
     if enrolment is None:
         raise NotFound(f"no board waits under {enrolment_id[:60]!r}")
-    if enrolment.state == "waiting":
-        enrolment.state, enrolment.decided_by, enrolment.decided_ms = state, name_of(by)[:100], as_ms(now)
-        session.add(enrolment)
+    if decided.rowcount == 1:  # type: ignore[attr-defined]  # a cursor result, whatever the stubs say
         record(session, by, f"enrolment.{state}", enrolment.device, {"enrolment": enrolment.id})
         session.commit()
-        session.refresh(enrolment)
         log.info("enrolment decided device=%s state=%s by=%r", enrolment.device, state, name_of(by))
+    session.refresh(enrolment)
     return enrolment
 
 
@@ -100,18 +117,21 @@ def _resume(
     now: datetime,
     life: timedelta,
 ) -> tuple[Enrolment, Certificate | None]:
+    if enrolment.serial and request.serial and enrolment.serial != request.serial:
+        raise EnrolmentRefused("key-used", "another board has this key: a copied card must make its own")
     if enrolment.state == "waiting":
         return enrolment, None
     if enrolment.state == "refused":
         raise EnrolmentRefused("refused", "an administrator refused this board: ask for a new ticket")
     key = read_csr(request.csr, enrolment.device)
     if enrolment.state == "approved":
-        claim = session.get(Claim, enrolment.claim)
-        is_replacing = claim is not None and claim.replaces
-        return enrolment, _issue(session, issuing, enrolment, key, now, life, replaces=is_replacing)
+        claim = session.get_one(Claim, enrolment.claim)
+        _check_free(session, claim, enrolment.device, key)
+        return enrolment, _issue(session, issuing, enrolment, key, now, life, replaces=claim.replaces)
     wanted = select(Certificate).where(
         Certificate.device == enrolment.device,
         Certificate.key_sha256 == enrolment.key_sha256,
+        Certificate.end_ms > as_ms(now),
         col(Certificate.revoked_ms).is_(None),
     )
     certificate = session.exec(wanted).first()
@@ -129,8 +149,7 @@ def _admit(
     device = claim.device or (listed.device if listed else "") or request.device or _new_name(session)
     site = _site_of(claim, listed, request)
     key = read_csr(request.csr, device)
-    _check_name(session, claim, device)
-    _check_key(session, key, device)
+    _check_free(session, claim, device, key)
     spent = session.execute(
         update(Claim)
         .where(col(Claim.id) == claim.id, col(Claim.used) < col(Claim.uses))
@@ -188,6 +207,13 @@ def _site_of(claim: Claim, listed: ClaimBoard | None, request: EnrolRequest) -> 
     if said and allowed and said != allowed and not is_below:
         raise EnrolmentRefused("claim-site", f"the claim is for site {allowed}, the card says {said}")
     return said or allowed
+
+
+def _check_free(session: Session, claim: Claim, device: str, key: ec.EllipticCurvePublicKey) -> None:
+    """Check that id and key may be this board's; it stays so until the transaction ends."""
+    hold_identity(session, device)
+    _check_name(session, claim, device)
+    _check_key(session, key, device)
 
 
 def _check_name(session: Session, claim: Claim, device: str) -> None:
@@ -269,7 +295,7 @@ def _key_of(csr: str) -> ec.EllipticCurvePublicKey:
     """Return the key of a request whatever name it asks for: to find the enrolment that it belongs to."""
     try:
         key = x509.load_pem_x509_csr(csr.encode()).public_key()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise EnrolmentRefused("csr", str(error)) from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise EnrolmentRefused("csr", "not an elliptic curve")
@@ -278,6 +304,6 @@ def _key_of(csr: str) -> ec.EllipticCurvePublicKey:
 
 def _new_name(session: Session) -> str:
     while True:
-        name = f"cam-{re.sub('[^a-z0-9]', '', secrets.token_hex(4))}"
+        name = f"cam-{secrets.token_hex(4)}"
         if session.get(Identity, name) is None:
             return name

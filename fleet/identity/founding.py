@@ -6,19 +6,23 @@ move it out of the home. An authority that an organisation has already can be im
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
+import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from fleet.broker.acl import FLEET
-from fleet.errors import BadAuthority, HomeUnusable
+from fleet.errors import BadAuthority, HomeUnusable, SettingsError
 from fleet.identity.authority import (
     SERVER_LIFE,
     Signer,
@@ -31,6 +35,8 @@ from fleet.identity.authority import (
     new_key,
 )
 from fleet.identity.home import PRIVATE, PUBLIC, Addresses, Home, chain_pem, key_pem, write_file
+
+HOST_PATTERN: Final = r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,15 @@ def found_fleet(
 
     Raises:
         HomeUnusable: there is a fleet already, or the disk refuses.
+        BadAuthority: the imported one is not valid now.
+        SettingsError: an address is none, or the root's key would lie there unencrypted.
     """
     check_new(home)
+    check_addresses(addresses)
+    if imported is None and not passphrase:
+        raise SettingsError("the root's key needs a passphrase")
+    if imported is not None:
+        _check_dates(imported, now)
     if imported is None:
         root = make_root(addresses.name, now)
         write_file(home.root_key, key_pem(root.key, passphrase), PRIVATE)
@@ -76,8 +89,26 @@ def check_new(home: Home) -> None:
     Raises:
         HomeUnusable: there is a fleet already.
     """
-    if home.addresses.exists() or home.issuing_key.exists():
+    if home.addresses.exists():
         raise HomeUnusable(home.folder, "there is a fleet already: nothing was changed")
+    if home.issuing_key.exists():
+        reason = f"keys of a fleet, but no {home.addresses.name}: nothing was changed; bring it back, or"
+        raise HomeUnusable(home.folder, f"{reason} delete the folder if it was never used")
+
+
+def check_addresses(addresses: Addresses) -> None:
+    """Make sure that what is written now can be read again.
+
+    Raises:
+        SettingsError: a name, a port or a life is not allowed.
+    """
+    try:
+        msgspec.convert(msgspec.to_builtins(addresses), Addresses)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"the fleet's addresses: {error}") from error
+    for host in addresses.hosts:
+        if not re.fullmatch(HOST_PATTERN, host) and not _is_address(host):
+            raise SettingsError(f"host {host[:80]!r}: a name such as fleet.lahore.example, or an address")
 
 
 def make_servers(home: Home, issuing: Signer, addresses: Addresses, now: datetime) -> None:
@@ -108,6 +139,8 @@ def read_authority(files: Sequence[Path], passphrase: str) -> Authority:
             content = file.read_bytes()
         except OSError as error:
             raise BadAuthority(f"{file}: {error.strerror}") from error
+        if content.count(b"PRIVATE KEY-----") > 2:
+            raise BadAuthority(f"{file}: several private keys, one is needed: that of the issuing authority")
         read = _read_pem if b"-----BEGIN" in content else _read_p12
         more, key = read(file, content, passphrase)
         certificates += more
@@ -134,7 +167,7 @@ def _read_pem(file: Path, content: bytes, passphrase: str) -> tuple[list[x509.Ce
         if b"PRIVATE KEY" in content:
             secret = passphrase.encode() if b"ENCRYPTED" in content else None
             keys = [serialization.load_pem_private_key(content, secret)]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadAuthority(f"{file}: {error}; is the passphrase right?") from error
     return certificates, keys
 
@@ -142,7 +175,7 @@ def _read_pem(file: Path, content: bytes, passphrase: str) -> tuple[list[x509.Ce
 def _read_p12(file: Path, content: bytes, passphrase: str) -> tuple[list[x509.Certificate], list[object]]:
     try:
         key, certificate, more = pkcs12.load_key_and_certificates(content, passphrase.encode() or None)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise BadAuthority(
             f"{file}: neither PEM nor PKCS#12, or the passphrase is wrong ({error})"
         ) from error
@@ -157,6 +190,21 @@ def _check_issuing(certificate: x509.Certificate) -> None:
         raise BadAuthority(f"the issuing certificate does not say what it may do ({error})") from error
     if not constraints.ca or not usage.key_cert_sign or not usage.crl_sign:
         raise BadAuthority("the issuing certificate may not sign certificates and revocation lists")
+
+
+def _check_dates(authority: Authority, now: datetime) -> None:
+    for one in (authority.issuing.certificate, authority.root):
+        if not one.not_valid_before_utc <= now < one.not_valid_after_utc:
+            until = one.not_valid_after_utc
+            raise BadAuthority(f"{one.subject.rfc4514_string()} is not valid now (until {until:%Y-%m-%d})")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _root_of(issuing: x509.Certificate, certificates: list[x509.Certificate]) -> x509.Certificate:

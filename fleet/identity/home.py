@@ -193,8 +193,16 @@ def chain_pem(home: Home, certificate: x509.Certificate) -> str:
     return as_pem(certificate) + home.issuing_certificate.read_text()
 
 
-def write_file(path: Path, text: str, mode: int) -> None:
-    """Write beside, sync, rename over.
+def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> None:
+    """Write beside, sync, rename over, sync the folder.
+
+    The new file is made, never opened: what another user has laid in its place is not followed.
+
+    Args:
+        path: of the file.
+        text: what is to be in it.
+        mode: who may read it.
+        owner: user id that it is given to before anybody finds it; None to keep it.
 
     Raises:
         HomeUnusable: the disk refuses.
@@ -202,11 +210,23 @@ def write_file(path: Path, text: str, mode: int) -> None:
     fresh = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            if owner is not None:
+                os.fchown(file.fileno(), owner, -1)
+            os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        fresh.chmod(mode)
         fresh.replace(path)
+        _sync(path.parent)
     except OSError as error:
         raise HomeUnusable(path.parent, f"{path.name} cannot be written ({error.strerror})") from error
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -15,28 +15,33 @@ from sqlmodel import Session, col, select
 
 from fleet.access.audit import record
 from fleet.errors import EnrolmentRefused
-from fleet.identity.authority import Signer, issue_client, key_digest, name_of
+from fleet.identity.authority import Signer, as_pem, issue_client, key_digest
 from fleet.identity.claims import as_ms
 from fleet.identity.csr import read_csr
 from fleet.identity.enrolment import certificate_row
+from fleet.identity.holding import hold_identity
 from fleet.identity.revocation import revoke_certificates
 from fleet.store.tables_identity import Certificate, Identity
 
 log = logging.getLogger(__name__)
 
+RENEW_FROM: Final = 1 / 2
+"""Part of a certificate's life before which no other is given: devices ask after two thirds, but one whose
+clock is a year ahead would ask again and again, and each answer is a line of the revocation list."""
 STANDING_MAX: Final = 4
 """Certificates of one device that may stand at once: a device that asks for ever is refused."""
 
 
 def known_certificate(session: Session, peer: x509.Certificate, now: datetime) -> Certificate:
-    """Return the row of a certificate that a peer came with.
+    """Return the row of a certificate that a peer came with; its device is held until the transaction ends.
 
     Raises:
         EnrolmentRefused: it is not one of ours, it has ended, or its device is no longer trusted.
     """
     row = session.get(Certificate, format(peer.serial_number, "x"))
-    if row is None or row.device != name_of(peer):
+    if row is None or row.pem != as_pem(peer):
         raise EnrolmentRefused("foreign", "this certificate is not one of this fleet's devices")
+    hold_identity(session, row.device)
     identity = session.get(Identity, row.device)
     if row.revoked_ms is not None or identity is None or identity.state != "active":
         raise EnrolmentRefused("revoked", f"{row.device} is no longer trusted: enrol it anew with a ticket")
@@ -63,6 +68,8 @@ def renew(
     same = [row for row in standing if row.key_sha256 == key_digest(key)]
     if same:
         return same[0]
+    if as_ms(now) < old.begin_ms + (old.end_ms - old.begin_ms) * RENEW_FROM:
+        raise EnrolmentRefused("too-early", f"the certificate of {old.device} is young: is its clock right?")
     if len(standing) >= STANDING_MAX:
         raise EnrolmentRefused("too-many", f"{len(standing)} certificates of {old.device} stand already")
     row = certificate_row(issue_client(issuing, key, old.device, now, life), old.device, key)

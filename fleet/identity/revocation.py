@@ -14,6 +14,7 @@ from fleet.access.caller import SYSTEM, Caller
 from fleet.errors import BadQuery, NotFound
 from fleet.identity.authority import Revoked
 from fleet.identity.claims import as_ms
+from fleet.identity.holding import hold_identity
 from fleet.store.tables_identity import Certificate, Identity
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,10 @@ def revoke_device(
         NotFound: no device of this id was ever let in.
         BadQuery: an unknown reason.
     """
-    identity = get_identity(session, device)
     if reason not in REASONS:
         raise BadQuery(f"reason {reason[:40]!r}: one of {', '.join(REASONS)}")
+    hold_identity(session, device)
+    identity = get_identity(session, device)
     revoke_certificates(session, device, reason, now)
     if identity.state in ("active", "leaving"):
         identity.state, identity.since_ms, identity.reason = "revoked", as_ms(now), reason
@@ -76,6 +78,7 @@ def begin_leaving(session: Session, device: str, now: datetime, by: Caller | str
     Raises:
         NotFound: no device of this id was ever let in.
     """
+    hold_identity(session, device)
     identity = get_identity(session, device)
     if identity.state == "active":
         identity.state, identity.since_ms = "leaving", as_ms(now)
@@ -91,6 +94,7 @@ def retire_device(
     Raises:
         NotFound: no device of this id was ever let in.
     """
+    hold_identity(session, device)
     identity = get_identity(session, device)
     revoke_certificates(session, device, "cessationOfOperation", now)
     if identity.state != "retired":

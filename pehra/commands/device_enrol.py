@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -43,23 +44,35 @@ def enrol(
     from device.firmware.claim_file import is_enrolled, keep_ticket
     from device.firmware.last_link import state_folder
 
-    folder = state or state_folder(config)
+    folder, read = state or state_folder(config), _ticket_of(ticket)
     try:
+        _become_owner(folder)
         if is_enrolled(folder):
             typer.echo(f"{folder}: this board is enrolled already; decommission it first", err=True)
             raise typer.Exit(2)
-        keep_ticket(folder, _ticket_of(ticket))
-    except PehraDeviceError as error:
+        keep_ticket(folder, read)
+    except (PehraDeviceError, PermissionError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     if wait:
-        raise typer.Exit(_wait(folder, timeout_s))
+        raise typer.Exit(_wait(folder, read, timeout_s))
     typer.echo("The ticket is kept; the service enrols with it.")
 
 
-def _wait(folder: Path, timeout_s: float) -> int:
+def _become_owner(folder: Path) -> None:
+    """Let root go on as the user whose state it is: the service must be able to read what is written now."""
+    if os.geteuid() != 0 or not folder.exists():
+        return
+    owner = folder.stat()
+    if owner.st_uid != 0:
+        os.setgroups([owner.st_gid])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+
+
+def _wait(folder: Path, ticket: Ticket, timeout_s: float) -> int:
     from device.errors import PehraDeviceError
-    from device.firmware.enrol import Enroller, Hardware, read_refused
+    from device.firmware.enrol import Enroller, Hardware, was_refused
     from device.firmware.identity import read_identity
     from hardware.board import board_name, serial_number
 
@@ -85,7 +98,7 @@ def _wait(folder: Path, timeout_s: float) -> int:
     finally:
         timer.cancel()
     if identity is None:
-        return 1 if read_refused(folder) else 2
+        return 1 if was_refused(folder, ticket) else 2
     typer.echo(
         f"{identity.device} at {identity.site or 'no site'}; broker {identity.mqtt_host}:{identity.mqtt_port}"
     )

@@ -53,7 +53,7 @@ def init_fleet(
     from fleet.access.passwords import check_password
     from fleet.access.users import create_owner
     from fleet.access.words import user_name
-    from fleet.identity.founding import check_new, found_fleet, read_authority
+    from fleet.identity.founding import check_addresses, check_new, found_fleet, read_authority
     from fleet.identity.home import Addresses, Home
     from fleet.store.database import open_database
 
@@ -65,6 +65,7 @@ def init_fleet(
             name=name, hosts=hosts, https_port=https_port, mqtt_port=mqtt_port, device_days=device_days
         )
         check_new(place)
+        check_addresses(addresses)
         what = "Passphrase of the authority's key" if import_authority else "New passphrase of the root's key"
         passphrase = secret_of(root_passphrase_file, what, is_new=not import_authority)
         if not import_authority and len(passphrase) < PASSPHRASE_MIN:
