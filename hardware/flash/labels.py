@@ -5,6 +5,7 @@ A4 with 3 x 8 labels of 70 x 37 mm, as PDF or SVG; drawn by reportlab.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from hardware.errors import SettingInvalid
 
 _MM: Final = 72 / 25.4
 _PAGE: Final = (210 * _MM, 297 * _MM)
+_PAPER: Final = '<svg width="210mm" height="297mm"'
 _LABEL: Final = (70 * _MM, 37 * _MM)
 _COLUMNS: Final = 3
 _ROWS: Final = 8
@@ -69,7 +71,9 @@ def _write_svg(page: Any, path: Path, number: int) -> Path:  # noqa: ANN401 (rep
     from reportlab.graphics import renderSVG
 
     named = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-    named.write_text(renderSVG.drawToString(page), "utf-8")
+    drawn = str(renderSVG.drawToString(page))
+    # reportlab's points would be taken for pixels, and the labels would come out too small for their paper.
+    named.write_text(re.sub(r'<svg width="[^"]*" height="[^"]*"', _PAPER, drawn, count=1), "utf-8")
     return named
 
 

@@ -92,7 +92,7 @@ def test_a_country_is_two_capitals(country):
     [
         {"site": "../etc"}, {"site": "Lahore"}, {"device": "x"}, {"device": "a b c"}, {"hostname": "-x"},
         {"hostname": "a.b"}, {"hostname": "x\n"}, {"user": "root"}, {"user": "pehra"}, {"user": "x;y"},
-        {"timezone": "$(id)"}, {"keyboard": "u s"}, {"locale": "C"}, {"ssh_keys": ("-----BEGIN OPENSSH PRIVATE",)},
+        {"timezone": "$(id)"}, {"keyboard": "u s"}, {"locale": "C"}, {"ssh_keys": ("-----BEGIN OPENSSH",)},
         {"ssh_keys": (f'command="x" {KEY}',)},
     ],
 )  # fmt: skip
