@@ -20,6 +20,7 @@ _LABEL: Final = (70 * _MM, 37 * _MM)
 _COLUMNS: Final = 3
 _ROWS: Final = 8
 _QR: Final = 30 * _MM
+_LINES: Final = 6
 _PER_PAGE: Final = _COLUMNS * _ROWS
 
 
@@ -96,7 +97,8 @@ def _draw(page: Any, label: Label, x: float, y: float) -> None:  # noqa: ANN401
     left, top = x + 33 * _MM, y + 27 * _MM
     page.add(String(left, top, "Pehra", fontName="Helvetica", fontSize=7))
     bold = _broken(label.device, 17)
-    for number, line in enumerate([*bold, "", *_broken(label.site, 23), label.serial], 1):
+    lines = [*bold, *_broken(label.site, 23)[: _LINES - len(bold)], label.serial]
+    for number, line in enumerate(lines, 1):
         font, size = ("Helvetica-Bold", 10) if number <= len(bold) else ("Helvetica", 7)
         page.add(String(left, top - number * 3.6 * _MM, line, fontName=font, fontSize=size))
 
