@@ -134,6 +134,10 @@ def user_data(setup: Setup) -> bytes:
             }
         ]
         commands.append(["systemctl", "enable", "--now", "ssh"])
+    if setup.wifi is not None:
+        commands.insert(
+            0, ["rfkill", "unblock", "wifi"]
+        )  # blocked by the image until somebody says a country
     said["runcmd"] = commands
     return b"#cloud-config\n" + _yaml(said)
 

@@ -20,6 +20,7 @@ from typing import IO, Final, Protocol, cast
 from hardware.errors import ImageUnusable
 from hardware.flash.xz_index import NotXz, unpacked_bytes
 from hardware.flash.xz_reader import XzReader
+from hardware.flash.zst_reader import ZstReader
 
 AGAIN: Final = "download it again"
 _PACKED: Final = {b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst", b"\x1f\x8b": "gz", b"PK\x03\x04": "zip"}
@@ -173,21 +174,12 @@ def _open_gz(plain: IO[bytes], stack: ExitStack) -> Source:
     return cast(Source, stack.enter_context(gzip.GzipFile(fileobj=plain)))
 
 
-def _open_zst(plain: IO[bytes], stack: ExitStack) -> Source:
-    import zstandard
-
-    reader = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(
-        plain, read_size=_READ_AHEAD_BYTES, read_across_frames=True
-    )
-    return cast(Source, stack.enter_context(reader))
-
-
 _OPENERS: Final[dict[str, Callable[[IO[bytes], ExitStack], Source]]] = {
     "": lambda plain, _: cast(Source, plain),
     "xz": lambda plain, _: XzReader(plain),
     "gz": _open_gz,
     "zip": _open_zip,
-    "zst": _open_zst,
+    "zst": lambda plain, _: ZstReader(plain),
 }
 _SIZES: Final[dict[str, Callable[[IO[bytes], Path], int | None]]] = {
     "": _plain_size,

@@ -67,7 +67,7 @@ def _one(asked: Asked, card: Planned, image: Image, expected: str, done: Done | 
     except FlashError as error:
         typer.echo(str(error), err=True)
         return FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         said = f"{where} does not boot now: flash it anew" if is_touched else "nothing was written"
         typer.echo(f"\nStopped; {said}", err=True)
         return STOPPED

@@ -126,6 +126,30 @@ def test_a_ticket_for_another_site_or_device_is_refused(call, tmp_path):
     assert inspect(tmp_path / "card.img", "pehra/site.toml") == b'device = "cam-77"\nsite = "karachi"\n'
 
 
+def test_without_mtools_it_says_what_to_install_before_anything_is_written(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = call("--id", "cam-01")
+    assert done.exit_code == 2
+    assert "mtools is not installed; sudo apt install mtools" in done.output
+    assert not (tmp_path / "card.img").exists()
+
+
+def test_the_plain_image_needs_no_mtools(call, image, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = call()
+    assert done.exit_code == 0, done.output
+    assert "the plain image, without first-boot files" in done.output
+    assert (tmp_path / "card.img").read_bytes() == image.read_bytes()
+
+
+def test_the_list_of_disks_needs_no_image(monkeypatch):
+    done = CliRunner().invoke(app, ["flash", "--list"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["flash"])
+    assert done.exit_code == 2
+    assert "pehra flash --list" in done.output
+
+
 @pytest.mark.parametrize("to", ["/dev/null", "/dev/sdzz", "/dev/disk/by-id/none", "/"])
 def test_a_device_that_is_no_disk_is_refused(image, to):
     done = CliRunner().invoke(app, ["flash", str(image), "--to", to, "--yes"])

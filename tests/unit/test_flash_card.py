@@ -199,6 +199,31 @@ def test_xz_that_is_cut_off_is_known_before_anything_is_written(tmp_path, cut):
         look_at(path)
 
 
+def zst(content: bytes) -> bytes:
+    """As `zstd` writes it into a pipe: without the size."""
+    zstandard = pytest.importorskip("zstandard")
+    packing = zstandard.ZstdCompressor(write_content_size=False).compressobj()
+    return packing.compress(content) + packing.flush()
+
+
+def test_zst_of_several_frames_without_their_sizes_is_unpacked_whole(tmp_path):
+    path, content = tmp_path / "i.img.zst", os.urandom(1 << 20) + bytes(1 << 20)
+    path.write_bytes(zst(content) + zst(content))
+    found, medium = look_at(path), Sdcard(4 << 20)
+    assert found.size_bytes is None
+    write(found, medium)
+    assert medium.content == content * 2
+
+
+def test_zst_that_is_cut_off_and_does_not_tell_its_size_is_found_out(tmp_path):
+    path = tmp_path / "i.img.zst"
+    path.write_bytes(zst(os.urandom(2 << 20))[: 1 << 20])
+    medium = Sdcard(4 << 20)
+    with pytest.raises(ImageUnusable, match="it is cut off"):
+        write(look_at(path), medium)
+    assert not medium.boots
+
+
 def test_image_that_is_empty_or_no_whole_number_of_sectors_is_refused(tmp_path):
     path = tmp_path / "i.img"
     path.write_bytes(b"")
