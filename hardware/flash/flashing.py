@@ -58,8 +58,7 @@ def flash(image: Image, card: Card, setup: Setup | None, expected_sha256: str, w
         CardFailed: the card failed.
         NotCustomised: the first-boot files could not be put on it.
     """
-    if card.size_bytes is not None and image.size_bytes is not None and image.size_bytes > card.size_bytes:
-        raise too_large(image, image.size_bytes, card)
+    refuse_too_large(image, card)
     card.unseal()
     watcher.stage("write", image.size_bytes)
     written = write_image(image, card, expected_sha256, watcher.done)
@@ -72,6 +71,12 @@ def flash(image: Image, card: Card, setup: Setup | None, expected_sha256: str, w
         customised = _customise(card, written, setup)
     card.seal(written.head)
     return Flashed(written, customised)
+
+
+def refuse_too_large(image: Image, card: Card) -> None:
+    """Raise `ImageUnusable` where it is known already that the card is too small; nothing is written."""
+    if card.size_bytes is not None and image.size_bytes is not None and image.size_bytes > card.size_bytes:
+        raise too_large(image, image.size_bytes, card)
 
 
 def _customise(card: Card, written: Written, setup: Setup) -> Customised:

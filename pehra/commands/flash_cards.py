@@ -12,14 +12,15 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from hardware.errors import CardRefused, FlashError, SettingInvalid
+from hardware.errors import CardFailed, CardRefused, FlashError, SettingInvalid
 from hardware.flash.batch import Done
 from hardware.flash.card import Card, open_device, open_file
 from hardware.flash.disks import disk_of, refuse_unfit
 from hardware.flash.fat import require_tools
-from hardware.flash.flashing import expected_sha256_beside, flash, is_sha256
+from hardware.flash.flashing import expected_sha256_beside, flash, is_sha256, refuse_too_large
 from hardware.flash.image import Image, look_at
 from hardware.flash.labels import Label, write_labels
+from hardware.flash.os_format import PLAIN
 from pehra.commands.flash_asked import Asked, Planned, plan
 from pehra.commands.flash_output import Shown, show_plan, told_of
 
@@ -58,15 +59,15 @@ def _one(asked: Asked, card: Planned, image: Image, expected: str, done: Done | 
     is_touched = False
     try:
         with _opened(asked, where, f"{which}: {card.row.device}" if asked.batch else "") as opened:
+            refuse_too_large(image, opened)
             is_touched = True
             with Shown() as shown:
                 flashed = flash(image, opened, card.setup, expected, shown)
-    except (CardRefused, SettingInvalid) as error:
-        typer.echo(str(error), err=True)
-        return REFUSED
     except FlashError as error:
         typer.echo(str(error), err=True)
-        return FAILED
+        if is_touched and not isinstance(error, CardFailed) and error.what_to_do != PLAIN:
+            typer.echo(f"{where} does not boot now", err=True)
+        return FAILED if is_touched else REFUSED
     except (KeyboardInterrupt, typer.Abort):
         said = f"{where} does not boot now: flash it anew" if is_touched else "nothing was written"
         typer.echo(f"\nStopped; {said}", err=True)

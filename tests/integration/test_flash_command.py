@@ -72,6 +72,15 @@ def test_an_existing_file_is_asked_about_once_with_its_size(call, image, tmp_pat
     assert call("--yes").exit_code == 0
 
 
+def test_a_card_that_is_too_small_is_refused_and_keeps_what_it_has(call, tmp_path):
+    (tmp_path / "card.img").write_bytes(b"mine" * (1 << 20))
+    done = call("--yes")
+    assert done.exit_code == 2
+    assert "use a larger card" in done.output
+    assert "does not boot" not in done.output
+    assert (tmp_path / "card.img").read_bytes() == b"mine" * (1 << 20)
+
+
 def test_the_hash_beside_the_image_is_used(call, image):
     beside = image.with_name(image.name + ".sha256")
     try:
@@ -79,6 +88,7 @@ def test_the_hash_beside_the_image_is_used(call, image):
         done = call()
         assert done.exit_code == 1
         assert "should be 000" in done.output
+        assert "card.img does not boot now" in done.output
         beside.write_text(f"{hashlib.sha256(image.read_bytes()).hexdigest()} *{image.name}\n")
         done = call("--yes")
         assert done.exit_code == 0
