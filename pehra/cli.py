@@ -14,6 +14,7 @@ import typer
 from pehra.commands.demo import demo
 from pehra.commands.detect import detect
 from pehra.commands.device import device_app
+from pehra.commands.flash import flash
 from pehra.commands.fleet import fleet_app
 from pehra.commands.models import models_app
 from pehra.commands.track import track
@@ -39,6 +40,7 @@ def _pehra(
 app.command()(demo)
 app.command()(detect)
 app.command()(track)
+app.command()(flash)
 app.add_typer(device_app, name="device")
 app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")
@@ -58,10 +60,13 @@ EXTRAS = {
     "paho": "device",
     "pyotp": "fleet",
     "psutil": "device",
+    "reportlab": "field",
     "sqlmodel": "fleet",
     "tensorflow": "train",
     "torch": "train",
     "uvicorn": "fleet",
+    "yaml": "field",
+    "zstandard": "field",
 }
 
 
