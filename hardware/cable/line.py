@@ -6,6 +6,7 @@ A line that is lost is lost: it is closed and another one opened. Nothing here k
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import select
 import socket
 import time
@@ -19,6 +20,8 @@ from hardware.errors import CableLost, CableUnavailable
 DEFAULT_BAUD: Final = 115_200
 FAST_BYTES_PER_S: Final = 1_000_000.0
 """Of a line without a baud rate: a USB gadget, or a socket."""
+SCHEMES: Final = ("socket://", "rfc2217://")
+"""Of pyserial's addresses; others would copy what is said into a file."""
 BITS_PER_BYTE: Final = 10
 """8N1: a start bit, eight, a stop bit."""
 WRITE_S: Final = 10.0
@@ -69,6 +72,9 @@ class SerialLine:
     """
 
     def __init__(self, port: str, baud: int = DEFAULT_BAUD) -> None:
+        if "://" in port and not port.startswith(SCHEMES):
+            todo = f"name a port of this machine, or one of {' '.join(SCHEMES)}"
+            raise CableUnavailable(port, "such an address is not opened", todo)
         self.name = port
         self.bytes_per_s = FAST_BYTES_PER_S if _has_no_baud(port) else baud / BITS_PER_BYTE
         self._is_socket = port.startswith("socket://")
@@ -154,6 +160,16 @@ class SocketLine:
 def remote_host(port: str) -> str | None:
     """Return the host that a port lies on, None for one of this machine that is no address."""
     return (urlsplit(port).hostname or "") if "://" in port else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or the name `localhost`, is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def _has_no_baud(port: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import socket
 import threading
@@ -11,7 +10,7 @@ from typing import Final, Protocol
 
 from device.errors import ConfigError
 from hardware.cable.framing import Frame, Kind, packed
-from hardware.cable.line import Line, SerialLine, SocketLine
+from hardware.cable.line import Line, SerialLine, SocketLine, is_loopback
 from hardware.errors import CableLost, CableUnavailable
 from ota.cable import Refused, encoded
 
@@ -83,7 +82,7 @@ class TcpDoor:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        if not _is_loopback(host):
+        if not is_loopback(host):
             reason = "only 127.0.0.1 or ::1: whoever reaches the console may change this board"
             raise ConfigError(None, None, "--listen", f"{host}: {reason}")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -130,7 +129,7 @@ class TcpDoor:
                 return
             line = SocketLine(connection)
             with self._changed:
-                is_free = not self._is_taken and _is_loopback(host)
+                is_free = not self._is_taken and is_loopback(host)
                 if is_free:
                     self._came, self._is_taken = line, True
                     self._changed.notify_all()
@@ -142,10 +141,3 @@ def _turn_away(line: Line) -> None:
     with contextlib.suppress(CableLost):
         line.write(packed(Frame(Kind.ANSWER, 0, 0, encoded(_BUSY))))
     line.close()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
