@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import threading
 import tty
 from pathlib import Path
@@ -13,7 +14,7 @@ from device.firmware.console.aim import Aim
 from device.firmware.console.doors import SerialDoor, TcpDoor
 from device.firmware.console.network import NetworkManager
 from hardware.board import board
-from hardware.cable.line import SerialLine
+from hardware.cable.line import open_line
 from ota.enrolment import Ticket
 from pehra.provision.session import Patience, Session
 from tests.device_toml import head
@@ -25,7 +26,7 @@ TICKET = Ticket(
     made="2026-11-26T10:00:00.000Z",
     site="lahore/gulberg",
 )
-QUICK = Patience(silence_s=5.0, short_s=20.0, long_s=60.0)
+QUICK = Patience(silence_s=2.0, short_s=20.0, long_s=60.0)
 SHORT = Patience(silence_s=0.5, short_s=1.5, long_s=1.5)
 """For a board that will not answer."""
 
@@ -79,18 +80,25 @@ class Cable:
 
     Args:
         folder: for the names of the ports.
+
+    Attributes:
+        to_board: what becomes of bytes on the way to the board.
+        to_laptop: and on the way to the laptop.
+        opened: the board has its port open.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.board_port = folder / "ttyGS0"
+        self.board_port = folder / "ttyAMA0"
         self.laptop_port = folder / "ttyUSB0"
         self.to_board = self.to_laptop = lambda data: data
         self._ends: tuple[int, ...] = ()
-        self._threads: list[threading.Thread] = []
+        self.pulled_out = threading.Event()
+        self.opened = threading.Event()
         self.plug_in()
 
     def plug_in(self) -> None:
         """Connect both."""
+        self.pulled_out.clear()
         board_end, board_slave = os.openpty()
         laptop_end, laptop_slave = os.openpty()
         for slave, port in ((board_slave, self.board_port), (laptop_slave, self.laptop_port)):
@@ -106,15 +114,19 @@ class Cable:
         """Both sides lose their terminals."""
         if not self._ends:
             return
+        self.pulled_out.set()
+        self.opened.clear()
         os.write(self._pulled_w, b"x")
         self._thread.join()
         for end in (*self._ends, *self._slaves, self._pulled_r, self._pulled_w):
             os.close(end)
         self._ends = ()
 
-    def _carry(self) -> None:
-        import select
+    def say_to_laptop(self, data: bytes) -> None:
+        """Something comes out at the laptop's end that no board said."""
+        _write_all(self._ends[1], data)
 
+    def _carry(self) -> None:
         board_end, laptop_end = self._ends
         while True:
             ready, _, _ = select.select([board_end, laptop_end, self._pulled_r], [], [])
@@ -122,6 +134,8 @@ class Cable:
                 return
             for end in ready:
                 data = os.read(end, 4096)
+                if self.pulled_out.is_set():
+                    return
                 if end == board_end:
                     _write_all(laptop_end, self.to_laptop(data))
                 else:
@@ -133,12 +147,27 @@ def _write_all(end: int, data: bytes) -> None:
         data = data[os.write(end, data) :]
 
 
+class _Door(SerialDoor):
+    """A serial port of which is known when it is open: what is said before is lost, as on any line."""
+
+    def __init__(self, cable, baud):
+        super().__init__(str(cable.board_port), baud, again_s=0.05)
+        self._cable = cable
+
+    def next_line(self, stop):
+        line = super().next_line(stop)
+        self._cable.opened.set()
+        return line
+
+
 @contextlib.contextmanager
 def on_a_cable(folder: Path, desk=None, baud=115_200):
     """A board that serves on one end of a cable; gives the cable."""
     cable = Cable(folder)
     try:
-        with serving(SerialDoor(str(cable.board_port), baud, again_s=0.05), desk or make_desk(folder)):
+        door = _Door(cable, baud)
+        with serving(door, desk or make_desk(folder)):
+            assert cable.opened.wait(30)
             yield cable
     finally:
         cable.pull_out()
@@ -154,4 +183,4 @@ def on_a_socket(folder: Path, desk=None):
 
 def session_on(port, patience=QUICK, baud=115_200) -> Session:
     """A laptop's session on a port."""
-    return Session(SerialLine(str(port), baud), patience)
+    return Session(open_line(str(port), baud), patience)

@@ -26,8 +26,8 @@ BITS_PER_BYTE: Final = 10
 """8N1: a start bit, eight, a stop bit."""
 WRITE_S: Final = 10.0
 """Who takes nothing for so long is not there; the longest frame needs 9 s at 9600 baud."""
-_TTY_POLL_S: Final = 0.2
-_SOCKET_POLL_S: Final = 0.02
+CONNECT_S: Final = 10.0
+_POLL_S: Final = 0.2
 _MOST_BYTES: Final = 4096
 
 
@@ -60,8 +60,34 @@ class Line(Protocol):
         """Let go of it; may be called twice."""
 
 
+def open_line(port: str, baud: int = DEFAULT_BAUD) -> Line:
+    """Open a port: `/dev/ttyUSB0`, `COM3`, `rfc2217://HOST:PORT`, `socket://HOST:PORT`.
+
+    pyserial could open the last one too, but loses what was said just before the other side hung up, and then
+    forgets to close the socket.
+
+    Args:
+        port: which.
+        baud: symbols a second; means nothing to a USB gadget or a socket.
+
+    Raises:
+        CableUnavailable: it cannot be opened; says what to do.
+    """
+    if "://" in port and not port.startswith(SCHEMES):
+        todo = f"name a port of this machine, or one of {' '.join(SCHEMES)}"
+        raise CableUnavailable(port, "such an address is not opened", todo)
+    if not port.startswith("socket://"):
+        return SerialLine(port, baud)
+    try:
+        address = urlsplit(port)
+        where = (address.hostname or "", address.port or 0)
+        return SocketLine(socket.create_connection(where, timeout=CONNECT_S), port)
+    except (OSError, ValueError) as error:
+        raise _unavailable(port, error) from error
+
+
 class SerialLine:
-    """A port that pyserial opens: `/dev/ttyUSB0`, `COM3`, `socket://HOST:PORT`, `rfc2217://HOST:PORT`.
+    """A port that pyserial opens.
 
     Args:
         port: which.
@@ -72,19 +98,15 @@ class SerialLine:
     """
 
     def __init__(self, port: str, baud: int = DEFAULT_BAUD) -> None:
-        if "://" in port and not port.startswith(SCHEMES):
-            todo = f"name a port of this machine, or one of {' '.join(SCHEMES)}"
-            raise CableUnavailable(port, "such an address is not opened", todo)
         self.name = port
         self.bytes_per_s = FAST_BYTES_PER_S if _has_no_baud(port) else baud / BITS_PER_BYTE
-        self._is_socket = port.startswith("socket://")
         try:
             self._port = serial.serial_for_url(
                 port,
                 baudrate=baud,
-                timeout=_SOCKET_POLL_S if self._is_socket else _TTY_POLL_S,
+                timeout=_POLL_S,
                 # A remote port cannot limit writing, nor be kept from others.
-                write_timeout=None if "://" in port and not self._is_socket else WRITE_S,
+                write_timeout=None if "://" in port else WRITE_S,
                 exclusive=None if "://" in port else True,
             )
         except (serial.SerialException, OSError, ValueError) as error:
@@ -97,8 +119,8 @@ class SerialLine:
             if wait_s <= 0 and not self._port.in_waiting:
                 return b""
             while True:
-                data = self._port.read(_MOST_BYTES if self._is_socket else 1)
-                if data and not self._is_socket:
+                data = self._port.read(1)
+                if data:
                     data += self._port.read(min(_MOST_BYTES, self._port.in_waiting))
                 if data or time.monotonic() >= end_s:
                     return bytes(data)
@@ -121,14 +143,15 @@ class SerialLine:
 
 
 class SocketLine:
-    """A connection that a board accepted on its own loopback.
+    """A connection, as a board accepted it or a laptop opened it.
 
     Args:
         connection: an open stream; closed with the line.
+        name: the port, for people.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.name = "local socket"
+    def __init__(self, connection: socket.socket, name: str = "local socket") -> None:
+        self.name = name
         self.bytes_per_s = FAST_BYTES_PER_S
         self._socket = connection
         self._socket.settimeout(WRITE_S)

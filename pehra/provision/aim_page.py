@@ -1,8 +1,8 @@
 """A page on this machine that shows the live picture; bound to the loopback, for who knows its path only.
 
 The path holds a secret, so that no other user of this machine and no web page can guess it; requests that
-name another host are refused (DNS rebinding); nothing may be cached, framed or fetched from elsewhere. Nothing
-is written.
+name another host are refused (DNS rebinding); nothing may be cached, framed or fetched from elsewhere, and
+nothing is written.
 """
 
 from __future__ import annotations

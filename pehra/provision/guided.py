@@ -1,8 +1,8 @@
 """The path that a technician is led along, from a port to a camera that watches; a step can be left out.
 
 identify -> Wi-Fi -> claim -> until the board says that it is enrolled -> check. Each ends in a line of a
-table, with what to do next. Here is the order and nothing else: people are asked by an `Asker`, the board by a
-`Session`.
+table, with what to do next. Here is the order and nothing else: people are asked by an `Asker`, the board by
+a `Session`.
 """
 
 from __future__ import annotations

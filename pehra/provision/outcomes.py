@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import typer
 
-from hardware.cable.line import SerialLine
+from hardware.cable.line import open_line
 from hardware.errors import CableLost, CableUnavailable
 from ota.cable import Answer, Done, News, Request, cut
 from pehra.provision.errors import BoardRefused, BoardSilent, ProvisionError
@@ -87,7 +87,7 @@ def talking(port: str, baud: int, patience: Patience | None = None) -> Iterator[
         ProvisionError: as `Session.greet`.
         CableLost: as `Session.greet`.
     """
-    with Session(SerialLine(port, baud), patience) as session:
+    with Session(open_line(port, baud), patience) as session:
         session.greet(f"pehra {version('pehra')}")
         yield session
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from typing import Final, Protocol
 
 from device.errors import ConfigError
@@ -17,6 +18,7 @@ from ota.cable import Refused, encoded
 _log = logging.getLogger(__name__)
 
 AGAIN_S: Final = 1.0
+HEAR_S: Final = 1.0
 _BUSY: Final = Refused(code="busy", reason="another laptop speaks to this board", todo="end that one first")
 
 
@@ -127,17 +129,20 @@ class TcpDoor:
             except OSError as error:
                 _log.error("console door closed error=%r", str(error))
                 return
-            line = SocketLine(connection)
             with self._changed:
                 is_free = not self._is_taken and is_loopback(host)
                 if is_free:
-                    self._came, self._is_taken = line, True
+                    self._came, self._is_taken = SocketLine(connection), True
                     self._changed.notify_all()
             if not is_free:
-                _turn_away(line)
+                _turn_away(connection)
 
 
-def _turn_away(line: Line) -> None:
-    with contextlib.suppress(CableLost):
+def _turn_away(connection: socket.socket) -> None:
+    """Say why, then hang up after the other side: closed with something unread, a socket loses its words."""
+    line, end_s = SocketLine(connection), time.monotonic() + HEAR_S
+    with contextlib.closing(line), contextlib.suppress(CableLost, OSError):
         line.write(packed(Frame(Kind.ANSWER, 0, 0, encoded(_BUSY))))
-    line.close()
+        connection.shutdown(socket.SHUT_WR)
+        while time.monotonic() < end_s:
+            line.read(HEAR_S)
