@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib.resources import files
@@ -55,13 +56,13 @@ def console_unit_text(
     """
     command = [*(program or this_program()), "device", "serve-console", "--config", str(config.absolute())]
     text = _fitted(CONSOLE_UNIT, [*command, "--port", port, "--baud", str(baud)], user, state)
-    return _replaced(text, "Conflicts", f"serial-getty@{Path(port).name}.service")
+    return _replaced(text, "Conflicts", f"serial-getty@{Path(port).resolve().name}.service")
 
 
 def console_rule_text(user: str = "pehra") -> str:
     """Return polkit's rule for the console's user."""
     text = (files("hardware.systemd") / CONSOLE_RULE).read_text("utf-8")
-    return text.replace('"pehra"', f'"{user}"')
+    return text.replace('"pehra"', json.dumps(user))
 
 
 def _fitted(name: str, command: list[str], user: str, state: str) -> str:

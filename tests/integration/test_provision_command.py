@@ -246,10 +246,13 @@ def _serve_telnet(listening, port):
 @pytest.mark.filterwarnings("ignore:set(Daemon|Name)\\(\\) is deprecated:DeprecationWarning")
 def test_a_board_behind_a_serial_server_is_set_up_over_rfc2217(tmp_path):
     write_config(tmp_path)
-    with on_a_cable(tmp_path) as cable, rfc2217_server(cable.laptop_port) as address:
-        with session_on(address) as session:
-            session.greet("test")
-            assert session.ask(Identify()).device == "cam-01"
+    with (
+        on_a_cable(tmp_path) as cable,
+        rfc2217_server(cable.laptop_port) as address,
+        session_on(address) as session,
+    ):
+        session.greet("test")
+        assert session.ask(Identify()).device == "cam-01"
 
 
 def test_a_board_is_set_up_over_a_socket(tmp_path):
