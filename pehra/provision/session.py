@@ -92,6 +92,7 @@ class Session:
         self._unpacker = Unpacker()
         # Not always from 1: what a board still says to whom it talked before is none of ours.
         self._number = random.randrange(1, 0xFFFF)  # noqa: S311 (no secret)
+        self._is_busy = False
         self.welcome: Welcome | None = None
 
     def __enter__(self) -> Session:
@@ -150,7 +151,7 @@ class Session:
     def _asked(self, request: Request, on_news: Callable[[News], None]) -> tuple[Answer, _Heard]:
         self._number = self._number % 0xFFFF + 1
         question = packed(Frame(Kind.REQUEST, self._number, 0, encoded(request)))
-        heard, noise_before = _Heard(), self._unpacker.noise_bytes
+        heard, noise_before, self._is_busy = _Heard(), self._unpacker.noise_bytes, False
         end_s = time.monotonic() + self._limit_s(request)
         for _ in range(TRIES):
             self._line.write(question)
@@ -168,6 +169,7 @@ class Session:
         quiet_s = time.monotonic() + self._patience.silence_s
         while time.monotonic() < min(quiet_s, end_s):
             for frame in self._unpacker.feed(self._line.read(_STEP_S)):
+                self._is_busy |= frame.kind is Kind.BEAT
                 if frame.kind is not Kind.REQUEST:  # an echo of ours is no sign of life
                     quiet_s = time.monotonic() + self._patience.silence_s
                 try:
@@ -186,7 +188,9 @@ class Session:
         return self._patience.long_s if is_long else self._patience.short_s
 
     def _silent(self, noise_bytes: int) -> BoardSilent:
-        if noise_bytes:
+        if self._is_busy:
+            reason = "the board is still at work, but did not answer in time: try again in a minute"
+        elif noise_bytes:
             reason = (
                 f"{noise_bytes} bytes came that make no sense: the baud rate is probably not the board's "
                 "(115200 unless its console was started with --baud), try --baud 115200, 9600 or 921600; "
