@@ -10,6 +10,7 @@ import threading
 
 from fastapi import FastAPI
 
+from fleet.api.gate import Gate
 from fleet.api.problems import install_problems
 from fleet.api.routers import api
 from fleet.console import mount_console
@@ -22,19 +23,26 @@ log = logging.getLogger(__name__)
 
 def create_api(services: Services) -> FastAPI:
     """Return the REST API under `/api/v1`; its description is at `/api/v1/openapi.json`."""
-    app = FastAPI(
-        title="Pehra fleet", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
-    )
+    return _behind_gate(_make_api(services), services)
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the web application: REST under `/api/v1`, the console everywhere else. Once a process."""
+    app = _make_api(services)
+    mount_console(app, services)
+    return _behind_gate(app, services)
+
+
+def _make_api(services: Services) -> FastAPI:
+    app = FastAPI(title="Pehra fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.services = services
     install_problems(app)
     app.include_router(api)
     return app
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the web application: REST under `/api/v1`, the console everywhere else. Once a process."""
-    app = create_api(services)
-    mount_console(app, services)
+def _behind_gate(app: FastAPI, services: Services) -> FastAPI:
+    app.add_middleware(Gate, is_open=services.settings.is_open)
     return app
 
 
@@ -42,13 +50,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Run until `stop`: then take no more, write what is queued, acknowledge it, and leave.
 
     Raises:
+        SettingsError: it would serve others than this machine without log-in.
         AddressInUse: the port is taken.
         DatabaseUnusable: the database cannot be opened.
         FleetError: a part ended by itself; the log says why.
     """
+    settings.check_reach()
     with listen(settings.http_host, settings.http_port) as listener:
-        if not settings.is_local:
-            log.warning("no login yet: everybody who reaches %s sees all", settings.url)
         services = build_services(settings)
         with running(services):
             serve(
@@ -57,5 +65,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
                 stop,
                 ready=lambda: log.info("fleet ready url=%s", settings.url),
                 ended=services.parts.ended,
+                tls=services.tls,
             )
     log.info("fleet stopped")

@@ -19,6 +19,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, select
 
+from fleet.access import audit
+from fleet.access.caller import Caller
 from fleet.errors import BadOverlay, first_line
 from fleet.link import Link
 from fleet.queries.devices import get_device
@@ -34,8 +36,8 @@ LOOK_S: Final = 1.0
 LINE_CHARS: Final = 200
 
 
-def want_config(session: Session, device: str, overlay: str, now_s: float) -> tables.Desired:
-    """Keep the overlay that is wanted of a device; the same again changes nothing.
+def want_config(session: Session, device: str, overlay: str, now_s: float, caller: Caller) -> tables.Desired:
+    """Keep the overlay that is wanted of a device, and who wants it; the same again changes nothing.
 
     Raises:
         NotFound: no message of the device has ever come.
@@ -59,6 +61,9 @@ def want_config(session: Session, device: str, overlay: str, now_s: float) -> ta
             f"with its quotes escaped it does not fit into {MAX_MESSAGE_BYTES} bytes: shorten it"
         )
     session.add(wanted)
+    session.flush()
+    detail: audit.Detail = {"seq": wanted.seq, "sha256": sha256}
+    audit.record(session, caller, "config.change", device, detail, at_ms=wanted.made_ms)
     session.commit()
     session.refresh(wanted)
     log.info("configuration wanted device=%s seq=%d sha256=%.12s", device, wanted.seq, sha256)

@@ -5,16 +5,27 @@ FleetError
 ├── SettingsError      operator: an argument or a variable of the environment is wrong
 ├── AddressInUse       operator: the port is taken
 ├── DatabaseUnusable   operator: the database cannot be opened or migrated
+├── HomeUnusable       operator: the fleet's home folder lacks something, or cannot be written
+├── BadAuthority       operator: an authority that is to be imported is not fit to be one
+├── BadClaim           caller of the API: a claim whose terms make no sense
+├── EnrolmentRefused   peer: a board that is not let in; `reason` says why in one word
 ├── DatabaseAway       the console: the database does not answer now
 ├── NotFound           caller of the API: no such device
 ├── BadQuery           caller of the API: a filter or a cursor makes no sense
 ├── BadOverlay         caller of the API: a configuration that no device could read
+├── BadInput           caller of the API or the command line: a name, a role, a password makes no sense
+├── NotLoggedIn        caller: log in, or show a token that is good
+├── Forbidden          caller: no role of theirs has the permission
+├── Conflict           caller: it would leave the fleet without an owner, or is there already
+├── TooManyTries       caller: wait `retry_after_s` before the next log-in
 ├── NotWell            caller of the API: it answers, but does not do its work now
 └── Refused            peer: a message that is kept out; `reason` is what it is counted under
 ```
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class FleetError(Exception):
@@ -52,6 +63,35 @@ class DatabaseUnusable(FleetError):
         )
 
 
+class HomeUnusable(FleetError):
+    """The fleet's home folder lacks something, or cannot be written."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"{folder}: {reason}")
+        self.folder = folder
+
+
+class BadAuthority(FleetError):
+    """An authority that is to be imported is not fit to be one."""
+
+
+class BadClaim(FleetError):
+    """A claim whose terms make no sense."""
+
+
+class EnrolmentRefused(FleetError):
+    """A board is not let in, and asking again changes nothing.
+
+    Attributes:
+        reason: short word: `claim-unknown`, `claim-used`, `claim-expired`, `claim-site`, `claim-serial`,
+            `csr`, `key-used`, `id-taken`, `refused`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 class DatabaseAway(FleetError):
     """The database does not answer now; it may in a moment."""
 
@@ -66,6 +106,34 @@ class BadQuery(FleetError):
 
 class BadOverlay(FleetError):
     """A configuration for a device that no device could read."""
+
+
+class BadInput(FleetError):
+    """A name, a role, a site or a password that makes no sense."""
+
+
+class NotLoggedIn(FleetError):
+    """Nobody we know: no session, no token, or one that has ended."""
+
+
+class Forbidden(FleetError):
+    """Somebody we know who may not do this."""
+
+
+class Conflict(FleetError):
+    """It cannot be done as things stand."""
+
+
+class TooManyTries(FleetError):
+    """Too many wrong log-ins.
+
+    Attributes:
+        retry_after_s: whole seconds until the next try is looked at.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many wrong log-ins: try again in {retry_after_s} seconds")
+        self.retry_after_s = retry_after_s
 
 
 class NotWell(FleetError):

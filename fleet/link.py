@@ -78,6 +78,11 @@ class Link:
         info = self._client.publish(str(topic), encode(message), qos=topic.qos, retain=topic.is_retained)
         return info.rc == paho.MQTT_ERR_SUCCESS
 
+    def clear(self, topic: Topic) -> None:
+        """Let the broker forget what it remembers of a topic; with the link down nothing happens."""
+        if self._client.is_connected():
+            self._client.publish(str(topic), b"", qos=1, retain=True)
+
     def subscribe(self) -> None:
         """Subscribe to all devices; doing it again makes the broker tell anew what it remembers."""
         self._client.subscribe([(Topic.filter(c), 0 if c in AT_MOST_ONCE else 1) for c in CHANNELS])

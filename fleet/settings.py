@@ -13,7 +13,9 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from fleet.access.provider import Provider, load_provider
 from fleet.errors import SettingsError
+from fleet.identity.home import Home
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///pehra-fleet.db"
 SILENCE_MIN_S: Final = 25.0
@@ -39,6 +41,7 @@ class Settings:
         http_port: 1..65535.
         home: the folder that `pehra fleet init` made: authorities, certificates, who may do what; None for a
             fleet without them, which only this machine may reach.
+        provider: of single sign-on; only with a home.
         offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
             or oftener, and less than that would call every device offline between two of them.
     """
@@ -55,6 +58,7 @@ class Settings:
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     home: Path | None = None
+    provider: Provider | None = None
     offline_after_s: float = 50.0
 
     @property
@@ -63,10 +67,27 @@ class Settings:
         return self.http_host in LOCAL_HOSTS
 
     @property
+    def is_open(self) -> bool:
+        """Whether nobody has to log in: a fleet without home, for this machine alone."""
+        return self.home is None
+
+    def check_reach(self) -> None:
+        """Refuse to serve others than this machine without log-in.
+
+        Raises:
+            SettingsError: there is no home, and the address is not one of this machine alone.
+        """
+        if self.is_open and not self.is_local:
+            raise SettingsError(
+                f"--host {self.http_host} lets others reach this fleet, which has no users yet: "
+                "run `pehra fleet init` and give its folder with --home"
+            )
+
+    @property
     def url(self) -> str:
         """Where a browser on this machine finds the console."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.http_host, self.http_host)  # noqa: S104
-        return f"http://{host}:{self.http_port}"
+        return f"http{'s' if self.home else ''}://{host}:{self.http_port}"
 
 
 _VARIABLES: Final = {
@@ -93,6 +114,7 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
 
     Raises:
         SettingsError: a value cannot be read, a file is not there, or a port is out of range.
+        HomeUnusable: the home is none.
     """
     given: dict[str, Any] = {
         name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)
@@ -100,7 +122,10 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
     given |= {name: value for name, value in arguments.items() if value is not None}
     for name in given:
         given[name] = _converted(name, given[name])
-    settings = Settings(**given)
+    home = given.get("home")
+    if home:
+        given = _of_home(home) | given
+    settings = Settings(**given, provider=load_provider(environment, home) if home else None)
     _check(settings)
     return settings
 
@@ -119,6 +144,24 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdecimal()):
         raise SettingsError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:1883")
     return host, int(port)
+
+
+def _of_home(folder: Path) -> dict[str, Any]:
+    """Return what a home says where nothing else does.
+
+    Raises:
+        HomeUnusable: it is no home of a fleet.
+    """
+    home = Home(folder)
+    addresses = home.read_addresses()
+    return {
+        "database_url": f"sqlite:///{home.database}",
+        "http_port": addresses.https_port,
+        "mqtt_port": addresses.mqtt_port,
+        "mqtt_ca": home.authorities,
+        "mqtt_cert": home.client,
+        "mqtt_key": home.client,
+    }
 
 
 def _converted(name: str, value: object) -> object:

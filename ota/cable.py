@@ -123,10 +123,11 @@ class Identity(_Says, frozen=True, tag="identity"):
         firmware: version of Pehra.
         enrolled: whether it has a certificate.
         has_claim: whether a claim waits to be spent.
+        refusal: why the fleet refused that claim.
         device: its id; empty where it has none yet.
         site: where it hangs.
         customisation: SHA-256 of what was written onto the card for it; empty where nothing was.
-        is_running: whether the camera's service runs.
+        is_running: whether the camera's service watches; one that waits to be let in does not.
         network: how it is connected, in words.
         cameras: their ids.
         fault: what is wrong with its configuration.
@@ -137,6 +138,7 @@ class Identity(_Says, frozen=True, tag="identity"):
     enrolled: bool
     serial: Word = ""
     has_claim: bool = False
+    refusal: Line = ""
     device: Word = ""
     site: Annotated[str, Meta(max_length=200)] = ""
     customisation: Word = ""

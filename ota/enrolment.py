@@ -57,13 +57,25 @@ class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         serial: of the board, as the vendor gave it; empty where unknown.
         board: model of the board.
         device: id it would like; empty to be given one.
+        site: where its card says that it hangs; must lie where its claim allows; empty to be told.
     """
 
     claim: Claim
     csr: Pem
+    site: Site = ""
     serial: Annotated[str, Meta(max_length=64)] = ""
     board: Annotated[str, Meta(max_length=100)] = ""
     device: DeviceId | Literal[""] = ""
+
+
+class RenewRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device asks for before its certificate ends; it proves itself by that certificate.
+
+    Attributes:
+        csr: certificate signing request (PEM) for a new key.
+    """
+
+    csr: Pem
 
 
 class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,10 +9,14 @@ import threading
 import tty
 from pathlib import Path
 
+import msgspec
+
+from device.firmware.claim_file import CERTIFICATE, IDENTITY
 from device.firmware.console import Desk, serve
 from device.firmware.console.aim import Aim
 from device.firmware.console.doors import SerialDoor, TcpDoor
 from device.firmware.console.network import NetworkManager
+from device.firmware.identity import ROOT, WHO, Identity
 from hardware.board import board
 from hardware.cable.line import open_line
 from ota.enrolment import Ticket
@@ -38,6 +42,24 @@ def write_config(folder: Path, rest: str = "") -> Path:
     file = folder / "device.toml"
     file.write_text(head(state) + '[[camera]]\nsource = "street:seed=3"\nfps = 15\n' + rest)
     return file
+
+
+def make_enrolled(folder: Path) -> None:
+    """Write down that a fleet let this board in, as `enrol.py` leaves it; no certificate is real."""
+    who = Identity(
+        device="cam-01",
+        site="lahore/gulberg",
+        timezone="Asia/Karachi",
+        url=TICKET.url,
+        pin=TICKET.pin,
+        mqtt_host="127.0.0.1",
+        mqtt_port=1,
+    )
+    identity = folder / "state" / IDENTITY
+    identity.mkdir(parents=True, exist_ok=True)
+    (identity / WHO).write_bytes(msgspec.json.encode(who))
+    for name in (ROOT, CERTIFICATE):
+        (identity / name).write_text("not a certificate")
 
 
 def make_desk(folder: Path, **changes) -> Desk:

@@ -17,10 +17,13 @@ from typing import Final
 from device.errors import ConfigError, PartDied, PehraDeviceError, StateUnavailable
 from device.firmware.config import Config, load_config
 from device.firmware.daemon import Daemon
-from device.firmware.last_link import keep_link, kept_link, state_folder
+from device.firmware.enrol import Enroller, Hardware, needs_ticket
+from device.firmware.identity import wipe
+from device.firmware.last_link import keep_link, kept_link, names_broker, state_folder
 from device.firmware.remote import ConfigStore, LogRing, Remote
 from device.firmware.service import Service
 from device.firmware.starts import Limits, StartLog
+from hardware.board import board_name, serial_number
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +32,12 @@ EXIT_PART_DIED: Final = 1
 EXIT_CANNOT_START: Final = 2
 EXIT_RESTART: Final = 75
 """A restart was asked for (sysexits.h, EX_TEMPFAIL: try again); the service manager starts it anew."""
-_ENDINGS: Final[dict[str, int | None]] = {"": EXIT_OK, "configuration": None, "restart": EXIT_RESTART}
+_ENDINGS: Final[dict[str, int | None]] = {
+    "": EXIT_OK,
+    "configuration": None,
+    "decommissioned": None,
+    "restart": EXIT_RESTART,
+}
 """What follows a daemon that ended in order: an exit code, or none to begin again in this process."""
 LAST_RESORT_S: Final = 55.0
 """Stopping that takes longer is cut off, with the stack of each thread in the log."""
@@ -69,6 +77,8 @@ class Life:
 
     def _live_once(self) -> int | None:
         """One normal start or one stay in safe mode; None to begin again."""
+        if not self._let_in():
+            return EXIT_OK
         try:
             remote = self._open_remote(load_config(self._file))
         except ConfigError as error:
@@ -84,6 +94,15 @@ class Life:
             starts.forget()
             return None
         return self._stay_safe(remote.config, starts.reason, starts.wait_s, starts, remote)
+
+    def _let_in(self) -> bool:
+        """Wait until a fleet has let this board in, where that is needed; false when told to stop before."""
+        state = state_folder(self._file)
+        if not needs_ticket(state, has_broker=names_broker(self._file)):
+            return True
+        self._service.ready()
+        hardware = Hardware(board_name(), serial_number())
+        return Enroller(state, hardware, lambda words: self._service.alive(f"enrol: {words}")).run(self._stop)
 
     def _live_normally(self, remote: Remote, starts: StartLog) -> int | None:
         starts.begin()
@@ -124,7 +143,14 @@ class Life:
         finally:
             faulthandler.cancel_dump_traceback_later()
         starts.withdraw()
-        return _ENDINGS[daemon.ending]
+        return self._after(daemon.ending, config)
+
+    def _after(self, ending: str, config: Config) -> int | None:
+        """Return what follows a daemon that ended in order; one that was decommissioned is wiped first."""
+        if ending == "decommissioned":
+            _log.warning("the fleet takes this board out of service: everything on it is wiped")
+            wipe(Path(config.device.state), "decommissioned by its fleet")
+        return _ENDINGS[ending]
 
     def _stay_safe(
         self,
@@ -160,7 +186,7 @@ class Life:
             starts.forget()
         elif starts is not None:
             starts.try_again()
-        return _ENDINGS[daemon.ending] if daemon.ending else None
+        return self._after(daemon.ending, config) if daemon.ending else None
 
     def _open_remote(self, base: Config) -> Remote:
         """Return what the fleet has said to this device; its secrets no longer reach the log it may read."""

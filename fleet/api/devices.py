@@ -7,7 +7,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from fleet.api.deps import Cursor, Limit, ServicesDep, SessionDep
+from fleet.access import audit
+from fleet.access.reach import reach_device
+from fleet.access.roles import Permission
+from fleet.api.deps import (
+    ChangeConfig,
+    Cursor,
+    Limit,
+    SeeConfig,
+    SeeDevices,
+    ServicesDep,
+    SessionDep,
+)
+from fleet.api.entry import now_ms
 from fleet.api.models import AlarmOut, AlarmPage, ConfigIn, ConfigOut, DeviceOut, DevicePage
 from fleet.desired import want_config
 from fleet.queries.alarms import list_alarms
@@ -25,6 +37,7 @@ Id = Annotated[Storable, Query(max_length=60, description="of one device; empty 
 
 @router.get("/devices", summary="List devices by id")
 def read_devices(
+    caller: SeeDevices,
     session: SessionDep,
     q: Q = "",
     state: State = "",
@@ -33,32 +46,41 @@ def read_devices(
     cursor: Cursor = None,
 ) -> DevicePage:
     """Devices that have reported, by id; filtered and in pages."""
-    page = list_devices(session, DeviceFilter(q=q, state=state, site=site), limit=limit, cursor=cursor)
+    wanted, within = DeviceFilter(q=q, state=state, site=site), caller.sites(Permission.SEE_DEVICES)
+    page = list_devices(session, wanted, limit=limit, cursor=cursor, within=within)
     return DevicePage(items=[DeviceOut.of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/devices/{device}", summary="Read one device")
-def read_device(session: SessionDep, device: Storable) -> DeviceOut:
+def read_device(caller: SeeDevices, session: SessionDep, device: Storable) -> DeviceOut:
     """One device with its last health and birth certificate."""
-    return DeviceOut.of(get_device(session, device))
+    return DeviceOut.of(reach_device(session, caller, Permission.SEE_DEVICES, device))
 
 
 @router.get("/devices/{device}/config", summary="Read what is wanted of a device's configuration")
-def read_config(session: SessionDep, device: Storable) -> ConfigOut:
+def read_config(caller: SeeConfig, session: SessionDep, device: Storable) -> ConfigOut:
     """What is wanted, and what the device says that it runs."""
+    reach_device(session, caller, Permission.SEE_CONFIG, device)
+    audit.look(session, caller, "config.read", device, at_ms=now_ms())
     return ConfigOut.of(get_device(session, device), session.get(tables.Desired, device))
 
 
 @router.put("/devices/{device}/config", summary="Want another configuration of a device")
-def put_config(session: SessionDep, services: ServicesDep, device: Storable, body: ConfigIn) -> ConfigOut:
+def put_config(
+    caller: ChangeConfig, session: SessionDep, services: ServicesDep, device: Storable, body: ConfigIn
+) -> ConfigOut:
     """Keep an overlay and tell the device; whether it holds is said by `state` once the device answers."""
-    wanted = want_config(session, device, body.overlay, time.time())
+    reach_device(session, caller, Permission.CHANGE_CONFIG, device)
+    wanted = want_config(session, device, body.overlay, time.time(), caller)
     services.director.wake()
     return ConfigOut.of(get_device(session, device), wanted)
 
 
 @router.get("/alarms", summary="List standing alarms, newest first")
-def read_alarms(session: SessionDep, device: Id = "", limit: Limit = 100, cursor: Cursor = None) -> AlarmPage:
+def read_alarms(
+    caller: SeeDevices, session: SessionDep, device: Id = "", limit: Limit = 100, cursor: Cursor = None
+) -> AlarmPage:
     """Alarms that stand now, newest first; in pages."""
-    page = list_alarms(session, device=device, limit=limit, cursor=cursor)
+    within = caller.sites(Permission.SEE_DEVICES)
+    page = list_alarms(session, device=device, limit=limit, cursor=cursor, within=within)
     return AlarmPage(items=[AlarmOut.of(row) for row in page.items], next_cursor=page.next_cursor)

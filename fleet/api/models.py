@@ -235,7 +235,10 @@ class AlarmPage(BaseModel):
 
 
 class StatsOut(BaseModel):
-    """The fleet in numbers; what is `since start` is lost when the fleet manager stops."""
+    """The fleet in numbers; what is `since start` is lost when the fleet manager stops.
+
+    Who sees only a part of the sites gets numbers of that part, and null for what is counted of the whole.
+    """
 
     devices: int
     online: int
@@ -243,15 +246,21 @@ class StatsOut(BaseModel):
     alarms: int
     events_stored: Annotated[int, Field(description="events in the database")]
     events_by_device: Annotated[dict[str, int], Field(examples=[{"cam-liberty-01": 1234}])]
-    received: Annotated[int, Field(description="messages since start, good or not")]
-    stored: Annotated[int, Field(description="durable messages newly stored since start: events and buckets")]
-    acked: Annotated[int, Field(description="durable messages acknowledged since start, repeats too")]
-    duplicates: Annotated[int, Field(description="durable messages that came again since start")]
-    refused: Annotated[dict[str, int], Field(examples=[{"bad-message": 1}])]
+    received: Annotated[int | None, Field(description="messages since start, good or not")] = None
+    stored: Annotated[
+        int | None, Field(description="durable messages newly stored since start: events and buckets")
+    ] = None
+    acked: Annotated[
+        int | None, Field(description="durable messages acknowledged since start, repeats too")
+    ] = None
+    duplicates: Annotated[int | None, Field(description="durable messages that came again since start")] = (
+        None
+    )
+    refused: Annotated[dict[str, int] | None, Field(examples=[{"bad-message": 1}])] = None
     latency_ms_p50: Annotated[
         float | None, Field(description="frame to commit, last live events since start")
-    ]
-    latency_ms_p95: float | None
+    ] = None
+    latency_ms_p95: float | None = None
     link_up: Annotated[bool, Field(description="whether we hear the broker")]
 
 

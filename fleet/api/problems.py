@@ -14,24 +14,40 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from fleet.errors import BadOverlay, BadQuery, NotFound, NotWell, first_line
+from fleet.errors import (
+    BadClaim,
+    BadInput,
+    BadOverlay,
+    BadQuery,
+    Conflict,
+    EnrolmentRefused,
+    Forbidden,
+    NotFound,
+    NotLoggedIn,
+    NotWell,
+    TooManyTries,
+    first_line,
+)
 
 log = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457); `errors` names the arguments, where it was them."""
+    """What went wrong (RFC 9457); `errors` names the arguments, `reason` is one word for a machine."""
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
     errors: list[dict[str, str]] | None = None
+    reason: str | None = None
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
     for status, text in (
+        (401, "nobody has logged in, or the token is no good"),
+        (403, "no role of the caller has the permission"),
         (404, "there is no such thing"),
         (422, "an argument makes no sense"),
         (503, "the database does not answer, or a part of the fleet manager does not do its work"),
@@ -42,8 +58,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def install_problems(app: FastAPI) -> None:
     """Make every error of the API a problem document."""
     app.add_exception_handler(NotFound, _on_not_found)
-    app.add_exception_handler(BadQuery, _on_bad_query)
-    app.add_exception_handler(BadOverlay, _on_bad_query)
+    for refused in (BadQuery, BadOverlay, BadInput, BadClaim):
+        app.add_exception_handler(refused, _on_bad_query)
+    app.add_exception_handler(NotLoggedIn, _on_not_logged_in)
+    app.add_exception_handler(Forbidden, _on_forbidden)
+    app.add_exception_handler(Conflict, _on_conflict)
+    app.add_exception_handler(TooManyTries, _on_too_many_tries)
+    app.add_exception_handler(EnrolmentRefused, _on_not_enrolled)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(NotWell, _on_not_well)
     app.add_exception_handler(DBAPIError, _on_database)
@@ -52,9 +73,13 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
-def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
+def problem(
+    status: int, detail: str, errors: list[dict[str, str]] | None = None, reason: str | None = None
+) -> JSONResponse:
     """Return a problem document."""
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    body = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors, reason=reason
+    )
     return JSONResponse(
         body.model_dump(exclude_none=True), status_code=status, media_type="application/problem+json"
     )
@@ -68,6 +93,12 @@ def _on_bad_query(_request: Request, error: Exception) -> JSONResponse:
     return problem(422, str(error))
 
 
+def _on_not_enrolled(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EnrolmentRefused)
+    log.warning("board refused reason=%s detail=%r", error.reason, str(error))
+    return problem(403, str(error), reason=error.reason)
+
+
 def _on_validation(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors = [
@@ -75,6 +106,27 @@ def _on_validation(_request: Request, error: Exception) -> JSONResponse:
         for one in error.errors()
     ]
     return problem(422, "; ".join(f"{one['path']}: {one['message']}" for one in errors), errors)
+
+
+def _on_not_logged_in(_request: Request, error: Exception) -> JSONResponse:
+    answer = problem(401, str(error))
+    answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+def _on_forbidden(_request: Request, error: Exception) -> JSONResponse:
+    return problem(403, str(error))
+
+
+def _on_conflict(_request: Request, error: Exception) -> JSONResponse:
+    return problem(409, str(error))
+
+
+def _on_too_many_tries(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, TooManyTries)
+    answer = problem(429, str(error))
+    answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def _on_not_well(_request: Request, error: Exception) -> JSONResponse:

@@ -7,14 +7,13 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from fleet.api import devices, events, stats
+from fleet.api import audit, devices, enrolment, events, identity, sessions, stats, tokens, users
 from fleet.api.problems import RESPONSES
 from fleet.errors import NotFound
 
 api = APIRouter(prefix="/api/v1", responses=RESPONSES)
-api.include_router(stats.router)
-api.include_router(devices.router)
-api.include_router(events.router)
+for one in (stats, devices, events, sessions, users, tokens, audit, enrolment, identity):
+    api.include_router(one.router)
 
 
 def _refuse_unknown(request: Request) -> Response:

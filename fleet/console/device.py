@@ -9,6 +9,9 @@ from typing import Any, Final
 from nicegui import events, ui
 from sqlmodel import Session
 
+from fleet.access.caller import Caller
+from fleet.access.reach import reach_device
+from fleet.access.roles import Permission
 from fleet.console.counts_chart import CountsChart
 from fleet.console.events import EventsTable
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
@@ -16,7 +19,7 @@ from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_
 from fleet.desired import config_state
 from fleet.errors import NotFound
 from fleet.queries.alarms import list_alarms
-from fleet.queries.devices import get_device, shown_state
+from fleet.queries.devices import shown_state
 from fleet.queries.events import EventFilter
 from fleet.services import Services
 from fleet.store.tables import Alarm, Desired, Device
@@ -42,30 +45,38 @@ def add_page(services: Services) -> None:
     @ui.page("/devices/{device}")
     async def device_page(device: str, tab: str = "now", bucket: int = 60) -> None:
         ui.page_title(f"{device} · Pehra")
-        with page_frame(services, "/"):
+        with page_frame(services, "/devices") as caller:
             try:
-                facts = await ask(services, lambda session: read_facts(session, word_of(device)))
+                facts = await ask(services, lambda session: read_facts(session, word_of(device), caller))
             except NotFound as error:
                 empty_state("No such device.", escape(str(error)))
                 return
-            await DeviceView(services, facts, tab=tab if tab in TABS else "now", bucket_s=bucket).draw()
+            await DeviceView(
+                services, facts, caller, tab=tab if tab in TABS else "now", bucket_s=bucket
+            ).draw()
 
 
-def read_facts(session: Session, device: str) -> Facts:
-    """Return what the page shows.
+def read_facts(
+    session: Session, device: str, caller: Caller, needs: Permission = Permission.SEE_DEVICES
+) -> Facts:
+    """Return what the page shows somebody.
 
     Raises:
-        NotFound: no message of it has ever come.
+        NotFound: no message of it has ever come, or it is at no site of the caller's.
+        Forbidden: the caller may see it, but lacks the permission there.
     """
+    row = reach_device(session, caller, needs, device)
     alarms = list_alarms(session, device=device, limit=ALARMS_SHOWN)
-    return Facts(get_device(session, device), alarms.items, session.get(Desired, device))
+    may_see = caller.may(Permission.SEE_CONFIG, row.site)
+    return Facts(row, alarms.items, session.get(Desired, device) if may_see else None)
 
 
 class DeviceView:
     """One open page of one device."""
 
-    def __init__(self, services: Services, facts: Facts, *, tab: str, bucket_s: int) -> None:
+    def __init__(self, services: Services, facts: Facts, caller: Caller, *, tab: str, bucket_s: int) -> None:
         self._services = services
+        self._caller = caller
         self._id = facts.device.id
         self._facts = facts
         self._tab = tab
@@ -78,29 +89,48 @@ class DeviceView:
             ui.label(self._id).classes("title")
             self._head = ui.html("", sanitize=False).classes("grow quiet")
         with ui.tabs(on_change=self._on_tab).props("align=left dense no-caps") as tabs:
-            for name, label in TABS.items():
+            for name, label in self._tabs.items():
                 ui.tab(name, label)
         tabs.set_value(self._tab)
         with ui.tab_panels(tabs, value=self._tab, animated=False).style("width: 100%"):
             with ui.tab_panel("now"):
                 self._now = ui.html("", sanitize=False).style("width: 100%")
-            with ui.tab_panel("events"):
-                self._events.draw(leave_out=frozenset({"device"}))
-                ui.link("All events of this device", url_of("/events", device=self._id)).classes(
-                    "link small q-mt-sm"
-                )
-            with ui.tab_panel("counts"):
-                await self._chart.draw()
+            if self._sees_events:
+                with ui.tab_panel("events"):
+                    self._draw_events()
+                with ui.tab_panel("counts"):
+                    await self._chart.draw()
             with ui.tab_panel("about"):
                 self._about = ui.html("", sanitize=False).style("width: 100%")
-        await self._events.load()
+        if self._sees_events:
+            await self._events.load()
         self._show()
         ui.timer(REFRESH_S, self._refresh)
 
+    @property
+    def _sees_events(self) -> bool:
+        return self._caller.may(Permission.SEE_EVENTS, self._facts.device.site)
+
+    @property
+    def _tabs(self) -> dict[str, str]:
+        hidden = () if self._sees_events else ("events", "counts")
+        return {name: label for name, label in TABS.items() if name not in hidden}
+
+    def _draw_events(self) -> None:
+        self._events.draw(leave_out=frozenset({"device"}))
+        ui.link("All events of this device", url_of("/events", device=self._id)).classes("link small q-mt-sm")
+
     @spared
     async def _refresh(self) -> None:
-        self._facts = await ask(self._services, lambda session: read_facts(session, self._id))
-        self._events.follow()
+        try:
+            self._facts = await ask(
+                self._services, lambda session: read_facts(session, self._id, self._caller)
+            )
+        except NotFound:  # it was moved to a site that this caller does not see
+            ui.navigate.reload()
+            return
+        if self._sees_events:
+            self._events.follow()
         self._show()
 
     def _show(self) -> None:
@@ -109,9 +139,13 @@ class DeviceView:
         self._now.set_content(
             tiles_html(device.health or {})
             + alarms_html(self._facts.alarms)
-            + cameras_html(device, self._facts.alarms)
+            + cameras_html(device, self._facts.alarms, has_live=self._has_live)
         )
         self._about.set_content(about_html(device) + config_html(device, self._facts.wanted))
+
+    @property
+    def _has_live(self) -> bool:
+        return self._caller.may(Permission.SEE_LIVE, self._facts.device.site)
 
     async def _on_tab(self, event: events.ValueChangeEventArguments[Any]) -> None:
         self._tab = str(event.value)
@@ -171,13 +205,14 @@ def alarms_html(alarms: list[Alarm]) -> str:
     )
 
 
-def cameras_html(device: Device, alarms: list[Alarm]) -> str:
-    """Return the cameras with the way to their live view; one with an alarm that stands is not well."""
+def cameras_html(device: Device, alarms: list[Alarm], *, has_live: bool = True) -> str:
+    """Return the cameras, with the way to their live view; one with an alarm that stands is not well."""
     cameras = (device.info or {}).get("cameras", [])
     usual = "ok" if device.health else NOTHING
     states = (device.health or {}).get("cameras", {}) | {alarm.cam: alarm.kind for alarm in alarms}
     rows = "".join(
-        _camera_html(device.id, camera, str(states.get(camera["id"], usual))) for camera in cameras
+        _camera_html(device.id, camera, str(states.get(camera["id"], usual)), has_live=has_live)
+        for camera in cameras
     )
     if not rows:
         return (
@@ -187,7 +222,7 @@ def cameras_html(device: Device, alarms: list[Alarm]) -> str:
     return f'<div class="card pad"><div class="facts three">{rows}</div></div>'
 
 
-def _camera_html(device: str, camera: dict[str, Any], state: str) -> str:
+def _camera_html(device: str, camera: dict[str, Any], state: str, *, has_live: bool) -> str:
     dot = {"ok": "good", "ended": "", NOTHING: ""}.get(state, "bad")
     rules = ", ".join(f"{rule['kind']} {rule['name']}" for rule in camera.get("rules", [])) or "no rules"
     live = url_of(f"/devices/{device}/live/{camera['id']}")
@@ -195,7 +230,7 @@ def _camera_html(device: str, camera: dict[str, Any], state: str) -> str:
     return (
         f'<span class="state"><i class="dot {dot}"></i>{escape(camera["id"])}</span>'
         f'<span class="v quiet">{escape(says)}</span>'
-        f'<a class="link" href="{escape(live)}">Live view</a>'
+        + (f'<a class="link" href="{escape(live)}">Live view</a>' if has_live else "<span></span>")
     )
 
 

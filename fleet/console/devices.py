@@ -8,9 +8,11 @@ from typing import Any, Final
 from nicegui import events, ui
 from sqlmodel import Session, col, func, select
 
+from fleet.access.roles import Permission
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import device_line, url_of, word_of
 from fleet.queries.devices import DeviceFilter, list_devices
+from fleet.queries.sites import EVERYWHERE, Sites
 from fleet.services import Services
 from fleet.store.tables import Alarm
 
@@ -58,18 +60,21 @@ CELLS: Final = {
 
 
 def add_page(services: Services) -> None:
-    """Register `/`."""
+    """Register `/devices`."""
 
-    @ui.page("/", title="Devices · Pehra")
+    @ui.page("/devices", title="Devices · Pehra")
     async def devices_page(q: str = "", state: str = "", page: int = 1) -> None:
-        with page_frame(services, "/"):
-            view = DevicesView(services, q=q, state=state, page=page)
+        with page_frame(services, "/devices") as caller:
+            within = caller.sites(Permission.SEE_DEVICES)
+            view = DevicesView(services, q=q, state=state, page=page, path="/devices", within=within)
             await view.draw()
 
 
-def read_lines(session: Session, wanted: DeviceFilter) -> tuple[list[dict[str, Any]], bool]:
-    """Return the table's rows, and whether there are more devices than are shown."""
-    page = list_devices(session, wanted, limit=SHOWN_MAX, cursor=None)
+def read_lines(
+    session: Session, wanted: DeviceFilter, within: Sites = EVERYWHERE
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return the table's rows of devices at these sites, and whether there are more than are shown."""
+    page = list_devices(session, wanted, limit=SHOWN_MAX, cursor=None, within=within)
     alarms = Counter(dict(session.exec(select(Alarm.device, func.count()).group_by(col(Alarm.device))).all()))
     moment_ms = now_ms()
     return [device_line(row, alarms[row.id], moment_ms) for row in page.items], page.next_cursor is not None
@@ -78,8 +83,19 @@ def read_lines(session: Session, wanted: DeviceFilter) -> tuple[list[dict[str, A
 class DevicesView:
     """The table of one open page and its state, which the URL repeats."""
 
-    def __init__(self, services: Services, *, q: str, state: str, page: int) -> None:
+    def __init__(
+        self,
+        services: Services,
+        *,
+        q: str,
+        state: str,
+        page: int,
+        path: str = "/",
+        within: Sites = EVERYWHERE,
+    ) -> None:
         self._services = services
+        self._path = path
+        self._within = within
         self._q = word_of(q)
         self._state = state if state in STATES else ""
         self._page = min(max(1, page), PAGES_MAX)
@@ -113,7 +129,7 @@ class DevicesView:
     @spared
     async def _refresh(self) -> None:
         wanted = DeviceFilter(q=self._q, state=self._state)
-        lines, has_more = await ask(self._services, lambda session: read_lines(session, wanted))
+        lines, has_more = await ask(self._services, lambda session: read_lines(session, wanted, self._within))
         if lines != self._table.rows:
             self._table.rows = lines
         self._table.set_visibility(bool(lines))
@@ -158,7 +174,7 @@ class DevicesView:
 
     def _remember(self) -> None:
         page = self._page if self._page > 1 else 0
-        ui.navigate.history.replace(url_of("/", q=self._q, state=self._state, page=page))
+        ui.navigate.history.replace(url_of(self._path, q=self._q, state=self._state, page=page))
 
     def _on_row(self, event: events.GenericEventArguments) -> None:
         ui.navigate.to(url_of(f"/devices/{event.args[1]['id']}"))

@@ -6,12 +6,17 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 from nicegui import ui
+from sqlmodel import Session
 
-from fleet.console.frame import ask, empty_state, page_frame, spared
+from fleet.access import audit
+from fleet.access.caller import Caller
+from fleet.access.roles import Permission
+from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import event_line, url_of, word_of
 from fleet.errors import BadQuery
 from fleet.queries.events import EventFilter, list_events
 from fleet.queries.paging import Page
+from fleet.queries.sites import EVERYWHERE, Sites
 from fleet.services import Services
 from fleet.store.tables import Event
 
@@ -52,15 +57,31 @@ def add_page(services: Services) -> None:
     ) -> None:
         device, cam, kind, rule, object_class = map(word_of, (device, cam, kind, rule, object_class))
         wanted = EventFilter(device=device, cam=cam, kind=kind, rule=rule, object_class=object_class)
-        with page_frame(services, "/events"):
-            await EventsView(services, wanted, cursor=cursor).draw()
+        with page_frame(services, "/events") as caller:
+            await ask(services, lambda session: _note_look(session, caller, wanted))
+            within = caller.sites(Permission.SEE_EVENTS)
+            await EventsView(services, wanted, cursor=cursor, within=within).draw()
+
+
+def _note_look(session: Session, caller: Caller, wanted: EventFilter) -> bool:
+    told = {name: value for name, value in asdict(wanted).items() if value and name != "device"}
+    audit.look(session, caller, "events.list", wanted.device, told, at_ms=now_ms())
+    return True
 
 
 class EventsTable:
     """A table of events that follows the stream while it shows the newest page."""
 
-    def __init__(self, services: Services, wanted: EventFilter, *, rows_max: int = PAGE_ROWS) -> None:
+    def __init__(
+        self,
+        services: Services,
+        wanted: EventFilter,
+        *,
+        rows_max: int = PAGE_ROWS,
+        within: Sites = EVERYWHERE,
+    ) -> None:
         self._services = services
+        self._within = within
         self.wanted = wanted
         self._rows_max = rows_max
         self._version = -1
@@ -82,13 +103,24 @@ class EventsTable:
         """
         version = self._services.feed.version
         wanted, limit = self.wanted, self._rows_max
-        page = await ask(self._services, lambda s: list_events(s, wanted, limit=limit, cursor=cursor))
+        within = self._within
+        page = await ask(
+            self._services, lambda s: list_events(s, wanted, limit=limit, cursor=cursor, within=within)
+        )
         if wanted is not self.wanted:
             return None
         # What came while we read may be missing in the answer, so it is followed from before the question.
         self._version = version
         self._show([event_line(row) for row in page.items])
         return page
+
+    @spared
+    async def keep_up(self) -> None:
+        """Show what came since; who sees only some sites gets it from the database, which knows them."""
+        if "" in self._within:
+            self.follow()
+        elif self._services.feed.version != self._version:
+            await self.load()
 
     def follow(self) -> int:
         """Put on top what came since; return how many that were."""
@@ -126,8 +158,10 @@ class EventsTable:
 class EventsView:
     """The page: filters, the table, older and newest."""
 
-    def __init__(self, services: Services, wanted: EventFilter, *, cursor: str) -> None:
-        self._table = EventsTable(services, wanted)
+    def __init__(
+        self, services: Services, wanted: EventFilter, *, cursor: str, within: Sites = EVERYWHERE
+    ) -> None:
+        self._table = EventsTable(services, wanted, within=within)
         self._cursor = cursor
         self._next: str | None = None
 
@@ -146,7 +180,7 @@ class EventsView:
             self._older = ui.link("Older", "#").classes("link")
         await self._load()
         if not self._cursor:
-            ui.timer(REFRESH_S, self._table.follow)
+            ui.timer(REFRESH_S, self._table.keep_up)
 
     @spared
     async def _load(self) -> None:

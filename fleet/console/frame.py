@@ -8,14 +8,21 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
+from html import escape
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
-from nicegui import run, ui
+from nicegui import Client, run, ui
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
+from fleet.access.caller import Caller
+from fleet.access.roles import Permission
+from fleet.access.secrets import form_token
+from fleet.access.sessions import renewed
+from fleet.api.entry import SESSION_COOKIE, read_cookie
+from fleet.console.pages import links_of
 from fleet.errors import DatabaseAway, first_line
 from fleet.queries.devices import FleetSummary, summarise_fleet
 from fleet.services import Services
@@ -42,8 +49,9 @@ WORDMARK: Final = (
     '<g fill="currentColor" stroke="none"><circle cx="59.6" cy="28" r="2"/>'
     '<circle cx="54" cy="28" r="2"/><circle cx="56.8" cy="32.6" r="2"/></g></svg>'
 )
-PAGES: Final = (("Devices", "/"), ("Events", "/events"))
 SUMMARY_EVERY_S: Final = 2.0
+DROP_AFTER_S: Final = 1.0
+"""After which a page that was taken away is dropped: long enough for its last message."""
 
 
 def now_ms() -> int:
@@ -104,25 +112,55 @@ async def ask(services: Services, question: Callable[[Session], Result]) -> Resu
     return result
 
 
+def caller_here() -> Caller:
+    """Return who opened the page that is being built; the guard has let him in."""
+    caller = ui.context.client.request.scope["state"]["caller"]
+    assert isinstance(caller, Caller)
+    return caller
+
+
 @contextmanager
-def page_frame(services: Services, here: str) -> Iterator[None]:
-    """Draw the header and open the page's body.
+def page_frame(services: Services, here: str) -> Iterator[Caller]:
+    """Draw the header and open the page's body; gives who looks.
 
     Args:
         services: of this fleet.
         here: path of the page in `PAGES` that is marked.
     """
+    caller = caller_here()
     with ui.header(elevated=False).classes("pehra-head"), ui.element("div").classes("pehra-bar"):
         ui.html(f"Pehra {WORDMARK}", sanitize=False, tag="a").classes("pehra-name").props('href="/"')
-        for name, path in PAGES:
-            ui.link(name, path).classes("pehra-nav" + (" here" if path == here else ""))
+        for rule in links_of(caller):
+            is_here = rule.path == here or (rule.path == "/devices" and here == "/" and _is_open(caller))
+            target = "/" if rule.path == "/devices" and _is_open(caller) else rule.path
+            ui.link(rule.label, target).classes("pehra-nav" + (" here" if is_here else ""))
         sums = ui.html("", sanitize=False).classes("pehra-sums").mark("summary")
-    _keep_summary(services, sums)
+        if caller.kind == "session":
+            ui.html(account_html(caller, _session_cookie()), sanitize=False).classes("pehra-who")
+    _keep_summary(services, sums, caller)
     with ui.element("div").classes("page"):
         try:
-            yield
+            yield caller
         except DatabaseAway:
             empty_state("The database does not answer.", "Devices keep what they have to say until it does.")
+
+
+def account_html(caller: Caller, cookie: str) -> str:
+    """Return who is logged in, and the form that logs out (a form, so that no link of others can)."""
+    name = escape(caller.name)
+    return (
+        f'<a class="pehra-nav" href="/account" title="Your account">{name}</a>'
+        f'<form method="post" action="/logout"><input type="hidden" name="form" value="{form_token(cookie)}">'
+        '<button class="pehra-out">Log out</button></form>'
+    )
+
+
+def _is_open(caller: Caller) -> bool:
+    return caller.kind == "local"
+
+
+def _session_cookie() -> str:
+    return read_cookie(ui.context.client.request, SESSION_COOKIE)
 
 
 def empty_state(title: str, what_to_do: str) -> None:
@@ -131,16 +169,36 @@ def empty_state(title: str, what_to_do: str) -> None:
         ui.html(f"<b>{title}</b>{what_to_do}", sanitize=False)
 
 
-def _keep_summary(services: Services, sums: ui.html) -> None:
+def _keep_summary(services: Services, sums: ui.html, caller: Caller) -> None:
+    client = ui.context.client
+    within = caller.sites(Permission.SEE_DEVICES)
+
+    def question(session: Session) -> tuple[Caller | None, FleetSummary]:
+        return renewed(session, caller, now_ms()), summarise_fleet(session, within)
+
     async def refresh() -> None:
         try:
-            summary = await ask(services, summarise_fleet)
+            now, summary = await ask(services, question)
         except DatabaseAway:
             sums.set_content(DATABASE_AWAY)
+            return
+        if now is None or now.grants != caller.grants:
+            _close_page(client, is_out=now is None)
             return
         sums.set_content(summary_html(summary, is_link_up=services.link.is_up))
 
     ui.timer(SUMMARY_EVERY_S, refresh)
+
+
+def _close_page(client: Client, *, is_out: bool) -> None:
+    """Take a page away from who may see it no more: its browser goes on, and here it is dropped for good."""
+    client.run_javascript("location.replace('/login')" if is_out else "location.reload()")
+
+    def drop() -> None:
+        if not client.is_deleted:
+            client.delete()
+
+    asyncio.get_running_loop().call_later(DROP_AFTER_S, drop)
 
 
 DATABASE_AWAY: Final = (

@@ -8,12 +8,16 @@ from typing import Any, Final
 
 import msgspec
 from nicegui import ui
+from sqlmodel import Session
 
+from fleet.access import audit
+from fleet.access.caller import Caller
+from fleet.access.roles import Permission
 from fleet.console.counts_chart import COLOURS
 from fleet.console.device import Facts, head_html, read_facts
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import url_of, word_of
-from fleet.errors import NotFound
+from fleet.errors import Forbidden, NotFound
 from fleet.services import Services
 
 LOOK_S: Final = 0.1
@@ -39,11 +43,14 @@ def add_page(services: Services) -> None:
     @ui.page("/devices/{device}/live/{cam}")
     async def live_page(device: str, cam: str) -> None:
         ui.page_title(f"{device} {cam} · Pehra")
-        with page_frame(services, "/"):
+        with page_frame(services, "/devices") as caller:
             try:
-                facts = await ask(services, lambda session: read_facts(session, word_of(device)))
+                facts = await ask(services, lambda session: _open(session, word_of(device), cam, caller))
             except NotFound as error:
                 empty_state("No such device.", escape(str(error)))
+                return
+            except Forbidden:
+                empty_state("No live view.", "Your roles do not give it at this device's site.")
                 return
             camera = find_camera(facts, cam)
             if camera is None:
@@ -52,7 +59,16 @@ def add_page(services: Services) -> None:
                     "Go back to the device for those it has.",
                 )
                 return
-            _draw(services, facts, camera)
+            _draw(services, facts, camera, caller)
+
+
+def _open(session: Session, device: str, cam: str, caller: Caller) -> Facts:
+    """Return the facts for who may look, and keep that he does."""
+    facts = read_facts(session, device, caller, Permission.SEE_LIVE)
+    if find_camera(facts, cam) is not None:
+        audit.look(session, caller, "live.open", f"{device}/{cam}", at_ms=now_ms())
+        facts = read_facts(session, device, caller, Permission.SEE_LIVE)
+    return facts
 
 
 def find_camera(facts: Facts, cam: str) -> dict[str, Any] | None:
@@ -61,7 +77,7 @@ def find_camera(facts: Facts, cam: str) -> dict[str, Any] | None:
     return next((camera for camera in cameras if camera["id"] == cam), None)
 
 
-def _draw(services: Services, facts: Facts, camera: dict[str, Any]) -> None:
+def _draw(services: Services, facts: Facts, camera: dict[str, Any], caller: Caller) -> None:
     device, cam = facts.device.id, str(camera["id"])
     with ui.element("div").classes("row-line"):
         ui.link(device, url_of(f"/devices/{device}")).classes("title link")
@@ -83,7 +99,11 @@ def _draw(services: Services, facts: Facts, camera: dict[str, Any]) -> None:
 
     @spared
     async def refresh() -> None:
-        now = await ask(services, lambda session: read_facts(session, device))
+        try:
+            now = await ask(services, lambda s: read_facts(s, device, caller, Permission.SEE_LIVE))
+        except (NotFound, Forbidden):
+            ui.navigate.reload()
+            return
         head.set_content(head_html(now.device, now_ms()))
 
     ui.timer(LOOK_S, look)

@@ -7,16 +7,31 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from fleet.queries.paging import Page, pack_cursor, rows_after, unpack_cursor
+from fleet.queries.sites import EVERYWHERE, Sites, of_devices_at
 from fleet.store.tables import Alarm
 
 
-def list_alarms(session: Session, *, device: str = "", limit: int, cursor: str | None = None) -> Page[Alarm]:
+def list_alarms(
+    session: Session,
+    *,
+    device: str = "",
+    limit: int,
+    cursor: str | None = None,
+    within: Sites = EVERYWHERE,
+) -> Page[Alarm]:
     """Return one page of standing alarms, newest first; of one device when it is named.
+
+    Args:
+        session: to read with.
+        device: its id, or empty for all.
+        limit: rows of a page.
+        cursor: of the page before.
+        within: sites whose devices are shown.
 
     Raises:
         BadQuery: the cursor is not ours.
     """
-    where = [col(Alarm.device) == device] if device else []
+    where = [*([col(Alarm.device) == device] if device else []), *of_devices_at(Alarm.device, within)]
     order: tuple[Any, ...] = (Alarm.raised_ms, Alarm.device, Alarm.cam, Alarm.kind)
     if cursor:
         position = unpack_cursor(cursor, (int, str, str, str))

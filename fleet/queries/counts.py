@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from fleet.queries.paging import Page, pack_cursor, rows_after, unpack_cursor
+from fleet.queries.sites import EVERYWHERE, Sites, of_devices_at
 from fleet.store.tables import Count
 
 
@@ -31,13 +32,15 @@ class CountFilter:
     until_ms: int | None = None
 
 
-def list_counts(session: Session, wanted: CountFilter, *, limit: int, cursor: str | None) -> Page[Count]:
-    """Return one page of buckets, newest first.
+def list_counts(
+    session: Session, wanted: CountFilter, *, limit: int, cursor: str | None, within: Sites = EVERYWHERE
+) -> Page[Count]:
+    """Return one page of buckets of devices at these sites, newest first.
 
     Raises:
         BadQuery: the cursor is not ours.
     """
-    where = _conditions(wanted)
+    where = [*_conditions(wanted), *of_devices_at(Count.device, within)]
     order: tuple[Any, ...] = (Count.from_ms, Count.device, Count.cam, Count.rule, Count.bucket_s)
     if cursor:
         position = unpack_cursor(cursor, (int, str, str, str, int))

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from fleet.queries.paging import Page, pack_cursor, rows_after, unpack_cursor
+from fleet.queries.sites import EVERYWHERE, Sites, at_sites, of_devices_at
 from fleet.store.tables import Device, Event
 
 
@@ -41,13 +42,15 @@ class EventFilter:
 _WORDS = tuple(field.name for field in fields(EventFilter) if not field.name.endswith("_ms"))
 
 
-def list_events(session: Session, wanted: EventFilter, *, limit: int, cursor: str | None) -> Page[Event]:
-    """Return one page of events, newest first.
+def list_events(
+    session: Session, wanted: EventFilter, *, limit: int, cursor: str | None, within: Sites = EVERYWHERE
+) -> Page[Event]:
+    """Return one page of events of devices at these sites, newest first.
 
     Raises:
         BadQuery: the cursor is not ours.
     """
-    where = _conditions(wanted)
+    where = [*_conditions(wanted), *of_devices_at(Event.device, within)]
     order: tuple[Any, ...] = (Event.at_ms, Event.device, Event.seq)
     if cursor:
         where.append(rows_after(list(zip(order, unpack_cursor(cursor, (int, str, int)), strict=True))))
@@ -59,9 +62,10 @@ def list_events(session: Session, wanted: EventFilter, *, limit: int, cursor: st
     return Page(found[:limit], pack_cursor(last.at_ms, last.device, last.seq))
 
 
-def count_by_device(session: Session) -> dict[str, int]:
+def count_by_device(session: Session, within: Sites = EVERYWHERE) -> dict[str, int]:
     """Return device -> stored events, from counters kept with the events (exact, and not a scan)."""
-    return dict(session.exec(select(Device.id, Device.events_stored).order_by(col(Device.id))).all())
+    query = select(Device.id, Device.events_stored).where(*at_sites(within))
+    return dict(session.exec(query.order_by(col(Device.id))).all())
 
 
 def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:

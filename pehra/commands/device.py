@@ -8,10 +8,12 @@ from typing import Annotated, Final
 import typer
 
 from pehra.commands.device_console import serve_console
+from pehra.commands.device_enrol import enrol
 
 CONFIG: Final = Path("/etc/pehra/device.toml")
 
 device_app = typer.Typer(no_args_is_help=True, help="Run a camera.")
+device_app.command("enrol")(enrol)
 
 
 @device_app.callback()

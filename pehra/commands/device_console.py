@@ -88,26 +88,24 @@ def make_desk(config: Path, source: str, log: Path | None) -> Desk:
 
     from device.firmware.console import Desk
     from device.firmware.console.aim import Aim
-    from device.firmware.console.identity import board_serial
     from device.firmware.console.journal import last_lines
     from device.firmware.console.network import NetworkManager
-    from device.firmware.console.service import restart_service
+    from device.firmware.console.service import enrol_now, restart_service
     from device.firmware.last_link import state_folder
-    from hardware.board import board
+    from hardware.board import board, serial_number
 
     state = state_folder(config)
     return Desk(
         config_file=config,
         state=state,
         board=board(),
-        serial=board_serial(),
+        serial=serial_number(),
         firmware=version("pehra"),
         network=NetworkManager(),
         aim=Aim(config, state, source),
         read_log=lambda number: last_lines(number, log),
         restart=restart_service,
-        # Enrolment takes the ticket from the state folder; what it wants to be told goes here.
-        on_ticket=lambda ticket: None,
+        on_ticket=lambda ticket: enrol_now(state),
     )
 
 

@@ -1,4 +1,4 @@
-"""`pehra fleet run`: the fleet manager as one program."""
+"""`pehra fleet run`: the fleet manager as one program; `user` and `audit` stand in modules of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,23 @@ from typing import Annotated
 
 import typer
 
+from pehra.commands.fleet_audit import audit_app
+from pehra.commands.fleet_broker import run_broker, write_config
+from pehra.commands.fleet_claims import claim_app, enrolment_app
+from pehra.commands.fleet_devices import device_app
+from pehra.commands.fleet_init import init_fleet
+from pehra.commands.fleet_shared import HomeOption
+from pehra.commands.fleet_users import user_app
+
 fleet_app = typer.Typer(help="The fleet manager: takes in, keeps, shows.", no_args_is_help=True)
+fleet_app.add_typer(claim_app, name="claim")
+fleet_app.add_typer(enrolment_app, name="enrolment")
+fleet_app.add_typer(device_app, name="device")
+fleet_app.add_typer(user_app, name="user")
+fleet_app.add_typer(audit_app, name="audit")
+fleet_app.command("init")(init_fleet)
+fleet_app.command("broker-config")(write_config)
+fleet_app.command("broker-run")(run_broker)
 
 
 @fleet_app.callback()
@@ -36,6 +52,7 @@ def run_fleet(
     offline_after_s: Annotated[
         float | None, typer.Option(help="Silence after which a device is offline, seconds.")
     ] = None,
+    home: HomeOption = None,
 ) -> None:
     """Run ingest, API and console until SIGTERM or Ctrl-C.
 
@@ -60,6 +77,7 @@ def run_fleet(
             http_host=host,
             http_port=port,
             offline_after_s=offline_after_s,
+            home=home,
         )
         run(settings, stop)
     except FleetError as error:

@@ -139,11 +139,11 @@ class Path:
             identity = self.identify()
             if identity.enrolled:
                 return Step("enrolment", f"enrolled as {identity.device or '?'}")
-            if not identity.has_claim:
-                todo = "pehra provision --port PORT log says why; then give a fresh claim"
-                return Step("enrolment", "the fleet refused the claim", todo, is_good=False)
+            if identity.refusal:
+                todo = "make a fresh claim in the fleet, then: pehra provision --port PORT claim"
+                return Step("enrolment", f"refused: {identity.refusal}", todo, is_good=False)
             self.wait(POLL_S)
-        todo = "is the network up, and the claim approved in the fleet? pehra provision --port PORT log"
+        todo = "does pehra-device run, is the network up, and the claim approved in the fleet? See: log"
         return Step("enrolment", "not yet", todo, is_good=False)
 
     def check(self) -> Step:

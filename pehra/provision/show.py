@@ -31,11 +31,13 @@ def identity_table(identity: Identity) -> Table:
         "state": state,
         "device": identity.device or "-",
         "site": identity.site or "-",
-        "service": "runs" if identity.is_running else "does not run",
+        "camera": "watches" if identity.is_running else "does not watch",
         "network": identity.network or "-",
         "cameras": ", ".join(identity.cameras) or "-",
         "card": identity.customisation or "not customised",
     }
+    if identity.refusal:
+        rows["claim"] = f"refused: {identity.refusal}"
     if identity.fault:
         rows["configuration"] = identity.fault
     return _two_columns(rows.items())

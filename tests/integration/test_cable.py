@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import random
 import socket
 import threading
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from device.errors import ConfigError
-from device.firmware.claim_file import CERTIFICATE, IDENTITY, kept_ticket
+from device.firmware.claim_file import kept_ticket
 from device.firmware.console.doors import TcpDoor
 from hardware.cable.framing import Frame, Kind, Unpacker, packed
 from hardware.cable.line import open_line
@@ -41,6 +42,7 @@ from tests.boards_on_a_cable import (
     SHORT,
     TICKET,
     make_desk,
+    make_enrolled,
     on_a_cable,
     on_a_socket,
     session_on,
@@ -70,7 +72,8 @@ def greeted(port, patience=QUICK):
 
 def test_a_board_tells_over_a_serial_line_who_it_is(tmp_path):
     write_config(tmp_path)
-    (tmp_path / "state" / "customisation.sha256").write_text("ab" * 32 + "\n")
+    applied = {"v": 1, "sha256": "ab" * 32, "format": "cloud-init", "at": "", "result": "ok"}
+    (tmp_path / "state" / "customisation.json").write_text(json.dumps(applied))
     with on_a_cable(tmp_path) as cable, session_on(cable.laptop_port) as session:
         assert session.greet("test").program == "pehra 0.1.0"
         told = session.ask(Identify())
@@ -106,8 +109,7 @@ def test_a_claim_is_kept_and_enrolment_is_told(tmp_path):
 
 def test_a_claim_for_an_enrolled_board_is_refused_and_says_how_to_decommission(tmp_path):
     desk = make_desk(tmp_path)
-    (desk.state / IDENTITY).mkdir()
-    (desk.state / IDENTITY / CERTIFICATE).write_text("x")
+    make_enrolled(tmp_path)
     with (
         on_a_cable(tmp_path, desk) as cable,
         greeted(cable.laptop_port) as session,

@@ -152,7 +152,7 @@ def test_sigterm_writes_what_is_queued_and_ends_with_0(tmp_path: Path) -> None:
         (("--db", "sqlite:////nowhere/at/all/fleet.db"), "the folder must exist"),
         (("--db", "rubbish"), "no database URL"),
         (("--mqtt", "host:port"), "HOST:PORT"),
-        (("--host", "203.0.113.1"), "cannot listen on"),
+        (("--host", "203.0.113.1"), "pehra fleet init"),
     ],
 )
 def test_what_cannot_start_says_so_in_a_sentence_and_ends_with_2(

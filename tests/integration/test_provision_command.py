@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -11,12 +12,14 @@ import sys
 import threading
 from contextlib import closing, contextmanager
 
+import msgspec
 import pytest
 import serial
 import serial.rfc2217
 from typer.testing import CliRunner
 
-from device.firmware.claim_file import CERTIFICATE, IDENTITY, drop_ticket, kept_ticket
+from device.firmware.claim_file import IDENTITY, drop_ticket, kept_ticket
+from device.firmware.enrol import REFUSED, Refused
 from ota.cable import Checked, Identify
 from ota.enrolment import ticket_json, ticket_text
 from pehra.cli import app
@@ -26,6 +29,7 @@ from pehra.provision.guided import Path as Way
 from tests.boards_on_a_cable import (
     TICKET,
     make_desk,
+    make_enrolled,
     on_a_cable,
     on_a_socket,
     session_on,
@@ -74,8 +78,7 @@ def test_what_is_no_claim_never_reaches_the_board(junk):
 
 def test_a_board_that_says_no_ends_with_1_and_says_what_to_do(tmp_path):
     desk = make_desk(tmp_path)
-    (desk.state / IDENTITY).mkdir()
-    (desk.state / IDENTITY / CERTIFICATE).write_text("x")
+    make_enrolled(tmp_path)
     with on_a_cable(tmp_path, desk) as cable:
         done = run("provision", "--port", cable.laptop_port, "claim", ticket_text(TICKET))
         told = run("provision", "--port", cable.laptop_port, "claim", ticket_text(TICKET), "--json")
@@ -260,6 +263,21 @@ def test_a_board_is_set_up_over_a_socket(tmp_path):
         assert run("provision", "--port", address, "identify").exit_code == 0
 
 
+def test_a_laptop_needs_nothing_of_a_camera_or_a_server():
+    program = (
+        "import sys\n"
+        "heavy = ('numpy', 'cv2', 'av', 'lap', 'paho', 'uuid_utils', 'ai_edge_litert', 'fastapi')\n"
+        "sys.modules.update(dict.fromkeys(heavy))\n"
+        "import pehra.provision.lead, pehra.provision.aim_page, pehra.provision.aim_terminal\n"
+        "import pehra.provision.claims\n"
+        "from typer.testing import CliRunner\n"
+        "from pehra.cli import app\n"
+        "print(CliRunner().invoke(app, ['provision', 'ports', '--json']).output)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["ok"]
+
+
 # --- the guided path ---------------------------------------------------------------------------------------
 
 
@@ -283,9 +301,14 @@ def enrolling(folder, is_taken=True):
     """A desk whose board enrols as soon as it has a claim, or is refused by its fleet."""
 
     def enrol(ticket):
+        identity = folder / "state" / IDENTITY
         if is_taken:
-            (folder / "state" / IDENTITY / CERTIFICATE).write_text("x")
-        drop_ticket(folder / "state")
+            make_enrolled(folder)
+            drop_ticket(folder / "state")
+            return
+        digest = hashlib.sha256(ticket_json(ticket)).hexdigest()
+        refused = Refused(ticket_sha256=digest, reason="expired", detail="make another")
+        (identity / REFUSED).write_bytes(msgspec.json.encode(refused))
 
     return make_desk(folder, on_ticket=enrol)
 
@@ -326,7 +349,7 @@ def test_a_claim_that_the_fleet_refuses_is_told(tmp_path):
     write_config(tmp_path)
     is_done, way = walked(tmp_path, enrolling(tmp_path, is_taken=False), _Person("", ticket_text(TICKET)))
     assert not is_done
-    assert way.steps[2].result == "the fleet refused the claim"
+    assert way.steps[2].result == "refused: expired: make another"
 
 
 def test_a_board_that_does_not_enrol_in_time_is_told(tmp_path):
@@ -337,8 +360,7 @@ def test_a_board_that_does_not_enrol_in_time_is_told(tmp_path):
 
 def test_a_board_that_is_enrolled_is_asked_for_no_claim(tmp_path):
     write_config(tmp_path)
-    (tmp_path / "state" / IDENTITY).mkdir()
-    (tmp_path / "state" / IDENTITY / CERTIFICATE).write_text("x")
+    make_enrolled(tmp_path)
     _, way = walked(tmp_path, make_desk(tmp_path), _Person(""))
     assert way.steps[1].result == "not needed: enrolled as cam-01"
 

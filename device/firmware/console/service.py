@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Final
 
+from device.check.checks import is_running
 from device.errors import StateUnavailable
 from device.firmware.unit import UNIT_NAME
 
+_log = logging.getLogger(__name__)
+
 RESTART_S: Final = 120.0
 """Stopping may take 60 s, and loading a model its time."""
+
+
+def enrol_now(state: Path) -> None:
+    """Let a service that works without an identity start anew, so that it finds the ticket that was kept.
+
+    One that waits for a ticket finds it by itself (`enrol.Enroller`), one that does not run at its start.
+    """
+    if not is_running(state):
+        return
+    try:
+        restart_service()
+    except StateUnavailable as error:
+        _log.warning("console: the service enrols at its next start error=%s", error)
 
 
 def restart_service(systemctl: str = "systemctl") -> None:
