@@ -97,9 +97,11 @@ def wifi(
 ) -> None:
     """Let the board join a Wi-Fi network; its password stands in no command line and is never read back."""
     from ota.cable import SetWifi, wifi_fault
+    from pehra.provision.outcomes import ending
 
     try:
-        password = "" if is_open else _password(password_file)
+        with ending(as_json=as_json):
+            password = "" if is_open else _password(password_file)
     except (OSError, UnicodeDecodeError) as error:
         _mend(f"{password_file}: the password cannot be read: {error}", as_json=as_json)
     if not password and not is_open:

@@ -74,7 +74,7 @@ def ending(*, as_json: bool) -> Iterator[None]:
         _end(UNUSABLE, "port", f"port {error.port}: {error.reason}", error.what_to_do, as_json=as_json)
     except ProvisionError as error:
         _end(UNUSABLE, "unwanted", str(error), "", as_json=as_json)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _end(INTERRUPTED, "interrupted", "ended by Ctrl-C; the board is as it was", "", as_json=as_json)
 
 

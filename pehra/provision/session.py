@@ -16,6 +16,7 @@ from typing import Final
 from hardware.cable.framing import Frame, Kind, Unpacker, packed
 from hardware.cable.line import Line
 from ota.cable import (
+    MAX_LOG_LINES,
     MAX_PICTURE_BYTES,
     VERSION,
     Answer,
@@ -37,6 +38,7 @@ from ota.errors import BadMessage
 from pehra.provision.errors import BoardRefused, BoardSilent
 
 TRIES: Final = 3
+MAX_NEWS: Final = 2 * MAX_LOG_LINES
 _STEP_S: Final = 0.5
 
 
@@ -69,6 +71,12 @@ class _Heard:
         elif frame.kind is Kind.NEWS and frame.part not in self.news:
             self.news[frame.part] = news_of(frame.payload)
             on_news(self.news[frame.part])
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether no answer is so long."""
+        size_bytes = sum(map(len, self.pieces.values()))
+        return len(self.news) > MAX_NEWS or size_bytes > MAX_PICTURE_BYTES
 
     def is_whole(self, parts: int) -> bool:
         """Whether all frames before an answer came."""
@@ -179,6 +187,10 @@ class Session:
                         return answer if is_over else None
                     if frame.request == self._number:
                         heard.take(frame, on_news)
+                    if heard.is_too_much:
+                        raise BoardSilent(
+                            self._line.name, "it says more than an answer can hold: update Pehra"
+                        )
                 except BadMessage as error:
                     raise BoardSilent(self._line.name, f"{error}: bring both to the same version") from error
         return None

@@ -233,6 +233,21 @@ def test_an_answer_of_a_later_time_is_told_and_not_waited_for(tmp_path):
             session.greet("test")
 
 
+def test_a_board_that_never_ends_its_answer_is_cut_off(tmp_path):
+    with on_a_cable(tmp_path) as cable, session_on(cable.laptop_port) as session:
+        session.greet("test")
+        number = session._number + 1
+
+        def endless(data):
+            for part in range(9):
+                cable.say_to_laptop(packed(Frame(Kind.PIECE, number, part, b"x" * 8000)))
+            return b""
+
+        cable.to_board = endless
+        with pytest.raises(BoardSilent, match="more than an answer can hold"):
+            session.picture()
+
+
 # --- noise -------------------------------------------------------------------------------------------------
 
 

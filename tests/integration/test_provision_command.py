@@ -365,6 +365,14 @@ def test_a_board_that_is_enrolled_is_asked_for_no_claim(tmp_path):
     assert way.steps[1].result == "not needed: enrolled as cam-01"
 
 
+def test_who_is_asked_and_goes_away_ends_with_130(tmp_path):
+    write_config(tmp_path)
+    with on_a_cable(tmp_path) as cable:
+        assert run("provision", "--port", cable.laptop_port, stdin="").exit_code == 130
+        assert run("provision", "--port", cable.laptop_port, "wifi", "home", stdin="").exit_code == 130
+        assert run("provision", "--port", cable.laptop_port, "claim", stdin="").exit_code == 130
+
+
 def test_the_command_without_a_word_leads_to_a_table(tmp_path):
     write_config(tmp_path)
     with on_a_cable(tmp_path, enrolling(tmp_path)) as cable:

@@ -46,9 +46,13 @@ class SerialDoor:
         self._baud = baud
         self._again_s = again_s
         self._told = ""
+        self._was_open = False
 
     def next_line(self, stop: threading.Event) -> Line | None:
         """See `Door`."""
+        if self._was_open:
+            # A port that opens and breaks off at once must not keep the board busy.
+            stop.wait(self._again_s)
         while not stop.is_set():
             try:
                 line = SerialLine(self._port, self._baud)
@@ -57,6 +61,7 @@ class SerialDoor:
                 stop.wait(self._again_s)
             else:
                 self._tell(f"console port={self._port} open")
+                self._was_open = True
                 return line
         return None
 

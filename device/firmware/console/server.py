@@ -27,20 +27,23 @@ from ota.errors import BadMessage
 _log = logging.getLogger(__name__)
 
 BEAT_S: Final = 1.0
-WAIT_S: Final = 1.0
+WAIT_S: Final = 0.4
 NOISE_BYTES: Final = 2048
 """So much noise is worth a line in the log, and then twice as much: an open wire makes it all day."""
 
 
 def serve(door: Door, desk: Desk, stop: threading.Event) -> None:
     """Serve until `stop` is set; a cable that is pulled out ends one laptop's time and nothing else."""
+    told = ""
     try:
         while (line := door.next_line(stop)) is not None:
             with closing(line):
                 try:
                     _Conversation(line, desk).run(stop)
                 except CableLost as error:
-                    _log.info("console: %s", error)
+                    if str(error) != told:
+                        told = str(error)
+                        _log.info("console: %s", error)
                 finally:
                     desk.aim.end()
     finally:
