@@ -2,6 +2,8 @@
 
 HardwareError
 ├── CameraUnavailable   environment: a source cannot be opened, or stopped giving frames
+├── CableUnavailable    environment: a serial port cannot be opened
+├── CableLost           environment: the cable was pulled out, or the other side hung up
 └── FlashError          a card cannot be made
     ├── ImageUnusable   operator: another image, or another copy of it
     ├── CardRefused     operator: another card; nothing was written
@@ -49,6 +51,22 @@ class FlashError(HardwareError):
         self.what_to_do = what_to_do
 
 
+class CableUnavailable(HardwareError):
+    """A serial port cannot be opened; `str()` is one sentence for the operator.
+
+    Attributes:
+        port: The port as it was asked for.
+        reason: What happened.
+        what_to_do: What the operator should try next.
+    """
+
+    def __init__(self, port: str, reason: str, what_to_do: str) -> None:
+        super().__init__(f"port {port}: {reason}; {what_to_do}")
+        self.port = port
+        self.reason = reason
+        self.what_to_do = what_to_do
+
+
 class ImageUnusable(FlashError):
     """The image cannot be read, is cut off, is not the one that was promised, or is larger than the card."""
 
@@ -67,3 +85,17 @@ class NotCustomised(FlashError):
 
 class SettingInvalid(FlashError):
     """A setting for the first boot cannot be used; nothing was written."""
+
+
+class CableLost(HardwareError):
+    """An open line broke off.
+
+    Attributes:
+        port: The port.
+        reason: What the system said.
+    """
+
+    def __init__(self, port: str, reason: str) -> None:
+        super().__init__(f"port {port}: the cable was pulled out or the other side hung up ({reason})")
+        self.port = port
+        self.reason = reason

@@ -11,12 +11,14 @@ from typing import Annotated
 
 import typer
 
+from pehra.commands.aim import aim
 from pehra.commands.demo import demo
 from pehra.commands.detect import detect
 from pehra.commands.device import device_app
 from pehra.commands.flash import flash
 from pehra.commands.fleet import fleet_app
 from pehra.commands.models import models_app
+from pehra.commands.provision import provision_app
 from pehra.commands.track import track
 
 app = typer.Typer(
@@ -44,6 +46,8 @@ app.command()(flash)
 app.add_typer(device_app, name="device")
 app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")
+app.add_typer(provision_app, name="provision")
+app.command()(aim)
 
 EXTRAS = {
     "ai_edge_litert": "device",
@@ -58,9 +62,11 @@ EXTRAS = {
     "nicegui": "fleet",
     "numpy": "device",
     "paho": "device",
+    "PIL": "field",
     "pyotp": "fleet",
     "psutil": "device",
     "reportlab": "field",
+    "serial": "field",
     "sqlmodel": "fleet",
     "tensorflow": "train",
     "torch": "train",
