@@ -249,11 +249,20 @@ def about_html(device: Device) -> str:
         ("Model file (SHA-256)", model.get("sha256", NOTHING)),
         ("Classes", ", ".join(model.get("labels", [])) or NOTHING),
         ("Configuration (SHA-256)", info.get("config_sha256") or NOTHING),
+        ("Card", card_text(info.get("card"))),
         ("First seen", clock_time(device.first_seen_ms)),
         ("Events stored", str(device.events_stored)),
     ]
     cells = "".join(f'<span class="k">{k}</span><span class="v">{escape(str(v))}</span>' for k, v in facts)
     return f'<div class="card pad"><div class="facts">{cells}</div></div>'
+
+
+def card_text(card: dict[str, Any] | None) -> str:
+    """Return what the first boot made of the card, in words."""
+    if not card:
+        return "set up by hand"
+    failed = card.get("failed", "")
+    return f"{card.get('sha256', '')}{f': FAILED at {failed}' if failed else ''}"
 
 
 def config_html(device: Device, wanted: Desired | None) -> str:
