@@ -30,6 +30,7 @@ HOMES = {
     "tariq": "Devices that need hands",
     "omar": "Alarms and events",
     "piya": "Missions",
+    "olga": "The fleet and its people",
     "vera": "Devices",
 }
 
@@ -43,6 +44,7 @@ def fleet(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         ("omar", "operator@lahore/gulberg"),
         ("tariq", "technician"),
         ("piya", "pilot"),
+        ("olga", "owner@lahore/cantt"),
         ("adil", "fleet-admin"),
         ("amna", "auditor"),
         ("leaver", "operator"),
@@ -120,6 +122,7 @@ def test_each_role_has_its_own_home(browser: Any, fleet: FleetProcess, name: str
         expect(page.locator(".title").first).to_have_text(HOMES[name])
         links = page.locator(".pehra-bar a.pehra-nav").all_inner_texts()
         assert ("Users" in links, "Audit" in links) == (name == OWNER, name in (OWNER, "amna"))
+        assert (page.get_by_text("Add a user").count() > 0) == (name == OWNER)
         picture(page, f"home-{name}")
 
 
