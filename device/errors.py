@@ -10,6 +10,7 @@ catches, logs or retries anything.
     ├── ModelUnavailable   the operator: there is no such model, or this file is not one
     ├── ModelRefused       the operator: a sound model that this device will not run
     ├── StateUnavailable   the environment: the state folder cannot be written, or another Pehra uses it
+    ├── NetworkRefused     the environment: no network manager, or it could not join
     ├── FleetAway          the environment: the fleet does not answer now; asked again later
     ├── NotOurFleet        the peer: whoever answers is not the fleet that this board belongs to
     ├── EnrolRefused       the peer: the fleet does not let this board in, for good
@@ -86,6 +87,20 @@ class StateUnavailable(PehraDeviceError):
         self.path = path
         self.reason = reason
         super().__init__(f"{path}: {reason}")
+
+
+class NetworkRefused(PehraDeviceError):
+    """The board did not join a network.
+
+    Args:
+        reason: Why, as far as the network manager said.
+        what_to_do: The next step of the person who reads this.
+    """
+
+    def __init__(self, reason: str, what_to_do: str) -> None:
+        self.reason = reason
+        self.what_to_do = what_to_do
+        super().__init__(f"{reason}; {what_to_do}")
 
 
 class FleetAway(PehraDeviceError):

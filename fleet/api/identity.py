@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from fleet.access.caller import Caller
+from fleet.access.reach import need_at
 from fleet.access.roles import Permission
 from fleet.api.deps import (
     ApproveEnrolment,
@@ -32,7 +33,7 @@ from fleet.api.models_identity import (
     ReplaceIn,
     RevokeIn,
 )
-from fleet.errors import Forbidden, NotFound
+from fleet.errors import NotFound
 from fleet.identity import claims, enrolment, revocation
 from fleet.identity.office import replacement_terms
 from fleet.queries.paging import Storable
@@ -56,7 +57,7 @@ def post_claim(caller: MakeClaims, session: SessionDep, office: OfficeDep, body:
     """Make a claim; its ticket is in this answer and never again."""
     terms = body.terms()
     for site in {terms.site, *(board.site for board in terms.boards if board.site)}:
-        _need(caller, Permission.MAKE_CLAIMS, site)
+        need_at(caller, Permission.MAKE_CLAIMS, site)
     claim, ticket = office.new_ticket(session, terms, caller)
     return ClaimOut.of(claim, ticket)
 
@@ -143,9 +144,3 @@ def _identity(session: SessionDep, caller: Caller, permission: Permission, devic
     if not caller.may(permission, row.site):
         raise NotFound(f"no device {device[:60]!r} was ever enrolled")
     return IdentityOut.of(row, revocation.list_certificates(session, device))
-
-
-def _need(caller: Caller, permission: Permission, site: str) -> None:
-    if not caller.may(permission, site):
-        where = f"at {site}" if site else "for every site"
-        raise Forbidden(f"{caller.name} may not do this {where}: it needs the permission {permission} there")

@@ -195,7 +195,7 @@ def _close_page(client: Client, *, is_out: bool) -> None:
     client.run_javascript("location.replace('/login')" if is_out else "location.reload()")
 
     def drop() -> None:
-        if not client.is_deleted:
+        if client.has_socket_connection:  # else NiceGUI drops it by itself
             client.delete()
 
     asyncio.get_running_loop().call_later(DROP_AFTER_S, drop)

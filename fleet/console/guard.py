@@ -34,6 +34,8 @@ LOOK_S: Final = 4.0
 OWN_DOORS: Final = ("/api/", "/login", "/logout")
 SOCKETS: Final = "/_nicegui_ws/"
 POLICY_VIOLATION: Final = 1008
+OPENING: Final = '0{"sid":"refused","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}'
+REFUSAL: Final = '44{"message":"Implicit handshake failed"}'
 
 
 class Guard:
@@ -152,7 +154,24 @@ def _answer_to(error: Exception, scope: Scope) -> Response:
 
 
 async def _refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-    else:
+    if scope["type"] == "http":
         await answer(scope, receive, send)
+    elif scope["path"].startswith(SOCKETS):
+        await _send_away(receive, send)
+    else:
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+
+async def _send_away(receive: Receive, send: Send) -> None:
+    """Tell a page's socket, in its own words, that it is refused: the page loads anew and finds the log-in.
+
+    The words are Engine.IO's opening and Socket.IO's CONNECT_ERROR (protocols 4 and 5); a plain close would
+    leave the page trying for ever.
+    """
+    if (await receive())["type"] != "websocket.connect":
+        return
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": OPENING})
+    if (await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": REFUSAL})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})

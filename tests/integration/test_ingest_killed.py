@@ -25,7 +25,7 @@ WINDOW = 600
 class FleetProcess:
     """`pehra fleet run` as it is started in earnest."""
 
-    def __init__(self, broker: Any, folder: Path) -> None:
+    def __init__(self, broker: Any, folder: Path, *more: str) -> None:
         self.port = free_port()
         self.log = folder / "fleet.log"
         self.database = folder / "fleet.db"
@@ -39,6 +39,7 @@ class FleetProcess:
                 f"127.0.0.1:{broker.port}",
                 "--port",
                 str(self.port),
+                *more,
             ),
         )
         self.process: subprocess.Popen[bytes] | None = None
