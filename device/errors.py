@@ -10,6 +10,10 @@ catches, logs or retries anything.
     ├── ModelUnavailable   the operator: there is no such model, or this file is not one
     ├── ModelRefused       the operator: a sound model that this device will not run
     ├── StateUnavailable   the environment: the state folder cannot be written, or another Pehra uses it
+    ├── NetworkRefused     the environment: no network manager, or it could not join
+    ├── FleetAway          the environment: the fleet does not answer now; asked again later
+    ├── NotOurFleet        the peer: whoever answers is not the fleet that this board belongs to
+    ├── EnrolRefused       the peer: the fleet does not let this board in, for good
     └── PartDied           us: a part of the daemon ended or hung; the service manager starts it again
 """
 
@@ -83,6 +87,42 @@ class StateUnavailable(PehraDeviceError):
         self.path = path
         self.reason = reason
         super().__init__(f"{path}: {reason}")
+
+
+class NetworkRefused(PehraDeviceError):
+    """The board did not join a network.
+
+    Args:
+        reason: Why, as far as the network manager said.
+        what_to_do: The next step of the person who reads this.
+    """
+
+    def __init__(self, reason: str, what_to_do: str) -> None:
+        self.reason = reason
+        self.what_to_do = what_to_do
+        super().__init__(f"{reason}; {what_to_do}")
+
+
+class FleetAway(PehraDeviceError):
+    """The fleet does not answer now, or not well; asking again later may help."""
+
+
+class NotOurFleet(PehraDeviceError):
+    """Whoever answers is not the fleet of the ticket or of the identity: nothing secret was said."""
+
+
+class EnrolRefused(PehraDeviceError):
+    """The fleet does not let this board in; asking again with the same ticket changes nothing.
+
+    Args:
+        reason: One word, as the fleet says it.
+        detail: Why, and what to do.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{detail} ({reason})")
 
 
 class PartDied(PehraDeviceError):

@@ -65,5 +65,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
                 stop,
                 ready=lambda: log.info("fleet ready url=%s", settings.url),
                 ended=services.parts.ended,
+                tls=services.tls,
             )
     log.info("fleet stopped")

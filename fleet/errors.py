@@ -5,6 +5,10 @@ FleetError
 ├── SettingsError      operator: an argument or a variable of the environment is wrong
 ├── AddressInUse       operator: the port is taken
 ├── DatabaseUnusable   operator: the database cannot be opened or migrated
+├── HomeUnusable       operator: the fleet's home folder lacks something, or cannot be written
+├── BadAuthority       operator: an authority that is to be imported is not fit to be one
+├── BadClaim           caller of the API: a claim whose terms make no sense
+├── EnrolmentRefused   peer: a board that is not let in; `reason` says why in one word
 ├── DatabaseAway       the console: the database does not answer now
 ├── NotFound           caller of the API: no such device
 ├── BadQuery           caller of the API: a filter or a cursor makes no sense
@@ -20,6 +24,8 @@ FleetError
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class FleetError(Exception):
@@ -55,6 +61,35 @@ class DatabaseUnusable(FleetError):
         super().__init__(
             f"the database {url} cannot be used: {reason}; check --db (the folder must exist and be writable)"
         )
+
+
+class HomeUnusable(FleetError):
+    """The fleet's home folder lacks something, or cannot be written."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"{folder}: {reason}")
+        self.folder = folder
+
+
+class BadAuthority(FleetError):
+    """An authority that is to be imported is not fit to be one."""
+
+
+class BadClaim(FleetError):
+    """A claim whose terms make no sense."""
+
+
+class EnrolmentRefused(FleetError):
+    """A board is not let in, and asking again changes nothing.
+
+    Attributes:
+        reason: short word: `claim-unknown`, `claim-used`, `claim-expired`, `claim-site`, `claim-serial`,
+            `csr`, `key-used`, `id-taken`, `refused`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class DatabaseAway(FleetError):

@@ -30,7 +30,7 @@ from fleet.live import Live
 from fleet.reading import Received, read_message
 from fleet.store.write import Stored, write_batch
 from fleet.tally import Tally
-from ota.messages import Ack, Channel, LiveFrame, Topic, format_ts, new_id
+from ota.messages import Ack, Channel, LiveFrame, Reply, Topic, format_ts, new_id
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +55,22 @@ class Ingest:
     """Takes in messages of all devices; `on_message` is the link's callback, `run` the writer."""
 
     def __init__(
-        self, engine: Engine, tally: Tally, feed: Feed, live: Live, heard: Callable[[str], None]
+        self,
+        engine: Engine,
+        tally: Tally,
+        feed: Feed,
+        live: Live,
+        heard: Callable[[str], None],
+        is_trusted: Callable[[str], bool],
+        on_reply: Callable[[str, str, Reply], None],
     ) -> None:
         self._engine = engine
         self._tally = tally
         self._feed = feed
         self._live = live
         self._heard = heard
+        self._is_trusted = is_trusted
+        self._on_reply = on_reply
         self._queue: queue.Queue[Received] = queue.Queue(QUEUE_MAX)
         self._is_taking = True
         self._is_away = False
@@ -81,11 +90,14 @@ class Ingest:
         self._tally.received()
         try:
             item = read_message(topic, payload, is_retained=is_retained, received_ms=_now_ms())
+            self._check_trust(item.topic.device)
             if not is_retained:
                 self._heard(item.topic.device)
             if isinstance(item.message, LiveFrame):
                 self._live.show(item.topic.device, item.message)
             else:
+                if isinstance(item.message, Reply):
+                    self._on_reply(item.topic.device, item.topic.name, item.message)
                 # A writer that is only slow holds the broker back; one without a database must not.
                 self._queue.put(item, timeout=0 if self._is_away else ROOM_WAIT_S)
         except Refused as refused:
@@ -96,6 +108,15 @@ class Ingest:
         except Exception:  # one odd message must not end paho's thread and with it all others
             log.exception("message not read topic=%r", topic[:120])
             self._tally.refused("internal")
+
+    def _check_trust(self, device: str) -> None:
+        """Brokers answer PUBACK to what they deny, and one may be set up wrongly: so we look, too.
+
+        Raises:
+            Refused: no device of that name was let in, or it is trusted no longer.
+        """
+        if not self._is_trusted(device):
+            raise Refused("untrusted", f"no certificate of {device} is trusted")
 
     def stop_taking(self) -> None:
         """Let no further message in; `run` still writes what is queued."""

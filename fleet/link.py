@@ -78,6 +78,11 @@ class Link:
         info = self._client.publish(str(topic), encode(message), qos=topic.qos, retain=topic.is_retained)
         return info.rc == paho.MQTT_ERR_SUCCESS
 
+    def clear(self, topic: Topic) -> None:
+        """Let the broker forget what it remembers of a topic; with the link down nothing happens."""
+        if self._client.is_connected():
+            self._client.publish(str(topic), b"", qos=1, retain=True)
+
     def subscribe(self) -> None:
         """Subscribe to all devices; doing it again makes the broker tell anew what it remembers."""
         self._client.subscribe([(Topic.filter(c), 0 if c in AT_MOST_ONCE else 1) for c in CHANNELS])
@@ -155,12 +160,27 @@ class Link:
 
 
 def _use_tls(client: paho.Client, settings: Settings) -> None:
-    names = (settings.mqtt_ca, settings.mqtt_cert, settings.mqtt_key)
-    ca, cert, key = (str(name) if name else None for name in names)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        client.tls_set(ca, cert, key)
+        context.load_verify_locations(settings.mqtt_ca)
+        _load_own(context, settings)
+        client.tls_set_context(context)
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"PEHRA_MQTT_CA, _CERT or _KEY cannot be used ({first_line(error)}): each is a PEM file, "
             "and the key is the one of the certificate"
         ) from error
+
+    def read_again(_client: paho.Client, _data: object) -> None:
+        """Take the certificate that lies there now: this process may outlive the one it began with."""
+        try:
+            _load_own(context, settings)
+        except (OSError, ValueError) as error:
+            log.error("our certificate cannot be read again reason=%r", first_line(error))
+
+    client.on_pre_connect = read_again
+
+
+def _load_own(context: ssl.SSLContext, settings: Settings) -> None:
+    if settings.mqtt_cert:
+        context.load_cert_chain(settings.mqtt_cert, settings.mqtt_key)

@@ -33,6 +33,7 @@ REASONS: Final = {
     "empty": "zero bytes on a channel where that means nothing",
     "bad-message": "not JSON, or not of the channel's schema",
     "mismatch": "the payload speaks of another camera, kind or rule than its topic",
+    "untrusted": "the topic's device holds no certificate of this fleet, or it was revoked",
     "queue-full": "the writer was behind; the device sends durable messages again",
     "unstorable": "the database refuses the message for what it holds",
     "clash": "a seq that is already stored under another id",

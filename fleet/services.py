@@ -5,10 +5,12 @@ Made once in `app.py`; holds no request's state.
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -16,11 +18,17 @@ from sqlmodel import Session
 from fleet.access.sign_on import SignOn
 from fleet.desired import Director
 from fleet.feed import Feed
+from fleet.identity.departures import Departures
+from fleet.identity.home import Home
+from fleet.identity.keeper import Keeper
+from fleet.identity.office import Office
 from fleet.ingest import Ingest
 from fleet.link import Link
 from fleet.live import Live
 from fleet.parts import Parts
+from fleet.peer import load_chain, tls_context
 from fleet.presence import LastHeard, Presence
+from fleet.replies import Replies
 from fleet.settings import Settings
 from fleet.store.database import connect_database, open_database
 from fleet.tally import Tally
@@ -33,6 +41,10 @@ class Services:
     Attributes:
         sign_on: single sign-on, where a provider is set.
         engine: for API, console and presence; the writer has its own, so that neither waits for the other.
+        office: lets devices in; None for a fleet without a home.
+        keeper: knows whom to trust; None for a fleet without a home.
+        departures: sees devices off; None for a fleet without a home.
+        tls: of API and console; None for a fleet without a home.
     """
 
     settings: Settings
@@ -46,11 +58,20 @@ class Services:
     presence: Presence
     director: Director
     parts: Parts
+    office: Office | None
+    keeper: Keeper | None
+    departures: Departures | None
+    tls: ssl.SSLContext | None
     sign_on: SignOn | None = None
 
     def session(self) -> Session:
         """Return a new session; the caller closes it (`with`)."""
         return Session(self.engine)
+
+    def keeper_wake(self) -> None:
+        """Say that somebody was let in or shut out."""
+        if self.keeper is not None:
+            self.keeper.wake()
 
     def close(self) -> None:
         """Let go of the database."""
@@ -69,8 +90,15 @@ def build_services(settings: Settings) -> Services:
     writer_engine = connect_database(settings.database_url)
     tally, feed, live = Tally(), Feed(), Live()
     last_heard = LastHeard()
-    ingest = Ingest(writer_engine, tally, feed, live, last_heard.note)
+    office, keeper, tls = _identity(settings, engine)
+    is_trusted = keeper.is_trusted if keeper is not None else _everybody
+    replies = Replies()
+    ingest = Ingest(writer_engine, tally, feed, live, last_heard.note, is_trusted, replies.note)
     link = Link(settings, ingest.on_message)
+    departures = None
+    if keeper is not None:
+        departures = Departures(engine, link, settings, keeper.issuing)
+        replies.hand_to(departures.note_reply)
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
     director = Director(engine, link)
     return Services(
@@ -85,8 +113,34 @@ def build_services(settings: Settings) -> Services:
         presence,
         director,
         Parts(),
+        office,
+        keeper,
+        departures,
+        tls,
         SignOn(settings.provider) if settings.provider else None,
     )
+
+
+def _identity(
+    settings: Settings, engine: Engine
+) -> tuple[Office | None, Keeper | None, ssl.SSLContext | None]:
+    """Open the home, where there is one, and learn whom to trust before the first message comes.
+
+    Raises:
+        HomeUnusable: it lacks something.
+    """
+    if settings.home is None:
+        return None, None, None
+    home = Home(settings.home)
+    tls = tls_context(home.https, home.authorities)
+    keeper = Keeper(engine, home, on_servers=lambda: load_chain(tls, home.https))
+    keeper.look(datetime.now(UTC))
+    return Office(home), keeper, tls
+
+
+def _everybody(_device: str) -> bool:
+    """Trust of a fleet without a home: its broker alone says who is who."""
+    return True
 
 
 @contextmanager
@@ -96,6 +150,10 @@ def running(services: Services) -> Iterator[None]:
     services.parts.start("ingest", services.ingest.run, services.link, drained)
     services.parts.start("presence", services.presence.run, stop)
     services.parts.start("director", services.director.run, stop)
+    if services.keeper is not None:
+        services.parts.start("keeper", services.keeper.run, stop)
+    if services.departures is not None:
+        services.parts.start("departures", services.departures.run, stop)
     services.link.start()
     try:
         yield

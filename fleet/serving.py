@@ -6,6 +6,7 @@ uvicorn runs in a thread of its own, so that signals stay with the caller and th
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from fleet.errors import AddressInUse, FleetError
+from fleet.peer import PeerProtocol
 
 GRACE_S: Final = 2
 _POLL_S: Final = 0.05
@@ -44,6 +46,7 @@ def serve(
     *,
     ready: Callable[[], None],
     ended: Callable[[], Sequence[str]] = tuple,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until `stop`.
 
@@ -53,11 +56,19 @@ def serve(
         stop: ends it.
         ready: called once requests are answered.
         ended: names of other parts that ended by themselves; as soon as there is one, serving ends.
+        tls: of a server that speaks HTTPS; None for HTTP.
 
     Raises:
         FleetError: the web server or another part ended, or never started; the log says why.
     """
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        http=PeerProtocol,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web")
     thread.start()

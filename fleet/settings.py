@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from fleet.access.provider import Provider, load_provider
 from fleet.errors import SettingsError
+from fleet.identity.home import Home
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///pehra-fleet.db"
 SILENCE_MIN_S: Final = 25.0
@@ -86,7 +87,7 @@ class Settings:
     def url(self) -> str:
         """Where a browser on this machine finds the console."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.http_host, self.http_host)  # noqa: S104
-        return f"http://{host}:{self.http_port}"
+        return f"http{'s' if self.home else ''}://{host}:{self.http_port}"
 
 
 _VARIABLES: Final = {
@@ -113,16 +114,17 @@ def load_settings(environment: Mapping[str, str], **arguments: object) -> Settin
 
     Raises:
         SettingsError: a value cannot be read, a file is not there, or a port is out of range.
+        HomeUnusable: the home is none.
     """
     given: dict[str, Any] = {
         name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)
     }
     given |= {name: value for name, value in arguments.items() if value is not None}
-    if given.get("home") and "database_url" not in given:
-        given["database_url"] = f"sqlite:///{Path(str(given['home'])) / 'fleet.db'}"
     for name in given:
         given[name] = _converted(name, given[name])
     home = given.get("home")
+    if home:
+        given = _of_home(home) | given
     settings = Settings(**given, provider=load_provider(environment, home) if home else None)
     _check(settings)
     return settings
@@ -142,6 +144,24 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdecimal()):
         raise SettingsError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:1883")
     return host, int(port)
+
+
+def _of_home(folder: Path) -> dict[str, Any]:
+    """Return what a home says where nothing else does.
+
+    Raises:
+        HomeUnusable: it is no home of a fleet.
+    """
+    home = Home(folder)
+    addresses = home.read_addresses()
+    return {
+        "database_url": f"sqlite:///{home.database}",
+        "http_port": addresses.https_port,
+        "mqtt_port": addresses.mqtt_port,
+        "mqtt_ca": home.authorities,
+        "mqtt_cert": home.client,
+        "mqtt_key": home.client,
+    }
 
 
 def _converted(name: str, value: object) -> object:

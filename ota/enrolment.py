@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from ota.errors import BadMessage
-from ota.messages.fields import DeviceId, Timestamp
+from ota.messages.fields import DeviceId, Timestamp, parse_ts
 
 TICKET_PREFIX: Final = "pehra:"
 MAX_TICKET_BYTES: Final = 4096
@@ -26,6 +27,9 @@ Url = Annotated[str, Meta(pattern=r"^https://[^\s/?#@]+$(?!\n)", max_length=300)
 Pin = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="SHA-256 of the root's public key")]
 Site = Annotated[str, Meta(pattern=SITE_PATTERN, max_length=200)]
 Pem = Annotated[str, Meta(max_length=32_768)]
+LINE_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)"
+Serial = Annotated[str, Meta(pattern=LINE_PATTERN, max_length=64)]
+Model = Annotated[str, Meta(pattern=LINE_PATTERN, max_length=100)]
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
@@ -57,13 +61,25 @@ class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         serial: of the board, as the vendor gave it; empty where unknown.
         board: model of the board.
         device: id it would like; empty to be given one.
+        site: where its card says that it hangs; must lie where its claim allows; empty to be told.
     """
 
     claim: Claim
     csr: Pem
-    serial: Annotated[str, Meta(max_length=64)] = ""
-    board: Annotated[str, Meta(max_length=100)] = ""
+    site: Site = ""
+    serial: Serial = ""
+    board: Model = ""
     device: DeviceId | Literal[""] = ""
+
+
+class RenewRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device asks for before its certificate ends; it proves itself by that certificate.
+
+    Attributes:
+        csr: certificate signing request (PEM) for a new key.
+    """
+
+    csr: Pem
 
 
 class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,9 +137,24 @@ def parse_ticket(text: str | bytes) -> Ticket:
     if raw.startswith(TICKET_PREFIX.encode()):
         raw = _unwrapped(raw[len(TICKET_PREFIX) :])
     try:
-        return msgspec.json.decode(raw, type=Ticket)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        ticket = msgspec.json.decode(raw, type=Ticket)
+        _check(ticket)
+    except (ValueError, RecursionError, BadMessage) as error:
         raise BadMessage("ticket", f"{error}: copy the whole line or file that the fleet gave") from error
+    return ticket
+
+
+def _check(ticket: Ticket) -> None:
+    """Refuse what has the right shape but names no port or no moment.
+
+    Raises:
+        ValueError: the address.
+        BadMessage: the moment.
+    """
+    parts = urlsplit(ticket.url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError(f"{ticket.url} names no host or no port")
+    parse_ts(ticket.made)
 
 
 def _unwrapped(raw: bytes) -> bytes:

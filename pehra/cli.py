@@ -11,11 +11,14 @@ from typing import Annotated
 
 import typer
 
+from pehra.commands.aim import aim
 from pehra.commands.demo import demo
 from pehra.commands.detect import detect
 from pehra.commands.device import device_app
+from pehra.commands.flash import flash
 from pehra.commands.fleet import fleet_app
 from pehra.commands.models import models_app
+from pehra.commands.provision import provision_app
 from pehra.commands.track import track
 
 app = typer.Typer(
@@ -39,9 +42,12 @@ def _pehra(
 app.command()(demo)
 app.command()(detect)
 app.command()(track)
+app.command()(flash)
 app.add_typer(device_app, name="device")
 app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")
+app.add_typer(provision_app, name="provision")
+app.command()(aim)
 
 EXTRAS = {
     "ai_edge_litert": "device",
@@ -56,12 +62,17 @@ EXTRAS = {
     "nicegui": "fleet",
     "numpy": "device",
     "paho": "device",
+    "PIL": "field",
     "pyotp": "fleet",
     "psutil": "device",
+    "reportlab": "field",
+    "serial": "field",
     "sqlmodel": "fleet",
     "tensorflow": "train",
     "torch": "train",
     "uvicorn": "fleet",
+    "yaml": "field",
+    "zstandard": "field",
 }
 
 

@@ -18,6 +18,7 @@ from fleet.app import create_api
 from fleet.services import Services, build_services
 from fleet.serving import listen, serve
 from fleet.settings import Settings
+from tests.homes import make_home
 
 OWNER = "noor"
 PASSWORD = "the night heron waits"
@@ -26,7 +27,7 @@ NOW_MS = 1_800_000_000_000
 
 def services_with_home(folder: Path, url: str = "") -> Services:
     """Services of a fleet in which people log in, with one owner."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_home(folder)
     settings = Settings(database_url=url or f"sqlite:///{folder}/fleet.db", home=folder)
     services = build_services(settings)
     create_owner(services.engine, OWNER, PASSWORD)

@@ -68,6 +68,8 @@ class Counts:
         self._open: dict[_Key, Bucket] = {}
         self._recent: dict[_Key, Bucket] = {}
         self._last_s: float | None = None
+        self._minute: int | None = None
+        self._current: list[Bucket] = []
         for bucket in msgspec.msgpack.decode(saved, type=list[Bucket]) if saved else []:
             if bucket.rule in rules:
                 self._open[_key(bucket)] = bucket
@@ -79,14 +81,18 @@ class Counts:
         clock was set back). One-minute buckets with nothing in them are not returned; quarter hours are,
         because a zero is not a gap.
         """
-        closed = self._close(utc_s)
+        minute, closed = int(utc_s // BUCKETS_S[0]), []
+        if minute != self._minute:
+            closed = self._close(utc_s)
+            # Within a minute no bucket begins or ends.
+            self._minute = minute
+            self._current = [self._bucket(rule, one, utc_s) for rule in self._rules for one in BUCKETS_S]
         step_s = 0.0 if self._last_s is None else utc_s - self._last_s
         self._last_s = utc_s
-        for rule in self._rules:
-            for bucket_s in BUCKETS_S:
-                bucket = self._bucket(rule, bucket_s, utc_s)
-                bucket.last_s = utc_s
-                bucket.watched_s += step_s if 0.0 < step_s <= LONGEST_STEP_S else 0.0
+        watched_s = step_s if 0.0 < step_s <= LONGEST_STEP_S else 0.0
+        for bucket in self._current:
+            bucket.last_s = utc_s
+            bucket.watched_s += watched_s
         return closed
 
     def idle(self, utc_s: float) -> list[Bucket]:
@@ -112,6 +118,7 @@ class Counts:
         for bucket in over:
             self._recent[_key(bucket)] = self._open.pop(_key(bucket))
         if over:
+            self._minute = None
             self._recent = {k: b for k, b in self._recent.items() if b.end_s > utc_s - SET_BACK_S}
         return [bucket for bucket in over if bucket.counts or bucket.bucket_s == BUCKETS_S[-1]]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from device.errors import ConfigError, StateUnavailable
+from device.firmware.claim_file import CERTIFICATE, IDENTITY
 from device.firmware.config import Config
 from device.firmware.eye import Eye, make_eye
 from device.firmware.health import Pace
@@ -26,6 +27,7 @@ from device.firmware.outbox import Outbox, OutboxSettings
 from device.firmware.parts import NO_LIMIT_S, Part, Situation, always, unless_safe
 from device.firmware.remembered import forget_other_views
 from device.firmware.remote import LogRing, Remote
+from device.firmware.renewal import Renewal
 from device.firmware.service import Service
 from device.firmware.steward import Steward
 from device.firmware.summary import SUMMARY_FILE, Summary, Watch, write_summary
@@ -129,6 +131,7 @@ class Daemon:
             Part("link", _Linked(link, outbox, self._steward), always, BEAT_LIMIT_S),
             Part("voice", Worker("voice", voice.supervise), always, BEAT_LIMIT_S, RESTARTS),
             Part("steward", Worker("steward", self._steward.run), always, BEAT_LIMIT_S, RESTARTS),
+            *self._renewing(),
             *(Part(eye.section.id, _Captured(eye), unless_safe, NO_LIMIT_S, RESTARTS) for eye in self._eyes),
         ]
         if self._detector is not None:
@@ -136,6 +139,14 @@ class Daemon:
             watching = Worker("watch", watcher.run, wake=self._news.set)
             parts.append(Part("watch", watching, unless_safe, BEAT_LIMIT_S, RESTARTS))
         return parts
+
+    def _renewing(self) -> list[Part]:
+        """The part that keeps the certificate young, where the link goes by the board's own identity."""
+        own = self._state / IDENTITY / CERTIFICATE
+        if self._config.mqtt.cert != str(own):
+            return []
+        renewal = Renewal(self._state, lambda: self.is_linked, lambda: self._steward.end("configuration"))
+        return [Part("renewal", Worker("renewal", renewal.run), always, NO_LIMIT_S, RESTARTS)]
 
     @property
     def is_linked(self) -> bool:

@@ -15,9 +15,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from device.errors import StateUnavailable
 from device.firmware.clock import clock_state
 from device.firmware.config import Config
 from device.firmware.eye import Eye
+from device.firmware.identity import begin_wipe
 from device.firmware.outbox import Outbox
 from device.firmware.remote import Answer, Deed, LogRing
 from hardware.board import board
@@ -57,6 +59,12 @@ class LogsArgs(_Args, frozen=True):
     lines: Annotated[int, Meta(ge=1, le=MAX_REPLY_LINES)] = 50
 
 
+class LeaveArgs(_Args, frozen=True):
+    """Which device is meant: a second lock on what cannot be undone."""
+
+    device: Annotated[str, Meta(max_length=40)]
+
+
 class Deeds:
     """The deeds of one device.
 
@@ -67,6 +75,7 @@ class Deeds:
         logs: the last lines of the log; None where nobody keeps them.
         is_linked: whether the link is up.
         restart: ends the daemon in order, to be started anew by the service manager.
+        leave: ends the daemon in order; then everything on the board is wiped.
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class Deeds:
         logs: LogRing | None,
         is_linked: Callable[[], bool],
         restart: Callable[[], None],
+        leave: Callable[[], None],
     ) -> None:
         self._config = config
         self._eyes = {eye.section.id: eye for eye in eyes}
@@ -85,6 +95,7 @@ class Deeds:
         self._logs = logs
         self._is_linked = is_linked
         self._restart = restart
+        self._leave = leave
         self._started_s = time.monotonic()
 
     def all(self) -> dict[str, Deed]:
@@ -93,6 +104,7 @@ class Deeds:
         return {
             "identify": Deed(NoArgs, lambda args: self.identify(), "no args", is_reading=True),
             "restart": Deed(NoArgs, lambda args: self.restart(), "no args"),
+            "decommission": Deed(LeaveArgs, self.decommission, "args device (its own id)"),
             "selftest": Deed(NoArgs, lambda args: self.selftest(), "no args", is_reading=True),
             "logs": Deed(
                 LogsArgs, self.logs, f"args lines (1 to {MAX_REPLY_LINES}), or none", is_reading=True
@@ -118,6 +130,17 @@ class Deeds:
     def restart(self) -> Answer:
         """End in order; the answer goes first, because the link says goodbye last."""
         self._restart()
+        return Answer()
+
+    def decommission(self, args: LeaveArgs) -> Answer:
+        """End in order and wipe the board: key, certificate, messages, configurations."""
+        if args.device != self._config.device.id:
+            return Answer(f"args device: this is {self._config.device.id}; nothing was wiped")
+        try:
+            begin_wipe(Path(self._config.device.state))
+        except StateUnavailable as error:
+            return Answer(f"nothing was wiped: {error}"[:200])
+        self._leave()
         return Answer()
 
     def selftest(self) -> Answer:

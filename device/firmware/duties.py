@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from device.firmware.config import RuleSection
-from device.firmware.geometry import Points
+from device.firmware.geometry import Points, group_areas
 from device.firmware.rules import (
     CrowdRule,
     Duty,
     HeatRule,
     LeftRule,
     LineRule,
+    Local,
     LoiterRule,
     OriginRule,
     Rule,
@@ -35,10 +36,12 @@ def make_duties(sections: Sequence[RuleSection], timezone: str) -> list[Duty]:
         sections: checked, as `parse_config` leaves them.
         timezone: IANA name of the site's timezone.
     """
-    return [
+    duties = [
         Duty(make_rule(section, sections), parse_schedule(section.schedule, timezone), section.cooldown_s)
         for section in sections
     ]
+    group_areas([duty.rule.area for duty in duties if isinstance(duty.rule, Local)])
+    return duties
 
 
 def make_rule(section: RuleSection, sections: Sequence[RuleSection] = ()) -> Rule:

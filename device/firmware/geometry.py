@@ -39,28 +39,59 @@ class Polygon:
 
     Attributes:
         corners: shape (K, 2), K >= 3, not closed.
+        group: the areas that are asked about the same points, this one among them; see `group_areas`.
     """
 
     def __init__(self, corners: Points) -> None:
         self.corners = np.asarray(corners, dtype=np.float64)
-        self._x, self._y = self.corners[:, 0], self.corners[:, 1]
-        following = np.roll(self.corners, -1, axis=0)
-        rise = following[:, 1] - self._y
-        self._next_y = following[:, 1]
-        # A level edge is crossed by no level ray; its run must only not divide by zero.
-        self._run = (following[:, 0] - self._x) / np.where(rise == 0.0, 1.0, rise)
+        self.group = Group([self])
 
     def holds(self, points: Points) -> npt.NDArray[np.bool_]:
-        """Tell which points (N, 2) lie inside, by the even-odd rule.
+        """Tell which points (N, 2) lie inside, shape (N,), by the even-odd rule."""
+        held: npt.NDArray[np.bool_] = Group([self]).hold(points)[0]
+        return held
+
+
+class Group:
+    """Areas that are asked about the same points: all of them cost hardly more than one.
+
+    Attributes:
+        areas: P of them.
+    """
+
+    def __init__(self, areas: Sequence[Polygon]) -> None:
+        self.areas = tuple(areas)
+        most = max((len(area.corners) for area in areas), default=0)
+        # One with fewer corners repeats its last: an edge without length is crossed by no ray.
+        rings = [
+            area.corners[[*range(len(area.corners)), *[-1] * (most - len(area.corners))]] for area in areas
+        ]
+        corners = np.array(rings).reshape(len(areas), most, 1, 2)
+        self._x, self._y = corners[..., 0], corners[..., 1]
+        following = np.roll(corners, -1, axis=1)
+        self._next_y = following[..., 1]
+        rise = self._next_y - self._y
+        # A level edge is crossed by no level ray; its run must only not divide by zero.
+        self._run = (following[..., 0] - self._x) / np.where(rise == 0.0, 1.0, rise)
+
+    def hold(self, points: Points) -> npt.NDArray[np.bool_]:
+        """Tell which points (N, 2) lie inside which area, by the even-odd rule.
 
         Returns:
-            Shape (N,). Source: W. R. Franklin, PNPOLY (crossing number of a horizontal ray).
+            Shape (P, N). Source: W. R. Franklin, PNPOLY (crossing number of a horizontal ray).
         """
-        x, y = points[:, :1], points[:, 1:]
-        spans = (self._y > y) != (self._next_y > y)
-        is_left = x < self._run * (y - self._y) + self._x
-        held: npt.NDArray[np.bool_] = np.logical_xor.reduce(spans & is_left, axis=1)
+        x, y = points[:, 0], points[:, 1]
+        crossed = x < self._run * (y - self._y) + self._x
+        crossed &= (self._y > y) != (self._next_y > y)
+        held: npt.NDArray[np.bool_] = np.logical_xor.reduce(crossed, axis=1)
         return held
+
+
+def group_areas(areas: Sequence[Polygon]) -> None:
+    """Let these areas be asked together from now on."""
+    group = Group(areas)
+    for area in areas:
+        area.group = group
 
 
 def signed_distances(points: Points, start: Points, end: Points) -> npt.NDArray[np.float64]:

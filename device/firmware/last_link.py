@@ -58,3 +58,13 @@ def state_folder(config_file: Path, environment: Mapping[str, str] = os.environ)
     except (OSError, ValueError, AttributeError):
         pass
     return Path(environment.get("STATE_DIRECTORY", "").partition(":")[0] or DeviceSection(id="any").state)
+
+
+def names_broker(config_file: Path) -> bool:
+    """Whether a configuration says by itself where the broker is; true also where it cannot be read."""
+    try:
+        table = tomllib.loads(config_file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return True
+    mqtt = table.get("mqtt")
+    return not isinstance(mqtt, dict) or "host" in mqtt if "mqtt" in table else False

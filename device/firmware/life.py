@@ -17,10 +17,13 @@ from typing import Final
 from device.errors import ConfigError, PartDied, PehraDeviceError, StateUnavailable
 from device.firmware.config import Config, load_config
 from device.firmware.daemon import Daemon
-from device.firmware.last_link import keep_link, kept_link, state_folder
+from device.firmware.enrol import Enroller, Hardware, needs_ticket
+from device.firmware.identity import must_wipe, wipe
+from device.firmware.last_link import keep_link, kept_link, names_broker, state_folder
 from device.firmware.remote import ConfigStore, LogRing, Remote
 from device.firmware.service import Service
 from device.firmware.starts import Limits, StartLog
+from hardware.board import board_name, serial_number
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +32,11 @@ EXIT_PART_DIED: Final = 1
 EXIT_CANNOT_START: Final = 2
 EXIT_RESTART: Final = 75
 """A restart was asked for (sysexits.h, EX_TEMPFAIL: try again); the service manager starts it anew."""
-_ENDINGS: Final[dict[str, int | None]] = {"": EXIT_OK, "configuration": None, "restart": EXIT_RESTART}
+_ENDINGS: Final[dict[str, int | None]] = {
+    "": EXIT_OK,
+    "configuration": None,
+    "restart": EXIT_RESTART,
+}
 """What follows a daemon that ended in order: an exit code, or none to begin again in this process."""
 LAST_RESORT_S: Final = 55.0
 """Stopping that takes longer is cut off, with the stack of each thread in the log."""
@@ -62,6 +69,10 @@ class Life:
 
     def run(self) -> int:
         """Live until `stop` is set or nothing more can be done here; return the exit code."""
+        try:
+            self._end_wipe()
+        except StateUnavailable as error:
+            return _cannot_start(error)
         while True:
             code = self._live_once()
             if code is not None:
@@ -69,6 +80,8 @@ class Life:
 
     def _live_once(self) -> int | None:
         """One normal start or one stay in safe mode; None to begin again."""
+        if not self._let_in():
+            return EXIT_OK
         try:
             remote = self._open_remote(load_config(self._file))
         except ConfigError as error:
@@ -84,6 +97,25 @@ class Life:
             starts.forget()
             return None
         return self._stay_safe(remote.config, starts.reason, starts.wait_s, starts, remote)
+
+    def _end_wipe(self) -> None:
+        """Go on with what a cut interrupted.
+
+        Raises:
+            StateUnavailable: something cannot be removed.
+        """
+        state = state_folder(self._file)
+        if must_wipe(state):
+            _wipe(state)
+
+    def _let_in(self) -> bool:
+        """Wait until a fleet has let this board in, where that is needed; false when told to stop before."""
+        state = state_folder(self._file)
+        if not needs_ticket(state, has_broker=names_broker(self._file)):
+            return True
+        self._service.ready()
+        hardware = Hardware(board_name(), serial_number())
+        return Enroller(state, hardware, lambda words: self._service.alive(f"enrol: {words}")).run(self._stop)
 
     def _live_normally(self, remote: Remote, starts: StartLog) -> int | None:
         starts.begin()
@@ -124,7 +156,17 @@ class Life:
         finally:
             faulthandler.cancel_dump_traceback_later()
         starts.withdraw()
-        return _ENDINGS[daemon.ending]
+        return self._after(daemon.ending, config)
+
+    def _after(self, ending: str, config: Config) -> int | None:
+        """Return what follows a daemon that ended in order; one that was decommissioned is wiped first."""
+        if ending != "decommissioned":
+            return _ENDINGS[ending]
+        try:
+            _wipe(Path(config.device.state))
+        except StateUnavailable as error:
+            return _cannot_start(error)
+        return None
 
     def _stay_safe(
         self,
@@ -160,13 +202,18 @@ class Life:
             starts.forget()
         elif starts is not None:
             starts.try_again()
-        return _ENDINGS[daemon.ending] if daemon.ending else None
+        return self._after(daemon.ending, config) if daemon.ending else None
 
     def _open_remote(self, base: Config) -> Remote:
         """Return what the fleet has said to this device; its secrets no longer reach the log it may read."""
         if self._logs is not None:
             self._logs.hide(base.mqtt.password)
         return Remote(base, ConfigStore(Path(base.device.state) / "config"))
+
+
+def _wipe(state: Path) -> None:
+    _log.warning("the fleet takes this board out of service: everything on it is wiped")
+    wipe(state, "decommissioned by its fleet")
 
 
 def _cannot_start(error: PehraDeviceError) -> int:

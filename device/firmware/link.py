@@ -23,7 +23,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.errors import ConfigError
+from device.firmware.clock import BUILT_UTC_S
 from device.firmware.delivery import Delivery
+from device.firmware.fleet_https import begin_of, heed_clock
 from device.firmware.outbox import Outbox
 from device.firmware.remote.commands import Answer
 from ota.errors import WireError
@@ -222,16 +224,20 @@ class Link:
     def _set_tls(self, client: mqtt.Client, ca: Path) -> None:
         cert, key = self._settings.cert, self._settings.key
         try:
-            client.tls_set(
-                ca_certs=str(ca),
-                certfile=str(cert) if cert else None,
-                keyfile=str(key) if key else None,
-                tls_version=ssl.PROTOCOL_TLS_CLIENT,
-            )
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.load_verify_locations(ca)
+            if cert:
+                context.load_cert_chain(cert, key)
+            been_s = max(BUILT_UTC_S, begin_of(cert) if cert else 0.0)
+            client.tls_set_context(context)
         except (OSError, ssl.SSLError, ValueError) as error:
             files = ", ".join(str(file) for file in (ca, cert, key) if file)
             reason = f"the TLS files cannot be used ({error}): {files}"
             raise ConfigError(None, None, "mqtt.ca", reason) from error
+        # A board without a battery wakes in 1970, or at its last power cut: while its clock is certainly
+        # wrong, no date speaks against anybody.
+        client.on_pre_connect = lambda *_: heed_clock(context, been_s)
 
     def _set_will(self, client: mqtt.Client) -> None:
         topic = Topic(self._device, Channel.STATUS)

@@ -32,12 +32,20 @@ _SHARE_SIDE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Stencil:
-    """The masks at one size and layout of frames: which values are painted, and with what."""
+class _Band:
+    """Rows of a frame's memory that are painted in part: which of their values, and with what."""
 
-    size: tuple[int, int, Layout]
+    rows: slice
     is_painted: Pixels
     paint: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Stencil:
+    """The masks at one size and layout of frames; rows that no mask touches are in no band."""
+
+    size: tuple[int, int, Layout]
+    bands: tuple[_Band, ...]
 
 
 class Masks:
@@ -62,7 +70,8 @@ class Masks:
         if self._stencil is None or self._stencil.size != size:
             self._stencil = _cut(self.polygons, *size)
         pixels = frame.pixels.copy()
-        cv2.copyTo(self._stencil.paint, self._stencil.is_painted, pixels)
+        for band in self._stencil.bands:
+            cv2.copyTo(band.paint, band.is_painted, pixels[band.rows])
         return replace(frame, pixels=pixels)
 
 
@@ -105,10 +114,17 @@ def _cut(polygons: Sequence[Polygon], width: int, height: int, layout: Layout) -
     plane = masked_plane(polygons, width, height)
     if layout == "rgb":
         paint = np.full((height, width, 3), PAINT, np.uint8)
-        return _Stencil((width, height, layout), plane.astype(np.uint8), paint)
+        return _Stencil((width, height, layout), _bands(plane, paint))
     # A colour sample that belongs to one masked pixel of its four tells of it: it goes too.
     colour = plane.reshape(height // 2, 2, width // 2, 2).any(axis=(1, 3)).reshape(-1)
     whole = np.concatenate([plane.reshape(-1), colour, colour]).reshape(height * 3 // 2, width)
     paint = np.full(whole.shape, NEUTRAL, np.uint8)
     paint[:height] = PAINT
-    return _Stencil((width, height, layout), whole.astype(np.uint8), paint)
+    return _Stencil((width, height, layout), _bands(whole, paint))
+
+
+def _bands(is_painted: Plane, paint: Pixels) -> tuple[_Band, ...]:
+    touched = np.concatenate([[False], is_painted.any(axis=1), [False]])
+    edges = np.flatnonzero(touched[1:] != touched[:-1]).reshape(-1, 2).tolist()
+    spans = [slice(first, end) for first, end in edges]
+    return tuple(_Band(rows, is_painted[rows].astype(np.uint8), paint[rows]) for rows in spans)

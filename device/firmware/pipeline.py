@@ -13,12 +13,14 @@ from typing import Final, Protocol
 import cv2
 import numpy as np
 
+from device.firmware import motion
 from device.firmware.counts import Counts
 from device.firmware.heat import HeatHours
 from device.firmware.motion import MotionGate
 from device.firmware.reports import DurableQueue, Reports, boxed
 from device.firmware.rules import Duty, HeatRule, Rule
 from device.firmware.rules.happening import Small
+from device.firmware.shrink import shrunk, shrunk_luma
 from device.firmware.tracker import Tracker
 from device.firmware.tracks import Tracks
 from device.models.detections import Detections
@@ -138,7 +140,8 @@ class Pipeline:
         self._reports.finish()
 
     def _look(self, frame: Frame) -> Tracks | None:
-        if not self._gate.should_look(frame.luma, frame.mono_s):
+        luma = frame.half_luma if frame.width >= motion.SMALL_WIDTH else frame.luma
+        if not self._gate.should_look(luma, frame.mono_s):
             self.tallies.skipped += 1
             self._tracker.hold(frame.mono_s)
             return None
@@ -175,6 +178,6 @@ def small_picture(frame: Frame) -> Small:
     width, height = frame.width, frame.height
     if width > SMALL_WIDTH:
         width, height = SMALL_WIDTH, max(1, round(height * SMALL_WIDTH / width))
-    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in frame.planes]
-    small: Small = np.dstack(planes)
+    luma = shrunk_luma(frame, width, height)
+    small: Small = cv2.merge([luma, *(shrunk(plane, width, height) for plane in frame.planes[1:])])
     return small

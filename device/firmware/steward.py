@@ -32,6 +32,7 @@ from ota.messages import (
 
 _log = logging.getLogger(__name__)
 
+Ending = Literal["", "configuration", "restart", "decommissioned"]
 WORK_S: Final = 0.5
 DROPS_SAID_S: Final = 60.0
 """Drops are reported at most this often; a full outbox drops with every message."""
@@ -70,7 +71,7 @@ class Steward:
         self._remote = remote
         self._said: tuple[Standing, dict[str, int]] | None = None
         self._drops_due_s = 0.0
-        self.ending: Literal["", "configuration", "restart"] = ""
+        self.ending: Ending = ""
         self.link: Link | None = None
         deeds = Deeds(
             config,
@@ -78,7 +79,8 @@ class Steward:
             outbox,
             logs=logs,
             is_linked=self._is_linked,
-            restart=lambda: self._end("restart"),
+            restart=lambda: self.end("restart"),
+            leave=lambda: self.end("decommissioned"),
         )
         self._commands = Commands(deeds.all(), outbox)
 
@@ -107,7 +109,7 @@ class Steward:
             and not self.ending
             and self._remote.work(mono_s, is_linked=self._is_linked(), lost=lost)
         ):
-            self._end("configuration")
+            self.end("configuration")
         standing, drops = self._state()
         if self._said is None or standing != self._said[0]:
             self.report()
@@ -147,6 +149,7 @@ class Steward:
         standing = Standing() if self._remote is None else self._remote.standing
         return standing, self._outbox.dropped_by_kind
 
-    def _end(self, why: Literal["configuration", "restart"]) -> None:
+    def end(self, why: Ending) -> None:
+        """Let the daemon end in order, and be begun anew."""
         _log.info("the device ends in order to start anew reason=%s", why)
         self.ending = why

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device.firmware.geometry import overlaps
-from device.firmware.tracker_kalman import BoxFilter, centred, cornered
+from device.firmware.tracker_kalman import TO_CORNERED, BoxFilter, centred, cornered
 from device.firmware.tracker_match import compare, newcomers, round_one
 from device.firmware.tracker_memory import moving_share, same_objects
 from device.firmware.tracker_settings import TrackerSettings
@@ -114,25 +114,37 @@ class Tracker:
         strong = detections.scores >= settings.high
         if not len(table) or not len(strong):
             return _NO_ROWS, _NO_ROWS, np.flatnonzero(strong)
-        absent_s = np.maximum(self._clock_s - elapsed_s - table.seen_s, 0.0)
-        pairs = compare(table, self._filter.spread(table), absent_s, detections, places, settings)
-        still = self._still()
-        present = absent_s <= np.where(still, settings.still_lost_s, settings.lost_s)
-        if elapsed_s > settings.longest_step_s:
-            present &= still
-        counts = table.is_shown
-        waiting = present & counts
+        before_s = self._clock_s - elapsed_s
+        pairs = compare(table, self._filter.spread(table), before_s, detections, places, settings)
+        present, counts = self._present(elapsed_s), table.is_shown
+        waiting, weak = present & counts, ~strong
         rows, found = pairs.choose(waiting, strong, settings.min_overlap)
         waiting[rows], strong[found] = False, False
-        weak = (detections.scores >= settings.low) & (detections.scores < settings.high)
-        weak_rows, weak_found = pairs.choose(waiting, weak, settings.weak_overlap)
-        young_rows, young_found = pairs.choose(present & ~counts, strong, settings.young_overlap)
-        strong[young_found] = False
-        return (
-            np.concatenate([rows, weak_rows, young_rows]),
-            np.concatenate([found, weak_found, young_found]),
-            np.flatnonzero(strong),
-        )
+        if weak.any():
+            weak &= detections.scores >= settings.low
+            weak_rows, weak_found = pairs.choose(waiting, weak, settings.weak_overlap)
+            rows, found = np.concatenate([rows, weak_rows]), np.concatenate([found, weak_found])
+        left = strong.nonzero()[0]
+        if len(left):
+            young_rows, young_found = pairs.choose(present & ~counts, strong, settings.young_overlap)
+            strong[young_found] = False
+            rows, found = np.concatenate([rows, young_rows]), np.concatenate([found, young_found])
+            left = strong.nonzero()[0]
+        return rows, found, left
+
+    def _present(self, elapsed_s: float) -> Mask:
+        """Who may still be found."""
+        table, settings = self._table, self._settings
+        before_s = self._clock_s - elapsed_s
+        if elapsed_s <= settings.longest_step_s and before_s - table.seen_s.min() <= min(
+            settings.still_lost_s, settings.lost_s
+        ):
+            return np.ones(len(table), np.bool_)
+        still = self._still()
+        present: Mask = before_s - table.seen_s <= np.where(still, settings.still_lost_s, settings.lost_s)
+        if elapsed_s > settings.longest_step_s:
+            present &= still
+        return present
 
     def _correct(self, rows: Rows, found: Rows, detections: Detections, places: Float) -> None:
         if not len(rows):
@@ -141,14 +153,22 @@ class Tracker:
         boxes, scores = detections.boxes.take(found, axis=0), detections.scores.take(found)
         self._filter.correct(table, rows, places.take(found, axis=0))
         table.votes *= _VOTES_KEPT
-        table.votes[rows, detections.classes.take(found)] += scores
+        table.votes.reshape(-1)[rows * len(CLASSES) + detections.classes.take(found)] += scores
         table.scores[rows], table.latest[rows] = scores, boxes
         table.seen_s[rows] = table.found_s[rows] = self._clock_s
         self._count_hits(rows, boxes)
-        travelled = np.abs(table.place[:, :2] - table.still_at).max(axis=1)
-        moved = travelled > self._settings.still_travel * table.place[:, 2:].max(axis=1)
+        self._note_travel()
+
+    def _note_travel(self) -> None:
+        """Give a new place to who has left the one that it kept."""
+        table = self._table
+        x, y, width, height = table.place.T
+        still_x, still_y = table.still_at.T
+        travelled = np.maximum(np.abs(x - still_x), np.abs(y - still_y))
+        moved = travelled > self._settings.still_travel * np.maximum(width, height)
         moved &= table.found_s == self._clock_s
-        table.still_at[moved], table.still_since_s[moved] = table.place[moved, :2], self._clock_s
+        if moved.any():
+            table.still_at[moved], table.still_since_s[moved] = table.place[moved, :2], self._clock_s
 
     def _count_hits(self, rows: Rows, boxes: npt.NDArray[np.float32]) -> None:
         """Add to the hits of tracks that were seen; `rows` has those that count first, then older ones.
@@ -191,6 +211,8 @@ class Tracker:
                 place=places[chosen],
                 speed=np.zeros((count, 4)),
                 doubt=self._filter.first_doubt(count),
+                shared_doubt=np.zeros((count, 4)),
+                speed_doubt=self._filter.first_speed_doubt(count),
             )
         )
         self._next_id += count
@@ -198,10 +220,12 @@ class Tracker:
     def _reattach(self) -> tuple[tuple[int, int], ...]:
         """Show the tracks that count now, unless they are lost ones that came back."""
         table, settings = self._table, self._settings
-        fresh = (table.hits >= settings.min_hits) & ~table.is_shown
-        table.is_shown |= fresh
-        table.trial_s[fresh] = self._clock_s + settings.rename_s
-        self.confirmed_total += int(np.count_nonzero(fresh))
+        fresh = table.hits >= settings.min_hits
+        fresh &= ~table.is_shown
+        if fresh.any():
+            table.is_shown |= fresh
+            table.trial_s[fresh] = self._clock_s + settings.rename_s
+            self.confirmed_total += int(np.count_nonzero(fresh))
         is_seen = table.found_s == self._clock_s
         again = is_seen & (table.trial_s <= self._clock_s)
         due = fresh | again
@@ -230,14 +254,18 @@ class Tracker:
 
     def _remember_still(self, motion: npt.NDArray[np.bool_]) -> None:
         table = self._table
-        rows = np.flatnonzero(self._still() & (table.found_s < self._clock_s))
+        if table.found_s.min(initial=self._clock_s) == self._clock_s:
+            return
+        # Once something has moved there, only a detection says that it is there still.
+        is_sure = table.stirred_s <= table.found_s
+        rows = np.flatnonzero(is_sure & (table.found_s < self._clock_s) & self._still())
         if not len(rows):
             return
-        boxes = cornered(table.place[rows])
+        boxes = cornered(table.place.take(rows, axis=0))
         is_stirred = moving_share(boxes, motion) >= self._settings.still_motion
         is_stirred |= self._is_taken(rows, boxes)
         table.stirred_s[rows[is_stirred]] = self._clock_s
-        self._keep_still(rows)
+        self._keep_still(rows[~is_stirred])
 
     def _is_taken(self, rows: Rows, boxes: Float) -> Mask:
         """Tell at whose place another of the class is found: they are the same, or one hides the other."""
@@ -259,6 +287,12 @@ class Tracker:
     def _forget(self) -> dict[int, EndReason]:
         """Drop who was unseen for too long; return who of them counted, and why it ended."""
         settings, table = self._settings, self._table
+        least_s = min(settings.still_lost_s, settings.remember_s, settings.new_lost_s)
+        if (
+            self._clock_s - table.seen_s.min(initial=self._clock_s) <= least_s
+            and len(table) <= settings.max_tracks
+        ):
+            return {}
         counts = table.is_shown
         patience_s = np.where(self._still(), settings.still_lost_s, settings.remember_s)
         patience_s[~counts] = settings.new_lost_s
@@ -288,29 +322,35 @@ class Tracker:
     def _in_view(self, ended: dict[int, EndReason], renames: tuple[tuple[int, int], ...]) -> Tracks:
         table, share = self._table, self._settings.filtered
         is_found = table.found_s == self._clock_s
-        rows = np.flatnonzero(table.is_shown & is_found)
-        kept = table.is_shown & ~is_found & (table.seen_s == self._clock_s)
+        is_found &= table.is_shown
+        rows = is_found.nonzero()[0]
+        remembered: list[int] = []
+        if len(rows) < len(table):
+            remembered = table.ids[table.is_shown & ~is_found & (table.seen_s == self._clock_s)].tolist()
         # The filter calms a trembling box, but runs past who stops: what was found weighs more.
-        boxes = share * cornered(table.place.take(rows, axis=0))
+        boxes = table.place.take(rows, axis=0) @ (share * TO_CORNERED)
         boxes += (1.0 - share) * table.latest.take(rows, axis=0)
+        np.maximum(boxes, 0.0, out=boxes)
+        np.minimum(boxes, 1.0, out=boxes)
         return Tracks(
             ids=table.ids.take(rows),
             classes=table.votes.take(rows, axis=0).argmax(axis=1),
             scores=table.scores.take(rows),
-            boxes=np.minimum(np.maximum(boxes, 0.0), 1.0).astype(np.float32),
+            boxes=boxes.astype(np.float32),
             ended=tuple(ended),
             first_boxes=table.first.take(rows, axis=0),
             first_s=table.born_s.take(rows),
             renames=renames,
             reasons=ended,
             still=self._still().take(rows),
-            remembered=tuple(table.ids[kept].tolist()),
+            remembered=tuple(remembered),
         )
 
 
 def _sound(detections: Detections) -> Detections:
     """Leave out what is not a number."""
-    sound = np.isfinite(detections.boxes).all(axis=1) & np.isfinite(detections.scores)
-    if sound.all():
+    is_box, is_score = np.isfinite(detections.boxes), np.isfinite(detections.scores)
+    if is_box.all() and is_score.all():
         return detections
+    sound = is_box.all(axis=1) & is_score
     return Detections(detections.classes[sound], detections.scores[sound], detections.boxes[sound])

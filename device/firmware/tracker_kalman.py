@@ -6,6 +6,8 @@ object, so that the same few numbers serve objects near and far. Pure array arit
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,10 @@ from device.firmware.tracker_table import Float, Mask, Rows, Table
 
 SMALLEST = 1e-6
 """No width or height is taken for less, in picture units."""
+TO_CENTRED: Final = np.array([[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]])
+"""Rows of left, top, right, bottom times this are rows of centre x, centre y, width, height."""
+TO_CORNERED: Final = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [-0.5, 0, 0.5, 0], [0, -0.5, 0, 0.5]])
+"""The same the other way."""
 
 
 class BoxFilter:
@@ -23,21 +29,23 @@ class BoxFilter:
         self._noise = _four(settings.noise_place, settings.noise_size) ** 2
         self._push = _four(settings.push_place, settings.push_size) ** 2
         self._keep_s = _four(settings.keep_speed_s, settings.keep_growth_s)
-        first_speed = _four(settings.first_speed, settings.first_growth) ** 2
-        self._first_doubt = np.stack([self._noise, np.zeros(4), first_speed])
-        self._still_doubt = np.stack([self._noise, np.zeros(4), self._push])
-
+        self._first_speed_doubt = _four(settings.first_speed, settings.first_growth) ** 2
         self._led_s = 0.0
-        self._led = np.eye(3), np.zeros((3, 4))
+        self._led = np.zeros((3, 4)), np.ones(4)
 
     def first_doubt(self, count: int) -> Float:
-        """Return the doubt of objects that were detected once, shape (count, 3, 4)."""
-        return np.repeat(self._first_doubt[None], count, axis=0)
+        """Return the doubt of the place of objects that were detected once, shape (count, 4)."""
+        return np.repeat(self._noise[None], count, axis=0)
+
+    def first_speed_doubt(self, count: int) -> Float:
+        """The same of their speed."""
+        return np.repeat(self._first_speed_doubt[None], count, axis=0)
 
     def settle(self, table: Table, rows: Rows) -> None:
         """Take tracks for standing where they are."""
         table.speed[rows] = 0.0
-        table.doubt[rows] = self._still_doubt
+        table.doubt[rows], table.shared_doubt[rows] = self._noise, 0.0
+        table.speed_doubt[rows] = self._push
 
     def predict(self, table: Table, elapsed_s: float, unseen: Mask) -> None:
         """Move all tracks on by `elapsed_s`; those `unseen` lose speed: nobody walks on unseen for ever.
@@ -49,18 +57,24 @@ class BoxFilter:
             return
         table.place += table.speed * elapsed_s
         np.maximum(table.place[:, 2:], SMALLEST, out=table.place[:, 2:])
+        push, kept = self._lead(elapsed_s)
         if unseen.any():
-            table.speed[unseen] *= np.exp(-elapsed_s / self._keep_s)
-        lead, push = self._lead(elapsed_s)
-        table.doubt = lead @ table.doubt
-        table.doubt += push
+            table.speed *= np.where(unseen[:, None], kept, 1.0)
+        grown = elapsed_s * table.speed_doubt
+        grown += table.shared_doubt
+        table.shared_doubt += grown
+        table.shared_doubt *= elapsed_s
+        table.doubt += table.shared_doubt
+        table.doubt += push[0]
+        table.shared_doubt = grown
+        table.shared_doubt += push[1]
+        table.speed_doubt += push[2]
 
     def _lead(self, t: float) -> tuple[Float, Float]:
-        """How doubt grows in `t` seconds: the matrix that leads it on, (3, 3), and what is added, (3, 4)."""
+        """What `t` seconds add to the doubt, (3, 4), and the share of speed that the unseen keep, (4,)."""
         if t != self._led_s:
-            lead = np.array([[1.0, 2.0 * t, t * t], [0.0, 1.0, t], [0.0, 0.0, 1.0]])
-            self._led_s = t
-            self._led = lead, np.array([[t**4 / 4.0], [t**3 / 2.0], [t * t]]) * self._push
+            push = np.array([[t**4 / 4.0], [t**3 / 2.0], [t * t]]) * self._push
+            self._led_s, self._led = t, (push, np.exp(-t / self._keep_s))
         return self._led
 
     def correct(self, table: Table, rows: Rows, measured: Float) -> None:
@@ -71,33 +85,38 @@ class BoxFilter:
             rows: which of them were detected, no row twice.
             measured: shape (len(rows), 4), centre and size of their detections.
         """
-        doubt = table.doubt.take(rows, axis=0)
-        place, shared = doubt[:, 0], doubt[:, 1]
-        gain = doubt[:, :2] / (place + self._noise)[:, None]
-        surprise = measured - table.place.take(rows, axis=0)
-        table.place[rows] += gain[:, 0] * surprise
-        table.speed[rows] += gain[:, 1] * surprise
-        doubt[:, 2] -= gain[:, 1] * shared
-        doubt[:, :2] *= (1.0 - gain[:, 0])[:, None]
-        table.doubt[rows] = doubt
+        # Those that were not detected gain nothing: quicker than to pick the others and to put them back.
+        share = np.zeros((len(table), 4))
+        share[rows] = 1.0
+        share /= table.doubt + self._noise
+        surprise = table.place.copy()
+        surprise[rows] = measured
+        surprise -= table.place
+        gain, speed_gain = share * table.doubt, share * table.shared_doubt
+        table.place += gain * surprise
+        table.speed += speed_gain * surprise
+        table.speed_doubt -= speed_gain * table.shared_doubt
+        np.subtract(1.0, gain, out=gain)
+        table.doubt *= gain
+        table.shared_doubt *= gain
 
     def spread(self, table: Table) -> Float:
         """Return how far detections lie from predicted centres, one standard deviation in sizes, (N,)."""
-        deviation: Float = np.sqrt(table.doubt[:, 0, 0] + self._noise[0])
+        deviation: Float = np.sqrt(table.doubt[:, 0] + self._noise[0])
         return deviation
 
 
 def centred(boxes: npt.NDArray[np.float32]) -> Float:
     """Return centre x, centre y, width, height of boxes given as left, top, right, bottom; shape (N, 4)."""
-    sides = boxes.astype(np.float64)
-    size = np.maximum(sides[:, 2:] - sides[:, :2], SMALLEST)
-    return np.concatenate([(sides[:, :2] + sides[:, 2:]) / 2.0, size], axis=1)
+    places: Float = boxes.astype(np.float64) @ TO_CENTRED
+    np.maximum(places[:, 2:], SMALLEST, out=places[:, 2:])
+    return places
 
 
 def cornered(places: Float) -> Float:
     """Return left, top, right, bottom of boxes given as centre and size; shape (N, 4)."""
-    half = places[:, 2:] / 2.0
-    return np.concatenate([places[:, :2] - half, places[:, :2] + half], axis=1)
+    corners: Float = places @ TO_CORNERED
+    return corners
 
 
 def _four(place: float, size: float) -> Float:

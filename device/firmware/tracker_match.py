@@ -9,13 +9,17 @@ that overlap are looked at closely: of 40 x 40 these are few. Pure functions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from math import exp
 from typing import Final
 
 import lap
 import numpy as np
 
 from device.firmware.geometry import Boxes, covers, overlaps
+from device.firmware.tracker_kalman import TO_CORNERED
 from device.firmware.tracker_settings import TrackerSettings
 from device.firmware.tracker_table import Float, Mask, Rows, Table
 from device.models.detections import Detections
@@ -27,6 +31,8 @@ _LIMIT: Final = 10.0
 _WORST_GAIN: Final = 5.0
 _MOST_DEVIATIONS: Final = 4.0
 _NO_ROWS: Final = np.empty(0, np.intp)
+_OUTWARD: Final = np.array([[0.0, 0, 0, 0], [0, 0, 0, 0], [-1, 0, 1, 0], [0, -1, 0, 1]])
+"""Centres and sizes times this say how the corners move when a box is widened by its size on each side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +43,14 @@ class Pairs:
         rows: (P,), the track of each pair.
         columns: (P,), the detection.
         overlap: (P,), of the widened boxes, 0..1.
-        cost: (P,), the smaller the better, from 0 and well below `IMPOSSIBLE`.
+        cost: how well the pairs at these places fit, the smaller the better, from 0 and well below
+            `IMPOSSIBLE`; only asked of pairs that exclude one another.
     """
 
     rows: Rows
     columns: Rows
     overlap: Float
-    cost: Float
+    cost: Callable[[Rows], Float]
 
     def choose(self, tracks: Mask, detections: Mask, least: float) -> tuple[Rows, Rows]:
         """Choose the pairs that fit best altogether.
@@ -56,40 +63,34 @@ class Pairs:
         Returns:
             Tracks and detections of the chosen pairs.
         """
-        if not tracks.any() or not detections.any():
+        allowed = self.overlap >= least
+        allowed &= tracks.take(self.rows)
+        allowed &= detections.take(self.columns)
+        pairs = allowed.nonzero()[0]
+        if not len(pairs):
             return _NO_ROWS, _NO_ROWS
-        allowed = tracks[self.rows] & detections[self.columns] & (self.overlap >= least)
-        rows, columns = self.rows[allowed], self.columns[allowed]
-        if not len(rows):
-            return _NO_ROWS, _NO_ROWS
+        rows, columns = self.rows.take(pairs), self.columns.take(pairs)
         # A pair whose track fits no other detection, nor its detection another track, is in any best choice.
-        alone = (np.bincount(rows, minlength=1)[rows] == 1) & (
-            np.bincount(columns, minlength=1)[columns] == 1
-        )
+        rivals = np.bincount(rows).take(rows)
+        rivals *= np.bincount(columns).take(columns)
+        alone = rivals == 1
         if alone.all():
             return rows, columns
         contested = ~alone
-        chosen, found = _contest(rows[contested], columns[contested], self.cost[allowed][contested])
+        chosen, found = _contest(rows[contested], columns[contested], self.cost(pairs[contested]))
         return np.concatenate([rows[alone], chosen]), np.concatenate([columns[alone], found])
 
 
 def _contest(rows: Rows, columns: Rows, costs: Float) -> tuple[Rows, Rows]:
-    """Choose of pairs that exclude one another."""
-    row_at, column_at = _ranks(rows), _ranks(columns)
-    cost = np.full((row_at.max() + 1, column_at.max() + 1), IMPOSSIBLE)
-    cost[row_at, column_at] = costs
-    of_row, of_column = np.empty(len(cost), np.intp), np.empty(cost.shape[1], np.intp)
-    of_row[row_at], of_column[column_at] = rows, columns
-    chosen, found = assign(cost)
-    return of_row[chosen], of_column[found]
-
-
-def _ranks(numbers: Rows) -> Rows:
-    """Number the different values from 0 in rising order."""
-    is_there = np.zeros(numbers.max() + 1, np.intp)
-    is_there[numbers] = 1
-    ranks: Rows = is_there.cumsum()[numbers] - 1
-    return ranks
+    """Choose of pairs that exclude one another; they are few."""
+    of_row, of_column = sorted(set(rows.tolist())), sorted(set(columns.tolist()))
+    row_at = {row: rank for rank, row in enumerate(of_row)}
+    column_at = {column: rank for rank, column in enumerate(of_column)}
+    cost = [[IMPOSSIBLE] * len(of_column) for _ in of_row]
+    for row, column, one in zip(rows.tolist(), columns.tolist(), costs.tolist(), strict=True):
+        cost[row_at[row]][column_at[column]] = one
+    chosen, found = assign(np.array(cost))
+    return np.array(of_row, np.intp)[chosen], np.array(of_column, np.intp)[found]
 
 
 def assign(cost: Float) -> tuple[Rows, Rows]:
@@ -105,7 +106,7 @@ def assign(cost: Float) -> tuple[Rows, Rows]:
 def compare(
     table: Table,
     spread: Float,
-    absent_s: Float,
+    before_s: float,
     detections: Detections,
     places: Float,
     settings: TrackerSettings,
@@ -115,46 +116,51 @@ def compare(
     Args:
         table: N tracks, predicted for this moment.
         spread: (N,), how far detections lie from predicted centres, one standard deviation in box sizes.
-        absent_s: (N,), for how long each had been unseen before this frame.
+        before_s: moment of the frame before: who was not seen then had been absent.
         detections: M of them.
         places: (M, 4), their centres and sizes.
         settings: the weights.
     """
-    doubt = np.minimum(settings.widen + settings.widen_doubt * np.sqrt(table.doubt[:, 0, 0]), 1.0)
-    known, offered = _widened(table.place, doubt[:, None]), _widened(places, settings.widen)
-    rows, columns, overlap = _overlapping(known, offered)
+    doubt = np.minimum(settings.widen + settings.widen_doubt * np.sqrt(table.doubt[:, 0]), 1.0)
+    known = table.place @ TO_CORNERED
+    known += (table.place @ _OUTWARD) * doubt[:, None]
+    rows, columns, overlap = _overlapping(known.T, (places @ _widening(settings.widen)).T)
     tracked, found = table.place.take(rows, axis=0), places.take(columns, axis=0)
-    apart = tracked[:, :2] - found[:, :2]
-    sizes = np.sqrt(_longer(tracked) * _longer(found))
-    distance = np.hypot(apart[:, 0], apart[:, 1]) / (sizes * spread.take(rows))
-    same_class = table.votes.argmax(axis=1).take(rows) == detections.classes.take(columns)
-    growth = np.abs(np.log(tracked[:, 3] / found[:, 3]))
-    gain = (
-        overlap * (0.5 + 0.5 * detections.scores.take(columns))
-        - settings.weigh_distance / _MOST_DEVIATIONS * np.minimum(distance, _MOST_DEVIATIONS)
-        - settings.weigh_size * growth
-        - (settings.weigh_absence * np.minimum(absent_s, 1.0) + settings.weigh_gap * (absent_s > 0.0)).take(
-            rows
+    # Squares of distances and quotients of heights: roots and logarithms are for the few that are compared.
+    apart = tracked - found
+    apart *= apart
+    apart = apart[:, 0] + apart[:, 1]
+    unit = np.maximum(tracked[:, 2], tracked[:, 3])
+    unit *= np.maximum(found[:, 2], found[:, 3])
+    unit *= (spread * spread).take(rows)
+    growth = tracked[:, 3] / found[:, 3]
+    is_like = table.votes.argmax(axis=1).take(rows) == detections.classes.take(columns)
+    is_other = apart > settings.gate**2 * unit
+    is_other |= np.maximum(growth, 1.0 / growth) > exp(settings.gate_size)
+    if not is_like.all():
+        is_other |= (overlap < settings.other_overlap) & ~is_like
+    fit = np.where(is_other, 0.0, overlap)
+
+    def cost(pairs: Rows) -> Float:
+        distance = np.minimum(np.sqrt(apart.take(pairs) / unit.take(pairs)), _MOST_DEVIATIONS)
+        absent_s = np.maximum(before_s - table.seen_s.take(rows.take(pairs)), 0.0)
+        gain = (
+            overlap.take(pairs) * (0.5 + 0.5 * detections.scores.take(columns.take(pairs)))
+            - settings.weigh_distance / _MOST_DEVIATIONS * distance
+            - settings.weigh_size * np.abs(np.log(growth.take(pairs)))
+            - (settings.weigh_absence * np.minimum(absent_s, 1.0) + settings.weigh_gap * (absent_s > 0.0))
+            + settings.class_bonus * is_like.take(pairs)
         )
-        + settings.class_bonus * same_class
-    )
-    is_other = (distance > settings.gate) | (growth > settings.gate_size)
-    is_other |= ~same_class & (overlap < settings.other_overlap)
-    overlap[is_other] = 0.0
-    return Pairs(rows, columns, overlap, np.maximum(_WORST_GAIN - gain, 0.0))
+        costs: Float = np.maximum(_WORST_GAIN - gain, 0.0)
+        return costs
+
+    return Pairs(rows, columns, fit, cost)
 
 
-def _longer(places: Float) -> Float:
-    longer: Float = np.maximum(places[:, 2], places[:, 3])
-    return longer
-
-
-def _widened(places: Float, share: Float | float) -> Float:
-    half = places[:, 2:] * (0.5 + share)
-    sides = np.empty((4, len(places)))
-    sides[:2] = (places[:, :2] - half).T
-    sides[2:] = (places[:, :2] + half).T
-    return sides
+@lru_cache(maxsize=8)
+def _widening(share: float) -> Float:
+    """What centres and sizes are to be multiplied with for the corners of boxes widened by a share."""
+    return TO_CORNERED + share * _OUTWARD
 
 
 def _overlapping(a: Float, b: Float) -> tuple[Rows, Rows, Float]:
@@ -162,17 +168,19 @@ def _overlapping(a: Float, b: Float) -> tuple[Rows, Rows, Float]:
 
     The boxes are given by sides, shapes (4, N) and (4, M).
     """
-    each = a[:, :, None]
-    shared = np.minimum(each[2], b[2])
-    shared -= np.maximum(each[0], b[0])
-    np.maximum(shared, 0.0, out=shared)
-    height = np.minimum(each[3], b[3])
-    height -= np.maximum(each[1], b[1])
-    shared *= height
-    rows, columns = np.nonzero(shared > 0.0)
-    both = shared[rows, columns]
-    area_a, area_b = ((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return rows, columns, both / (area_a.take(rows) + area_b.take(columns) - both)
+    both_sides = np.minimum(a[2:, :, None], b[2:, None])
+    both_sides -= np.maximum(a[:2, :, None], b[:2, None])
+    np.maximum(both_sides, 0.0, out=both_sides)
+    shared = both_sides[0] * both_sides[1]
+    places = (shared > 0.0).reshape(-1).nonzero()[0]
+    rows, columns = np.divmod(places, b.shape[1])
+    both = shared.reshape(-1).take(places)
+    size_a, size_b = a[2:] - a[:2], b[2:] - b[:2]
+    either = (size_a[0] * size_a[1]).take(rows)
+    either += (size_b[0] * size_b[1]).take(columns)
+    either -= both
+    both /= either
+    return rows, columns, both
 
 
 def newcomers(detections: Detections, found: Rows, left: Rows, settings: TrackerSettings) -> Rows:

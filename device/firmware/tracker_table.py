@@ -36,7 +36,9 @@ class Table:
         latest: float32 (N, 4), box of the latest.
         place: (N, 4), estimate of centre x, centre y, width, height in picture units.
         speed: (N, 4), of these a second.
-        doubt: (N, 3, 4), variance of place, covariance of place and speed, variance of speed; in sizes.
+        doubt: (N, 4), variance of place, in sizes squared.
+        shared_doubt: (N, 4), covariance of place and speed.
+        speed_doubt: (N, 4), variance of speed.
     """
 
     ids: npt.NDArray[np.int64]
@@ -56,6 +58,8 @@ class Table:
     place: Float
     speed: Float
     doubt: Float
+    shared_doubt: Float
+    speed_doubt: Float
 
     @classmethod
     def empty(cls) -> Table:
@@ -78,7 +82,9 @@ class Table:
             latest=np.empty((0, 4), np.float32),
             place=np.empty((0, 4)),
             speed=np.empty((0, 4)),
-            doubt=np.empty((0, 3, 4)),
+            doubt=np.empty((0, 4)),
+            shared_doubt=np.empty((0, 4)),
+            speed_doubt=np.empty((0, 4)),
         )
 
     def __len__(self) -> int:

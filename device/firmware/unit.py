@@ -1,7 +1,8 @@
-"""The systemd unit of a device, with the paths of the machine on which it is to run; writes nothing."""
+"""The systemd units of a device, with the paths of the machine on which it is to run; writes nothing."""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib.resources import files
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import Final
 
 UNIT_NAME: Final = "pehra-device.service"
+CONSOLE_UNIT: Final = "pehra-console.service"
+CONSOLE_RULE: Final = "50-pehra-console.rules"
+"""Lets the console's user join networks and start the camera's service anew, and nothing else (polkit(8))."""
+RULE_FOLDER: Final = Path("/etc/polkit-1/rules.d")
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
 STATE: Final = "/var/lib/pehra"
 _HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (not used: hidden)
@@ -26,8 +31,42 @@ def unit_text(
         state: the folder of `[device] state`; another than systemd makes by itself is opened for writing.
         program: what to start; this `pehra` where absent.
     """
-    text = (files("hardware.systemd") / UNIT_NAME).read_text("utf-8")
     command = [*(program or this_program()), "device", "run", "--config", str(config.absolute())]
+    return _fitted(UNIT_NAME, command, user, state)
+
+
+def console_unit_text(
+    config: Path,
+    port: str,
+    baud: int,
+    *,
+    user: str = "pehra",
+    state: str = STATE,
+    program: list[str] | None = None,
+) -> str:
+    """Return the shipped unit of the serial console for this machine.
+
+    Args:
+        config: the device's configuration.
+        port: that the cable is in, such as `/dev/ttyGS0`.
+        baud: its symbols a second.
+        user: whom it runs as: the device's.
+        state: as in `unit_text`.
+        program: as in `unit_text`.
+    """
+    command = [*(program or this_program()), "device", "serve-console", "--config", str(config.absolute())]
+    text = _fitted(CONSOLE_UNIT, [*command, "--port", port, "--baud", str(baud)], user, state)
+    return _replaced(text, "Conflicts", f"serial-getty@{Path(port).resolve().name}.service")
+
+
+def console_rule_text(user: str = "pehra") -> str:
+    """Return polkit's rule for the console's user."""
+    text = (files("hardware.systemd") / CONSOLE_RULE).read_text("utf-8")
+    return text.replace('"pehra"', json.dumps(user))
+
+
+def _fitted(name: str, command: list[str], user: str, state: str) -> str:
+    text = (files("hardware.systemd") / name).read_text("utf-8")
     text = _replaced(text, "ExecStart", " ".join(map(_quoted, command)))
     text = _replaced(text, "User", user)
     text = _replaced(text, "Group", user)

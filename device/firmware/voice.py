@@ -17,13 +17,14 @@ from device.firmware.alarms import Alarms, degraded_reasons
 from device.firmware.board_watch import BoardWatch
 from device.firmware.clock import clock_state
 from device.firmware.config import Config
+from device.firmware.customised import read_applied
 from device.firmware.duties import blind_rules
 from device.firmware.eye import Eye
 from device.firmware.health import Pace, health_message
 from device.firmware.link import Link
 from device.firmware.outbox import Outbox
 from hardware.board import board
-from ota.messages import Channel, Info, Message, ModelInfo, Occupancy, Topic, format_ts, new_id
+from ota.messages import CardInfo, Channel, Info, Message, ModelInfo, Occupancy, Topic, format_ts, new_id
 from ota.messages.structs import DeviceState
 
 _log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class Voice:
             site=self._config.device.site,
             timezone=self._config.device.timezone,
             config_sha256=self._config.sha256(),
+            card=_card(Path(self._config.device.state)),
         )
         self._say(Topic(self._id, Channel.INFO), info)
 
@@ -178,3 +180,11 @@ class Voice:
 def total(eyes: list[Eye], tally: str) -> int:
     """Return a tally (`frames`, `inferences`, `skipped`) of all cameras together."""
     return sum(int(getattr(eye.pipeline.tallies, tally)) for eye in eyes)
+
+
+def _card(state: Path) -> CardInfo | None:
+    """Return what the first boot made of the card, where `pehra flash` prepared it."""
+    applied = read_applied(state)
+    if applied is None:
+        return None
+    return CardInfo(applied.sha256, "" if applied.result == "ok" else applied.step or "an unknown step")

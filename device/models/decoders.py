@@ -17,7 +17,7 @@ import numpy.typing as npt
 from device.errors import ModelUnavailable
 from device.models.bundle import DECODERS, Card
 from device.models.labels import NOT_OURS, classes_of
-from device.models.quantise import Array, Levels, TensorSpec
+from device.models.quantise import Array, Levels, TensorSpec, real_table
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -101,10 +101,19 @@ def _cleaned(classes: Integers, scores: Floats, boxes: Floats, dropped: int) -> 
     """Leave out what is not finite, and boxes without an area."""
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     lost = len(finite) - int(np.count_nonzero(finite))
-    good = finite & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    if not good.all():
-        classes, scores, boxes = classes[good], scores[good], boxes[good]
-    return Candidates(classes, scores, boxes, dropped + lost)
+    if lost:
+        classes, scores, boxes = classes[finite], scores[finite], boxes[finite]
+    return _with_area(Candidates(classes, scores, boxes, dropped + lost))
+
+
+def _with_area(found: Candidates) -> Candidates:
+    """Leave out boxes without an area; all numbers are finite."""
+    boxes = found.boxes
+    good = boxes[:, 2] > boxes[:, 0]
+    good &= boxes[:, 3] > boxes[:, 1]
+    if good.all():
+        return found
+    return Candidates(found.classes[good], found.scores[good], boxes[good], found.dropped)
 
 
 def _corners(centres: Floats, divisors: Floats) -> Floats:
@@ -289,14 +298,43 @@ def _classes_first(one: Floats, other: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The two outputs of one stride of `pehra-ltrb`; `centres` of its cells are (M, 4), x y x y, pixels."""
+    """The two outputs of one stride of `pehra-ltrb`."""
 
     scores_at: int
     boxes_at: int
     scores: Levels
     boxes: Levels
     centres: Floats
+    """Of its cells, (M, 4), x y x y, pixels."""
     signs: Floats
+    """What a distance of one means in pixels to left, top, right and bottom."""
+
+
+class _Cells:
+    """Values of chosen cells out of one output of each stride, times a factor for each column.
+
+    Where the outputs are 8 bits wide, all that a byte can mean is in one table, and cells of all strides are
+    looked up at once.
+    """
+
+    def __init__(self, levels: Sequence[Levels], factors: Sequence[Floats], cells: Sequence[int]) -> None:
+        self._levels, self._factors = levels, factors
+        self._columns = len(factors[0])
+        self.is_quantised = all(one.spec.is_quantised for one in levels)
+        if self.is_quantised:
+            tables = [real_table(one.spec) * own[:, None] for one, own in zip(levels, factors, strict=True)]
+            self._table = np.concatenate(tables).reshape(-1)
+            starts = 256 * np.arange(len(levels) * self._columns).reshape(len(levels), self._columns)
+            self._starts = np.repeat(starts, cells, axis=0)
+
+    def real(self, values: Sequence[Array], cells: Integers) -> Floats:
+        """Real values of these cells, numbered through all strides: (len(cells), columns)."""
+        rows = [one.reshape(-1, self._columns) for one in values]
+        if self.is_quantised:
+            chosen = np.concatenate(rows).take(cells, axis=0).view(np.uint8)
+            return self._table.take(chosen + self._starts.take(cells, axis=0))
+        each = zip(self._levels, rows, self._factors, strict=True)
+        return np.concatenate([levels.real(one) * own for levels, one, own in each])[cells]
 
 
 class PehraLtrb:
@@ -315,33 +353,44 @@ class PehraLtrb:
         if (ours == NOT_OURS).any():
             raise ValueError("all labels must be classes of Pehra")
         self._grids = [_grid(outputs, stride, len(ours), card) for stride in STRIDES]
+        self._centres = np.concatenate([grid.centres for grid in self._grids])
+        cells = [len(grid.centres) for grid in self._grids]
+        as_they_are = [np.ones(len(ours), np.float32)] * len(cells)
+        self._scores = _Cells([grid.scores for grid in self._grids], as_they_are, cells)
+        self._sides = _Cells(
+            [grid.boxes for grid in self._grids], [grid.signs for grid in self._grids], cells
+        )
 
     def decode(self, outputs: Sequence[Array], conf: float) -> Candidates:
         """See :meth:`Decoder.decode`."""
-        dropped = sum(_not_finite(outputs[grid.scores_at]) for grid in self._grids)
-        parts = [part for grid in self._grids if (part := self._of_grid(grid, outputs, conf)) is not None]
-        if not parts:
+        raw = [outputs[grid.scores_at] for grid in self._grids]
+        dropped = sum(map(_not_finite, raw))
+        cells = self._passing(raw, conf)
+        if not len(cells):
             return _nothing(dropped)
-        scores, corners = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        scores = _sound(scores)
-        which = scores.argmax(axis=1)
-        best = scores[np.arange(len(which)), which]
-        passing = np.flatnonzero(best >= np.float32(conf))
-        boxes = (corners[passing] / self._size).astype(np.float32, copy=False)
-        return _cleaned(self._ours[which[passing]], best[passing], boxes, dropped)
+        scores = self._scores.real(raw, cells)
+        if not self._scores.is_quantised:
+            scores = _sound(scores)
+            is_sure = scores.max(axis=1) >= np.float32(conf)
+            cells, scores = cells[is_sure], scores[is_sure]
+        boxes = self._sides.real([outputs[grid.boxes_at] for grid in self._grids], cells)
+        boxes += self._centres.take(cells, axis=0)
+        boxes /= self._size
+        classes, best = self._ours.take(scores.argmax(axis=1)), np.maximum.reduce(scores, axis=1)
+        if not (self._scores.is_quantised and self._sides.is_quantised):
+            return _cleaned(classes, best, boxes, dropped)
+        return _with_area(Candidates(classes, best, boxes, dropped))
 
-    def _of_grid(self, grid: _Grid, outputs: Sequence[Array], conf: float) -> tuple[Floats, Floats] | None:
-        """Scores (M, C) and corners (M, 4) in pixels of the input, of the cells where some class passes."""
-        raw = outputs[grid.scores_at].reshape(-1)
-        hits = np.flatnonzero(grid.scores.at_least(raw, conf))
-        if not len(hits):
-            return None
-        cells = hits // len(self._ours)
-        cells = cells[np.diff(cells, prepend=-1) != 0]
-        scores = grid.scores.real(raw.reshape(-1, len(self._ours))[cells])
-        corners = grid.boxes.real(outputs[grid.boxes_at].reshape(-1, 4)[cells]) * grid.signs
-        corners += grid.centres[cells]
-        return scores, corners
+    def _passing(self, raw: Sequence[Array], conf: float) -> Integers:
+        """Numbers of the cells in which some class passes, through all strides in rising order."""
+        each = zip(self._grids, raw, strict=True)
+        hits = np.concatenate([grid.scores.at_least(one.reshape(-1), conf) for grid, one in each])
+        cells = hits.nonzero()[0] // len(self._ours)
+        if len(cells):
+            is_first = np.ones(len(cells), np.bool_)
+            np.not_equal(cells[1:], cells[:-1], out=is_first[1:])
+            cells = cells[is_first]
+        return cells
 
 
 def _grid(outputs: Sequence[TensorSpec], stride: int, class_count: int, card: Card) -> _Grid:

@@ -114,11 +114,12 @@ class Detector:
             kept = nms(found.boxes, found.scores, found.classes, self.iou)
         else:
             kept = np.argsort(-found.scores, kind="stable")[:MOST_DETECTIONS].astype(np.int64)
-        boxes = placement.to_original(found.boxes[kept])
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        boxes = placement.to_original(found.boxes.take(kept, axis=0))
+        inside = boxes[:, 2] > boxes[:, 0]
+        inside &= boxes[:, 3] > boxes[:, 1]
         if not inside.all():
             kept, boxes = kept[inside], boxes[inside]
-        return Detections(classes=found.classes[kept], scores=found.scores[kept], boxes=boxes)
+        return Detections(classes=found.classes.take(kept), scores=found.scores.take(kept), boxes=boxes)
 
 
 def _check_input(bundle: Bundle, interpreter: Interpreter) -> None:

@@ -40,9 +40,9 @@ def nms(
     order = np.argsort(-scores, kind="stable")
     if len(order) < 2:
         return order.astype(np.int64)
-    boxes, classes = boxes[order], classes[order]
+    boxes, classes = boxes.take(order, axis=0), classes.take(order)
     keep = _keep_by_matrix if len(order) <= _MATRIX_LIMIT else _keep_by_rows
-    kept: Integers = order[keep(boxes, classes, iou, limit)].astype(np.int64)
+    kept: Integers = order.take(keep(boxes, classes, iou, limit)).astype(np.int64, copy=False)
     return kept
 
 
@@ -63,14 +63,33 @@ def _area(boxes: Floats) -> Floats:
 
 
 def _keep_by_matrix(boxes: Floats, classes: Integers, iou: float, limit: int) -> Integers:
-    ious = overlaps(boxes[:, None], boxes[None])
-    hides = (ious > iou) & (classes[:, None] == classes[None])
-    stays = np.ones(len(boxes), np.bool_)
-    np.fill_diagonal(hides, val=False)
-    for row in np.flatnonzero(hides.any(axis=1)):
-        if stays[row]:
-            stays[row + 1 :] &= ~hides[row, row + 1 :]
-    return np.flatnonzero(stays)[:limit]
+    # What each box hides is one long number with a bit for each box: the loop over boxes then needs no array.
+    hidden_by = np.packbits(_hides(boxes, classes, iou), axis=1, bitorder="little")
+    width, bits = hidden_by.shape[1], hidden_by.tobytes()
+    gone, kept = 0, []
+    for row in range(len(boxes)):
+        if not gone >> row & 1:
+            kept.append(row)
+            gone |= int.from_bytes(bits[row * width : (row + 1) * width], "little")
+    return np.array(kept[:limit], np.int64)
+
+
+def _hides(boxes: Floats, classes: Integers, iou: float) -> npt.NDArray[np.bool_]:
+    """Whether the box of each column goes if that of the row stays and is the surer one."""
+    left, top, right, bottom = np.ascontiguousarray(boxes.T)
+    both = np.minimum.outer(right, right)
+    both -= np.maximum.outer(left, left)
+    np.maximum(both, 0.0, out=both)
+    down = np.minimum.outer(bottom, bottom)
+    down -= np.maximum.outer(top, top)
+    both *= down
+    area = (right - left) * (bottom - top)
+    either = np.add.outer(area, area)
+    either -= both
+    np.divide(both, either, out=both, where=both > 0.0)
+    hides: npt.NDArray[np.bool_] = both > iou
+    hides &= np.equal.outer(classes, classes)
+    return hides
 
 
 def _keep_by_rows(boxes: Floats, classes: Integers, iou: float, limit: int) -> Integers:

@@ -7,6 +7,7 @@ sides rounded); resizing is bilinear. Never keeps a frame, and never runs a mode
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -50,12 +51,19 @@ class Placement:
         Args:
             boxes: (N, 4) left, top, right, bottom.
         """
-        across, down = self.input_width / self.width, self.input_height / self.height
-        scale = np.array([across, down, across, down], np.float32)
-        left, top = self.left / self.width, self.top / self.height
-        shift = np.array([left, top, left, top], np.float32)
-        clipped: Floats = np.clip(boxes * scale - shift, np.float32(0), np.float32(1))
-        return clipped
+        scale, shift = _way_back(self)
+        original: Floats = boxes * scale
+        original -= shift
+        np.maximum(original, np.float32(0), out=original)
+        return np.minimum(original, np.float32(1), out=original)
+
+
+@lru_cache(maxsize=32)
+def _way_back(put: Placement) -> tuple[Floats, Floats]:
+    """Scale and shift of :meth:`Placement.to_original`; a camera has one placement for all of its frames."""
+    across, down = put.input_width / put.width, put.input_height / put.height
+    left, top = put.left / put.width, put.top / put.height
+    return np.array([across, down, across, down], np.float32), np.array([left, top, left, top], np.float32)
 
 
 def place(
@@ -92,7 +100,7 @@ class Preparer:
 
     def __init__(self, card: InputCard, spec: TensorSpec, decoder: str) -> None:
         self._card = card
-        self._canvas: Bytes = np.full((card.height, card.width, 3), GREY, np.uint8)
+        self._canvas: Bytes = np.empty((card.height, card.width, 3), np.uint8)
         self._small = np.empty((0, 0), np.uint8)
         self._seen: tuple[int, int, str] | None = None
         self._placement = place(card.width, card.height, card)
@@ -108,21 +116,28 @@ class Preparer:
         Returns:
             Where the picture lies, to bring boxes back.
         """
-        self._draw(frame)
-        if self._mode == "same":
-            np.copyto(out[0], self._canvas, casting="no")
-        elif self._mode == "flip":
-            np.bitwise_xor(self._canvas, np.uint8(0x80), out=out[0].view(np.uint8))
-        else:
+        if self._mode == "table":
+            self._draw(frame, self._canvas)
             np.take(self._table, self._canvas, out=out[0], mode="clip")
+            return self._placement
+        # Straight into the tensor: one way through its memory less.
+        pixels = out[0].view(np.uint8)
+        self._draw(frame, pixels)
+        if self._mode == "flip":
+            np.bitwise_xor(pixels, np.uint8(0x80), out=pixels)
         return self._placement
 
-    def _draw(self, frame: Frame) -> None:
-        """The frame as small RGB (or BGR) on the canvas."""
+    def _draw(self, frame: Frame, canvas: Bytes) -> None:
+        """The frame as small RGB (or BGR) on a canvas, grey round it."""
         is_planar = frame.layout == "i420" and _is_even(self._card)
         self._make_room(frame, is_planar)
         put = self._placement
-        window = self._canvas[put.top : put.top + put.height, put.left : put.left + put.width]
+        bottom, right = put.top + put.height, put.left + put.width
+        # The model may use its input's memory for something else meanwhile: the grey does not stay.
+        canvas[: put.top], canvas[bottom:] = GREY, GREY
+        if put.width < put.input_width:
+            canvas[put.top : bottom, : put.left], canvas[put.top : bottom, right:] = GREY, GREY
+        window = canvas[put.top : bottom, put.left : right]
         is_bgr = self._card.colour == "bgr"
         if is_planar:
             code = cv2.COLOR_YUV2BGR_I420 if is_bgr else cv2.COLOR_YUV2RGB_I420
@@ -139,7 +154,6 @@ class Preparer:
             return
         self._seen = seen
         self._placement = place(frame.width, frame.height, self._card, even=is_planar)
-        self._canvas[:] = GREY
         if is_planar:
             self._small = np.empty((self._placement.height * 3 // 2, self._placement.width), np.uint8)
 
@@ -147,12 +161,13 @@ class Preparer:
         """The three planes of an I420 frame at the size of the placement, as one I420 picture."""
         if (frame.width, frame.height) == (put.width, put.height):
             return frame.pixels
-        sides = zip(
-            _planes(frame.pixels, frame.width, frame.height),
-            _planes(self._small, put.width, put.height),
-            strict=True,
-        )
-        for plane, small in sides:
+        luma, *colours = _planes(frame.pixels, frame.width, frame.height)
+        small_luma, *small_colours = _planes(self._small, put.width, put.height)
+        if (frame.width, frame.height) == (2 * put.width, 2 * put.height):
+            np.copyto(small_luma, frame.half_luma)
+        else:
+            cv2.resize(luma, (put.width, put.height), dst=small_luma, interpolation=cv2.INTER_LINEAR)
+        for plane, small in zip(colours, small_colours, strict=True):
             cv2.resize(plane, small.shape[::-1], dst=small, interpolation=cv2.INTER_LINEAR)
         return self._small
 

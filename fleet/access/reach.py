@@ -40,3 +40,14 @@ def check_site(caller: Caller, permission: Permission, site: str, not_there: str
         raise NotFound(f"{not_there}: see /api/v1/devices for those that have")
     if not caller.may(permission, site):
         raise Forbidden(f"{caller.name} may not do this at {site or 'a device without site'}: {permission}")
+
+
+def need_at(caller: Caller, permission: Permission, site: str) -> None:
+    """Refuse what the caller may not do at a site that he has named himself.
+
+    Raises:
+        Forbidden: he has no permission for this there.
+    """
+    if not caller.may(permission, site):
+        where = f"at {site}" if site else "for every site: name one of yours"
+        raise Forbidden(f"{caller.name} may not do this {where} ({permission})")

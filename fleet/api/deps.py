@@ -15,7 +15,8 @@ from sqlmodel import Session
 from fleet.access.caller import Caller
 from fleet.access.roles import Permission
 from fleet.api.entry import SESSION_COOKIE, identify
-from fleet.errors import Forbidden
+from fleet.errors import Forbidden, NotFound
+from fleet.identity.office import Office
 from fleet.queries.paging import PAGE_MAX
 from fleet.services import Services
 
@@ -28,6 +29,20 @@ def get_services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def get_office(services: ServicesDep) -> Office:
+    """Return the counter for identities.
+
+    Raises:
+        NotFound: this fleet has no home, so it lets nobody in and trusts everybody on this machine.
+    """
+    if services.office is None:
+        raise NotFound("this fleet has no authority of its own: `pehra fleet init` makes one")
+    return services.office
+
+
+OfficeDep = Annotated[Office, Depends(get_office)]
 
 
 def get_session(services: ServicesDep) -> Iterator[Session]:

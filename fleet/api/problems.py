@@ -15,10 +15,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from fleet.errors import (
+    BadClaim,
     BadInput,
     BadOverlay,
     BadQuery,
     Conflict,
+    EnrolmentRefused,
     Forbidden,
     NotFound,
     NotLoggedIn,
@@ -31,13 +33,14 @@ log = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457); `errors` names the arguments, where it was them."""
+    """What went wrong (RFC 9457); `errors` names the arguments, `reason` is one word for a machine."""
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
     errors: list[dict[str, str]] | None = None
+    reason: str | None = None
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -55,12 +58,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def install_problems(app: FastAPI) -> None:
     """Make every error of the API a problem document."""
     app.add_exception_handler(NotFound, _on_not_found)
-    for refused in (BadQuery, BadOverlay, BadInput):
+    for refused in (BadQuery, BadOverlay, BadInput, BadClaim):
         app.add_exception_handler(refused, _on_bad_query)
     app.add_exception_handler(NotLoggedIn, _on_not_logged_in)
     app.add_exception_handler(Forbidden, _on_forbidden)
     app.add_exception_handler(Conflict, _on_conflict)
     app.add_exception_handler(TooManyTries, _on_too_many_tries)
+    app.add_exception_handler(EnrolmentRefused, _on_not_enrolled)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(NotWell, _on_not_well)
     app.add_exception_handler(DBAPIError, _on_database)
@@ -69,9 +73,13 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
-def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
+def problem(
+    status: int, detail: str, errors: list[dict[str, str]] | None = None, reason: str | None = None
+) -> JSONResponse:
     """Return a problem document."""
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    body = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors, reason=reason
+    )
     return JSONResponse(
         body.model_dump(exclude_none=True), status_code=status, media_type="application/problem+json"
     )
@@ -83,6 +91,12 @@ def _on_not_found(_request: Request, error: Exception) -> JSONResponse:
 
 def _on_bad_query(_request: Request, error: Exception) -> JSONResponse:
     return problem(422, str(error))
+
+
+def _on_not_enrolled(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EnrolmentRefused)
+    log.warning("board refused reason=%s detail=%r", error.reason, str(error))
+    return problem(403, str(error), reason=error.reason)
 
 
 def _on_validation(_request: Request, error: Exception) -> JSONResponse:

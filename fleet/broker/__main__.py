@@ -1,6 +1,7 @@
 """`python -m fleet.broker --port P --secrets FILE`: the embedded broker as a process of its own.
 
-FILE is JSON, user -> password; the process ends cleanly on SIGTERM and with 2 when it cannot start.
+FILE is JSON, user -> password; with `--home FOLDER` instead, clients come with certificates of that fleet.
+The process ends cleanly on SIGTERM and with 2 when it cannot start.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import threading
 from pathlib import Path
 
 from fleet.broker.embedded import run_broker
+from fleet.broker.trust import BrokerTls
 from fleet.errors import FleetError, SettingsError
+from fleet.identity.home import Home
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fleet.broker", description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--secrets", type=Path, required=True, help="JSON file: user -> password")
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--secrets", type=Path, help="JSON file: user -> password")
+    who.add_argument("--home", type=Path, help="folder of the fleet: mutual TLS")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("amqtt", "transitions"):
@@ -31,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        run_broker(given.port, read_secrets(given.secrets), stop, host=given.host)
+        secrets = read_secrets(given.secrets) if given.secrets else {}
+        home = Home(given.home) if given.home else None
+        tls = BrokerTls(home.authorities, home.broker, home.crl) if home else None
+        run_broker(given.port, secrets, stop, host=given.host, tls=tls)
     except FleetError as error:
         sys.stderr.write(f"broker: {error}\n")
         return 2

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 
 from fleet.broker.acl import may_hear, may_subscribe, may_write
+from fleet.broker.trust import BrokerTls
 from fleet.errors import AddressInUse, FleetError
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,22 @@ class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is untyped 
         return is_known and is_will_own
 
 
+class CertificatePlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is untyped here
+    """Lets in whom TLS has let in and the broker has named by its certificate; no will on another's topic."""
+
+    @dataclass
+    class Config:
+        """Nothing to set."""
+
+    async def authenticate(self, *, session: _Session) -> bool:
+        """Whether the client of a session may connect."""
+        user = session.username or ""
+        is_will_own = not session.will_flag or may_write(user, session.will_topic or "")
+        if not (user and is_will_own):
+            log.warning("client refused user=%r will_own=%s", user[:60], is_will_own)
+        return bool(user) and is_will_own
+
+
 class TopicPlugin(BaseTopicPlugin):  # type: ignore[misc]  # amqtt is untyped here
     """Asks `acl.py` for every publish, subscription and delivery."""
 
@@ -89,6 +107,24 @@ class TopicPlugin(BaseTopicPlugin):  # type: ignore[misc]  # amqtt is untyped he
 
 
 class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
+    tls: BrokerTls | None = None
+
+    @staticmethod
+    def _create_ssl_context(listener: Mapping[str, str]) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listener["cafile"])
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(listener["certfile"])
+        return context
+
+    def _name(self, session: _Session, writer: WriterAdapter) -> None:
+        """Let the certificate alone say who a client is; a revoked one says nothing."""
+        if self.tls is None:
+            return
+        secured = writer.get_ssl_info()
+        found = secured.getpeercert(binary_form=True) if secured is not None else None
+        session.username, session.password = self.tls.name_of(found), None
+
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
@@ -101,6 +137,7 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
         self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
     ) -> tuple[BrokerProtocolHandler, _Session]:
         handler, session = await BrokerProtocolHandler.init_from_connect(reader, writer, self.plugins_manager)
+        self._name(session, writer)
         if not await self._authenticate(session, None):
             await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
             await writer.close()
@@ -129,13 +166,18 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
             await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
-def broker_config(host: str, port: int, secrets: Mapping[str, str]) -> dict[str, Any]:
+def broker_config(
+    host: str, port: int, secrets: Mapping[str, str], tls: BrokerTls | None = None
+) -> dict[str, Any]:
     """Return amqtt's configuration with our two plugins and nothing else."""
     here = "fleet.broker.embedded"
-    return {
-        "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
-        "plugins": {f"{here}.PasswordPlugin": {"secrets": dict(secrets)}, f"{here}.TopicPlugin": {}},
-    }
+    listener: dict[str, Any] = {"type": "tcp", "bind": f"{host}:{port}"}
+    plugins: dict[str, Any] = {f"{here}.PasswordPlugin": {"secrets": dict(secrets)}}
+    if tls is not None:
+        files = {"cafile": str(tls.authorities), "certfile": str(tls.server), "keyfile": str(tls.server)}
+        listener |= {"ssl": True, **files}
+        plugins = {f"{here}.CertificatePlugin": {}}
+    return {"listeners": {"default": listener}, "plugins": plugins | {f"{here}.TopicPlugin": {}}}
 
 
 def run_broker(
@@ -145,6 +187,7 @@ def run_broker(
     *,
     host: str = "127.0.0.1",
     ready: threading.Event | None = None,
+    tls: BrokerTls | None = None,
 ) -> None:
     """Run a broker in this thread until `stop`.
 
@@ -154,18 +197,25 @@ def run_broker(
         secrets: user (a device id, or `fleet`) -> password; nobody else is let in.
         stop: ends it.
         ready: set once clients can connect.
+        tls: mutual TLS; then the certificate's name is the user, and nobody has a password.
 
     Raises:
         AddressInUse: the port is taken.
         FleetError: amqtt did not start.
     """
-    asyncio.run(_serve(host, port, secrets, stop, ready))
+    asyncio.run(_serve(host, port, secrets, stop, ready, tls))
 
 
 async def _serve(
-    host: str, port: int, secrets: Mapping[str, str], stop: threading.Event, ready: threading.Event | None
+    host: str,
+    port: int,
+    secrets: Mapping[str, str],
+    stop: threading.Event,
+    ready: threading.Event | None,
+    tls: BrokerTls | None,
 ) -> None:
-    broker = _Broker(broker_config(host, port, secrets))
+    broker = _Broker(broker_config(host, port, secrets, tls))
+    broker.tls = tls
     try:
         await asyncio.wait_for(broker.start(), START_S)
     except Exception as error:

@@ -51,12 +51,27 @@ def write_mosquitto_config(
         "allow_anonymous false",
         f"password_file {passwords}",
         f"acl_file {acl}",
+        *keeping_lines(folder, message_max_bytes, run_as),
+    ]
+    config.write_text("\n".join(lines) + "\n")
+    return config
+
+
+def keeping_lines(state: Path, message_max_bytes: int, run_as: str) -> list[str]:
+    """Return the lines that say how much a broker of ours keeps, where, and what it tells.
+
+    Args:
+        state: folder of its persistent state.
+        message_max_bytes: larger ones are dropped by the broker.
+        run_as: user that it changes to when started by root; empty leaves its default.
+    """
+    return [
         "use_username_as_clientid true",
         f"message_size_limit {message_max_bytes}",
         "max_inflight_messages 1000",
         "max_queued_messages 100000",
         "persistence true",
-        f"persistence_location {folder}/",
+        f"persistence_location {state}/",
         "autosave_interval 1000",
         "autosave_on_changes true",
         "log_dest stderr",
@@ -65,8 +80,6 @@ def write_mosquitto_config(
         "log_type notice",
         *([f"user {run_as}"] if run_as else []),
     ]
-    config.write_text("\n".join(lines) + "\n")
-    return config
 
 
 def acl_text() -> str:

@@ -13,6 +13,7 @@ from fleet.access.caller import Caller
 from fleet.access.reach import reach_device
 from fleet.access.roles import Permission
 from fleet.console.counts_chart import CountsChart
+from fleet.console.device_identity import IdentityCard
 from fleet.console.events import EventsTable
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_of, word_of
@@ -102,6 +103,7 @@ class DeviceView:
                     await self._chart.draw()
             with ui.tab_panel("about"):
                 self._about = ui.html("", sanitize=False).style("width: 100%")
+                await IdentityCard(self._services, self._caller, self._id).draw()
         if self._sees_events:
             await self._events.load()
         self._show()
@@ -247,11 +249,20 @@ def about_html(device: Device) -> str:
         ("Model file (SHA-256)", model.get("sha256", NOTHING)),
         ("Classes", ", ".join(model.get("labels", [])) or NOTHING),
         ("Configuration (SHA-256)", info.get("config_sha256") or NOTHING),
+        ("Card", card_text(info.get("card"))),
         ("First seen", clock_time(device.first_seen_ms)),
         ("Events stored", str(device.events_stored)),
     ]
     cells = "".join(f'<span class="k">{k}</span><span class="v">{escape(str(v))}</span>' for k, v in facts)
     return f'<div class="card pad"><div class="facts">{cells}</div></div>'
+
+
+def card_text(card: dict[str, Any] | None) -> str:
+    """Return what the first boot made of the card, in words."""
+    if not card:
+        return "set up by hand"
+    failed = card.get("failed", "")
+    return f"{card.get('sha256', '')}{f': FAILED at {failed}' if failed else ''}"
 
 
 def config_html(device: Device, wanted: Desired | None) -> str:

@@ -39,6 +39,7 @@ PAGES: Final = (
     PageRule("/", None, "Home", is_for_people=True),
     PageRule("/devices", Permission.SEE_DEVICES, "Devices"),
     PageRule("/events", Permission.SEE_EVENTS, "Events"),
+    PageRule("/enrol", Permission.MAKE_CLAIMS, "Enrol", is_for_people=True),
     PageRule("/users", Permission.MANAGE_USERS, "Users", is_for_people=True),
     PageRule("/audit", Permission.SEE_AUDIT, "Audit"),
     PageRule("/account", None, is_for_people=True),

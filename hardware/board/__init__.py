@@ -3,7 +3,7 @@
 Reads the device tree, sysfs and procfs, and never changes a setting. What a board does not tell is None.
 """
 
-from hardware.board.board import Board, Reading, board, board_name, temperature_c
+from hardware.board.board import Board, Reading, board, board_name, serial_number, temperature_c
 from hardware.board.profile import Advice, Profile, Thermal
 from hardware.board.throttling import Throttling
 
@@ -16,5 +16,6 @@ __all__ = [
     "Throttling",
     "board",
     "board_name",
+    "serial_number",
     "temperature_c",
 ]

@@ -108,6 +108,12 @@ def board_name(root: Path = ROOT) -> str:
     return board(root).name
 
 
+def serial_number(root: Path = ROOT) -> str:
+    """Return the board's serial number as its vendor gave it; empty where it has none that can be read."""
+    text = read_text(root / DEVICE_TREE / "serial-number") or ""
+    return "".join(char for char in text if char.isascii() and char.isalnum())[:64]
+
+
 def temperature_c(root: Path = ROOT) -> float | None:
     """Return the processor's temperature in degrees Celsius, or None where there is no sensor."""
     return board(root).temperature_c()

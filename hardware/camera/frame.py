@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import cv2
@@ -13,7 +14,7 @@ Layout = Literal["rgb", "i420"]
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """One captured image.
 
@@ -65,6 +66,16 @@ class Frame:
             return self.pixels[: self.height]
         grey: Pixels = cv2.cvtColor(self.pixels, cv2.COLOR_RGB2GRAY)
         return grey
+
+    @cached_property
+    def half_luma(self) -> Pixels:
+        """The same, half as wide and high, each pixel the mean of four: who wants it small begins here.
+
+        Worked out once, because reading all of a frame is what looking at it costs. It must not be changed.
+        """
+        luma = self.luma
+        size = (max(1, self.width // 2), max(1, self.height // 2))
+        return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     @property
     def planes(self) -> tuple[Pixels, Pixels, Pixels]:

@@ -1,1 +1,1 @@
-"""The unit with which systemd runs a device; `pehra device unit` writes it out for this machine."""
+"""The units with which systemd runs a device and its console; `pehra device unit` writes them out."""

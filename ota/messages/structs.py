@@ -192,8 +192,24 @@ class CameraInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     rules: Annotated[list[RuleInfo], Meta(max_length=64)] = []
 
 
+class CardInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the first boot made of what `pehra flash` wrote onto the card.
+
+    Attributes:
+        sha256: of what was applied; the flasher told the same when it wrote the card.
+        failed: the step that failed, empty where all was applied.
+    """
+
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    failed: Annotated[str, Meta(max_length=100)] = ""
+
+
 class Info(Message, frozen=True, kw_only=True):
-    """Birth certificate, retained."""
+    """Birth certificate, retained.
+
+    Attributes:
+        card: of a board that was set up by `pehra flash`.
+    """
 
     firmware: ShortText
     board: ShortText
@@ -203,6 +219,7 @@ class Info(Message, frozen=True, kw_only=True):
     timezone: ShortText = "UTC"
     config_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     schema: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    card: CardInfo | None = None
 
 
 class Health(Message, frozen=True, kw_only=True):

@@ -38,6 +38,13 @@ def demo(
         str, typer.Option("--model", "-m", help="Shipped model, bundle folder or .tflite file (int8).")
     ] = "street-2",
     browser: Annotated[bool, typer.Option(help="Open the console in the browser.")] = True,
+    secure: Annotated[
+        bool,
+        typer.Option(
+            "--secure",
+            help="As in the field: Mosquitto, mutual TLS, a ticket for each camera, people with roles.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object, the last line on stdout.")
     ] = False,
@@ -58,23 +65,31 @@ def demo(
     Each camera runs the real firmware, by default on a simulated street (every fourth one at night). At the
     end a summary compares what the cameras made with what the fleet stored. Nothing is left on the disk.
 
+    With --secure every camera makes its own key and enrols with a one-time ticket; the console asks for a
+    log-in. Without Mosquitto on this machine the embedded broker takes its place.
+
     With --scenario one device is shown a scripted street, faster than real time, and what its rules tell is
     compared with the truth: exit code 1 when precision or recall of a rule is below 0.95.
     """
     if scenario or list_them:
         _scenario(scenario, seeds, model, as_json=as_json, is_list=list_them)
+    from fleet.access.roles import Role
     from pehra.demo.plan import CannotStart, DemoOptions, check
     from pehra.demo.report import lines
     from pehra.demo.run import run_demo
 
     said = Console(stderr=True)
-    options = DemoOptions(cameras, duration, port, source, model)
+    options = DemoOptions(cameras, duration, port, source, model, secure)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
 
-    def ready(url: str) -> None:
+    def ready(url: str, password: str) -> None:
         said.print(f"Console: [bold]{url}[/bold]  (Ctrl-C ends the demo)")
+        if password:
+            roles = ", ".join(Role)
+            said.print(f"Log in as one of {roles}; the password of each is [bold]{password}[/bold]")
+            said.print("Your browser does not know this fleet's authority: let it go on.")
         if browser:
             webbrowser.open(url)
 

@@ -7,14 +7,21 @@ from typing import Annotated, Final
 
 import typer
 
+from pehra.commands.device_console import serve_console
+from pehra.commands.device_enrol import enrol
+
 CONFIG: Final = Path("/etc/pehra/device.toml")
 
 device_app = typer.Typer(no_args_is_help=True, help="Run a camera.")
+device_app.command("enrol")(enrol)
 
 
 @device_app.callback()
 def device() -> None:
     """Run a camera."""
+
+
+device_app.command("serve-console")(serve_console)
 
 
 @device_app.command()
@@ -91,14 +98,26 @@ def unit(
     install: Annotated[
         bool, typer.Option("--install", help="Write it where systemd looks (as root).")
     ] = False,
+    *,
+    console: Annotated[
+        bool, typer.Option("--console", help="The unit of the serial console instead.")
+    ] = False,
+    port: Annotated[str, typer.Option(help="Console: serial port that the cable is in.")] = "/dev/ttyGS0",
+    baud: Annotated[int, typer.Option(min=300, max=4_000_000, help="Console: its rate.")] = 115_200,
 ) -> None:
     """Print the systemd unit that keeps this device going, with the paths of this machine.
 
-    See docs/firmware.md for what it does and how to look after it.
+    See docs/firmware.md for what it does and how to look after it, docs/cable.md for the console's.
     """
     from device.errors import PehraDeviceError
     from device.firmware.config import load_config
-    from device.firmware.unit import STATE, UNIT_FOLDER, UNIT_NAME, hidden_paths, this_program, unit_text
+    from device.firmware.unit import (
+        STATE,
+        console_unit_text,
+        hidden_paths,
+        this_program,
+        unit_text,
+    )
 
     state = STATE
     if config.exists():
@@ -111,14 +130,30 @@ def unit(
         typer.echo(
             f"{path}: the service cannot see it; use /etc/pehra, /opt/pehra and /var/lib/pehra", err=True
         )
-    text = unit_text(config, user=user, state=state)
+    if console:
+        text = console_unit_text(config, port, baud, user=user, state=state)
+    else:
+        text = unit_text(config, user=user, state=state)
     if not install:
         typer.echo(text, nl=False)
         return
-    target = UNIT_FOLDER / UNIT_NAME
+    _install(text, user, is_console=console)
+
+
+def _install(text: str, user: str, *, is_console: bool) -> None:
+    from device.firmware import unit as units
+
+    name = units.CONSOLE_UNIT if is_console else units.UNIT_NAME
+    _write(units.UNIT_FOLDER / name, text)
+    if is_console:
+        _write(units.RULE_FOLDER / units.CONSOLE_RULE, units.console_rule_text(user))
+    typer.echo(f"Now: systemctl daemon-reload && systemctl enable --now {name}")
+
+
+def _write(target: Path, text: str) -> None:
     try:
         target.write_text(text, "utf-8")
     except OSError as error:
         typer.echo(f"{target} cannot be written ({error.strerror}): run it as root", err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"{target} is written. Now: systemctl daemon-reload && systemctl enable --now {UNIT_NAME}")
+    typer.echo(f"{target} is written.")

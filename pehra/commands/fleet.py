@@ -6,17 +6,27 @@ import logging
 import os
 import signal
 import threading
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pehra.commands.fleet_audit import audit_app
+from pehra.commands.fleet_broker import run_broker, write_config
+from pehra.commands.fleet_claims import claim_app, enrolment_app
+from pehra.commands.fleet_devices import device_app
+from pehra.commands.fleet_init import init_fleet
+from pehra.commands.fleet_shared import HomeOption
 from pehra.commands.fleet_users import user_app
 
 fleet_app = typer.Typer(help="The fleet manager: takes in, keeps, shows.", no_args_is_help=True)
+fleet_app.add_typer(claim_app, name="claim")
+fleet_app.add_typer(enrolment_app, name="enrolment")
+fleet_app.add_typer(device_app, name="device")
 fleet_app.add_typer(user_app, name="user")
 fleet_app.add_typer(audit_app, name="audit")
+fleet_app.command("init")(init_fleet)
+fleet_app.command("broker-config")(write_config)
+fleet_app.command("broker-run")(run_broker)
 
 
 @fleet_app.callback()
@@ -26,10 +36,6 @@ def _fleet() -> None:
 
 @fleet_app.command("run")
 def run_fleet(
-    home: Annotated[
-        Path | None,
-        typer.Option(help="Folder that `pehra fleet init` made; else PEHRA_HOME. With it people log in."),
-    ] = None,
     db: Annotated[
         str | None,
         typer.Option(help="Database URL; else PEHRA_DB. sqlite:///FILE or postgresql+psycopg://..."),
@@ -46,6 +52,7 @@ def run_fleet(
     offline_after_s: Annotated[
         float | None, typer.Option(help="Silence after which a device is offline, seconds.")
     ] = None,
+    home: HomeOption = None,
 ) -> None:
     """Run ingest, API and console until SIGTERM or Ctrl-C.
 
@@ -64,13 +71,13 @@ def run_fleet(
         mqtt_host, mqtt_port = parse_address(mqtt, 1883) if mqtt else (None, None)
         settings = load_settings(
             os.environ,
-            home=home,
             database_url=db,
             mqtt_host=mqtt_host,
             mqtt_port=mqtt_port,
             http_host=host,
             http_port=port,
             offline_after_s=offline_after_s,
+            home=home,
         )
         run(settings, stop)
     except FleetError as error:

@@ -16,6 +16,7 @@ from hardware.camera.sources import open_camera
 from hardware.errors import CameraUnavailable
 from pehra.demo.processes import is_port_free
 
+TIMEZONE: Final = "Asia/Karachi"
 SIZE: Final = (640, 480)
 STREET_FPS: Final = 8.0
 CAMERAS: Final = 4
@@ -81,6 +82,7 @@ class DemoOptions:
         port: of the console.
         source: a camera source for all cameras instead of the simulated street, or empty.
         model: name or file of the detector.
+        is_secure: mutual TLS, claims and roles, as in the field.
     """
 
     cameras: int | None
@@ -88,6 +90,12 @@ class DemoOptions:
     port: int
     source: str
     model: str
+    is_secure: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where the console will be."""
+        return f"https://localhost:{self.port}" if self.is_secure else f"http://127.0.0.1:{self.port}"
 
     @property
     def is_one_device(self) -> bool:
@@ -130,25 +138,13 @@ def check(options: DemoOptions, stop: threading.Event) -> None:
         _check_source(options.source, stop)
 
 
-def camera_config(options: DemoOptions, number: int, folder: Path, broker_port: int, password: str) -> str:
-    """Return the TOML text of one camera's device, numbered from 1."""
-    device = device_id(number)
+def camera_config(options: DemoOptions, number: int, head: str) -> str:
+    """Return the TOML text of one camera's device, numbered from 1; `head` says who it is."""
     street = street_source(options, number)
     return f"""\
 health_s = 5
 
-[device]
-id = "{device}"
-site = "lahore/{SITES[(number - 1) % len(SITES)]}"
-timezone = "Asia/Karachi"
-state = {_quoted(str(folder / device))}
-
-[mqtt]
-host = "127.0.0.1"
-port = {broker_port}
-username = "{device}"
-password = "{password}"
-
+{head}
 [model]
 name = {_quoted(options.model)}
 
@@ -160,6 +156,34 @@ height = {SIZE[1]}
 fps = {STREET_FPS}
 loop = {"false" if street else "true"}
 {STREET_RULES if street else PICTURE_RULES}"""
+
+
+def head_with_password(number: int, folder: Path, broker_port: int, password: str) -> str:
+    """Return the sections that say who a device is and how it logs in at the broker."""
+    device = device_id(number)
+    return f"""\
+[device]
+id = "{device}"
+site = "{site_of(number)}"
+timezone = "{TIMEZONE}"
+state = {_quoted(str(folder / device))}
+
+[mqtt]
+host = "127.0.0.1"
+port = {broker_port}
+username = "{device}"
+password = "{password}"
+"""
+
+
+def head_to_enrol(number: int, folder: Path) -> str:
+    """Return the section of a device that is told by its fleet who it is."""
+    return f"[device]\nstate = {_quoted(str(folder / device_id(number)))}\n"
+
+
+def site_of(number: int) -> str:
+    """Return where the demo's n-th device hangs, numbered from 1."""
+    return f"lahore/{SITES[(number - 1) % len(SITES)]}"
 
 
 def street_source(options: DemoOptions, number: int) -> str:

@@ -21,6 +21,21 @@ SHORT: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Arrivals:
+    """How the cameras came into their fleet.
+
+    Attributes:
+        broker: `Mosquitto`, or `embedded`.
+        enrolled: cameras that enrolled by themselves with a ticket.
+        claim_to_online_s: from its ticket to online, of the camera that took longest; None without any.
+    """
+
+    broker: str
+    enrolled: int = 0
+    claim_to_online_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The demo in numbers.
 
@@ -52,6 +67,9 @@ class Report:
         crossings_false: events of crossings that did not happen.
         crossings_counted_share: counted / true, 0..1; None without crossings.
         crossings_false_share: false / true, from 0; None without crossings.
+        broker: `Mosquitto`, or `embedded`.
+        enrolled: cameras that enrolled by themselves with a ticket; 0 in a demo without locks.
+        claim_to_online_s: from its ticket to online, of the camera that took longest; None without any.
         trouble: what went wrong, in words; empty when nothing did.
     """
 
@@ -81,6 +99,9 @@ class Report:
     crossings_false: int | None
     crossings_counted_share: float | None
     crossings_false_share: float | None
+    broker: str
+    enrolled: int
+    claim_to_online_s: float | None
     trouble: tuple[str, ...]
 
     @property
@@ -111,6 +132,7 @@ def make_report(
     model: tuple[str, str],
     trouble: list[str],
     crossings: Agreement | None = None,
+    arrivals: Arrivals | None = None,
 ) -> Report:
     """Fold the devices' summaries and the fleet's stats into one report.
 
@@ -120,6 +142,7 @@ def make_report(
         model: see `model_of`.
         trouble: what went wrong so far.
         crossings: events beside the truth of all simulated streets; None without one.
+        arrivals: how the cameras came in; None for a demo without locks.
     """
 
     def total(name: str) -> int:
@@ -157,6 +180,7 @@ def make_report(
         latency_ms_p95=stats.get("latency_ms_p95"),
         invoke_ms_p50=medians[len(medians) // 2] if medians else None,
         **compared,
+        **asdict(arrivals or Arrivals("embedded")),
         trouble=tuple(found),
     )
 
@@ -171,6 +195,7 @@ def lines(report: Report) -> list[str]:
     )
     return [
         f"{report.cameras} camera(s) watched for {report.duration_s:.0f} s",
+        *_arrival_lines(report),
         f"model        {report.model} (sha256 {report.model_sha256}...)"
         if report.model
         else "model        none",
@@ -185,6 +210,20 @@ def lines(report: Report) -> list[str]:
         f"450 MB, {report.video_ratio:.0f} times as much",
         f"frame->store {latency}",
         *(f"TROUBLE      {line}" for line in report.trouble),
+    ]
+
+
+def _arrival_lines(report: Report) -> list[str]:
+    if not report.enrolled:
+        return []
+    took = (
+        ""
+        if report.claim_to_online_s is None
+        else f"; from ticket to online {report.claim_to_online_s:.1f} s at most"
+    )
+    return [
+        f"identity     {report.enrolled} of {report.cameras} enrolled by themselves over mutual TLS, broker "
+        f"{report.broker}{took}"
     ]
 
 

@@ -22,7 +22,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from device.firmware.claim_file import is_enrolled, keep_ticket
 from device.firmware.summary import SUMMARY_FILE
+from fleet.broker.run import find_mosquitto
 from hardware.camera.street_camera import StreetCamera
 from pehra.demo.plan import (
     POLL_S,
@@ -34,10 +36,14 @@ from pehra.demo.plan import (
     DemoOptions,
     camera_config,
     device_id,
+    head_to_enrol,
+    head_with_password,
+    site_of,
     street_source,
 )
 from pehra.demo.processes import Child, answers, free_port, start
-from pehra.demo.report import Report, make_report, model_of
+from pehra.demo.report import Arrivals, Report, make_report, model_of
+from pehra.demo.secure import SecureFleet, found
 from pehra.demo.truth import TOLERANCE_S, Agreement, Crossing, Witness, agreement
 
 STOP_S: Final = 20.0
@@ -57,13 +63,21 @@ class Progress:
 
 @dataclass(slots=True)
 class _House:
-    """The running processes."""
+    """The running processes.
+
+    Attributes:
+        ticket_s: monotonic time at which a camera got its ticket.
+        online_s: monotonic time at which it was first seen online.
+    """
 
     folder: Path
-    port: int
+    options: DemoOptions
+    secure: SecureFleet | None = None
     broker: Child | None = None
     fleet: Child | None = None
     cameras: list[Child] = field(default_factory=list)
+    ticket_s: dict[str, float] = field(default_factory=dict)
+    online_s: dict[str, float] = field(default_factory=dict)
 
     def all(self) -> list[Child]:
         return [child for child in (self.broker, self.fleet, *self.cameras) if child is not None]
@@ -77,12 +91,33 @@ class _House:
 
     def ask(self, path: str) -> dict[str, Any]:
         """Return what the fleet's API answers; nothing when it does not."""
+        request, context = urllib.request.Request(f"{self.options.url}/api/v1/{path}"), None  # noqa: S310
+        if self.secure is not None:
+            request.add_header("Authorization", f"Bearer {self.secure.token}")
+            context = self.secure.context()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=5, context=context) as answer:  # noqa: S310
                 said: dict[str, Any] = json.load(answer)
                 return said
         except (urllib.error.URLError, OSError, ValueError):
             return {}
+
+    def count_online(self) -> int:
+        """Return how many cameras are online, and remember since when each is."""
+        known = self.ask("devices?limit=100").get("items", [])
+        now_s, online = time.monotonic(), [one["id"] for one in known if one["is_online"]]
+        for device in online:
+            self.online_s.setdefault(device, now_s)
+        return len(online)
+
+    def arrivals(self) -> Arrivals | None:
+        """Return how the cameras came in; None where nobody had to."""
+        if self.secure is None:
+            return None
+        came = [self.online_s[name] - at_s for name, at_s in self.ticket_s.items() if name in self.online_s]
+        enrolled = [name for name in self.ticket_s if is_enrolled(self.folder / name)]
+        broker = "Mosquitto" if find_mosquitto() else "embedded"
+        return Arrivals(broker, len(enrolled), round(max(came), 1) if came else None)
 
     def crossings_told(self, device: str) -> list[Crossing] | None:
         """Return what the fleet stored of a device's street line, in Unix seconds; None without an answer."""
@@ -98,11 +133,26 @@ class _House:
             wanted["cursor"] = page["next_cursor"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How fleet manager and cameras are let in.
+
+    Attributes:
+        fleet: arguments of `pehra fleet run`.
+        environment: its variables.
+        head: the sections of a camera's configuration that say who it is; called when the fleet is up.
+    """
+
+    fleet: list[str]
+    environment: dict[str, str]
+    head: Callable[[int], str]
+
+
 def run_demo(
     options: DemoOptions,
     stop: threading.Event,
     *,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[str, str], None],
     on_progress: Callable[[Progress], None],
 ) -> Report:
     """Run until the duration is over or `stop` is set; what is not started by then does not start.
@@ -110,7 +160,8 @@ def run_demo(
     Args:
         options: checked by `plan.check`.
         stop: ends the demo early.
-        on_ready: called with the console's address once it answers.
+        on_ready: called with the console's address once it answers, and the password of its people, which
+            is empty where nobody has to log in.
         on_progress: called about once a second.
 
     Raises:
@@ -118,12 +169,12 @@ def run_demo(
     """
     with (
         tempfile.TemporaryDirectory(prefix="pehra-demo-") as name,
-        _ending(_House(Path(name), options.port)) as house,
+        _ending(_House(Path(name), options)) as house,
     ):
         _start_all(house, options, stop)
         witnesses, trouble = _witnesses(options), []
         if not stop.is_set():
-            on_ready(f"http://127.0.0.1:{options.port}")
+            on_ready(options.url, house.secure.password if house.secure else "")
             trouble = _watch(house, options, witnesses, stop, on_progress)
         return _stop_all(house, witnesses, trouble)
 
@@ -133,23 +184,16 @@ def _start_all(house: _House, options: DemoOptions, stop: threading.Event) -> No
     if stop.is_set():
         return
     broker_port = free_port()
-    passwords = {name: secrets.token_urlsafe(24) for name in ["fleet", *_devices(options)]}
-    _start_broker(house, broker_port, passwords)
+    way = (_begin_secure if options.is_secure else _begin_open)(house, broker_port)
     _wait_until(lambda: answers(broker_port), house, "the broker", options, stop)
     if stop.is_set():
         return
-    house.fleet = start(
-        "fleet",
-        ["pehra", "fleet", "run", "--db", f"sqlite:///{house.folder / 'fleet.db'}",
-         "--mqtt", f"127.0.0.1:{broker_port}", "--port", str(options.port)],
-        house.folder,
-        {"PEHRA_MQTT_USERNAME": "fleet", "PEHRA_MQTT_PASSWORD": passwords["fleet"]},
-    )  # fmt: skip
+    house.fleet = start("fleet", ["pehra", "fleet", "run", *way.fleet], house.folder, way.environment)
     _wait_until(lambda: _is_hearing(house), house, "the fleet manager", options, stop)
     for number, device in enumerate(_devices(options), 1):
         if stop.is_set():
             return
-        text = camera_config(options, number, house.folder, broker_port, passwords[device])
+        text = camera_config(options, number, way.head(number))
         config = _private_file(house.folder / f"{device}.toml", text)
         house.cameras.append(start(device, ["pehra", "device", "run", "--config", str(config)], house.folder))
 
@@ -158,11 +202,37 @@ def _devices(options: DemoOptions) -> list[str]:
     return [device_id(number) for number in range(1, options.camera_count + 1)]
 
 
-def _start_broker(house: _House, port: int, passwords: dict[str, str]) -> None:
+def _begin_open(house: _House, broker_port: int) -> _Way:
+    """Start a broker that knows everybody's password."""
+    passwords = {name: secrets.token_urlsafe(24) for name in ["fleet", *_devices(house.options)]}
     known = _private_file(house.folder / "secrets.json", json.dumps(passwords))
     house.broker = start(
-        "broker", ["fleet.broker", "--port", str(port), "--secrets", str(known)], house.folder
+        "broker", ["fleet.broker", "--port", str(broker_port), "--secrets", str(known)], house.folder
     )
+    fleet = ["--db", f"sqlite:///{house.folder / 'fleet.db'}", "--mqtt", f"127.0.0.1:{broker_port}"]
+    return _Way(
+        [*fleet, "--port", str(house.options.port)],
+        {"PEHRA_MQTT_USERNAME": "fleet", "PEHRA_MQTT_PASSWORD": passwords["fleet"]},
+        lambda number: head_with_password(number, house.folder, broker_port, passwords[device_id(number)]),
+    )
+
+
+def _begin_secure(house: _House, broker_port: int) -> _Way:
+    """Found a fleet and start its broker: Mosquitto, or ours where that is not installed."""
+    secure = house.secure = found(house.folder, house.options.port, broker_port)
+    if find_mosquitto():
+        arguments = ["pehra", "fleet", "broker-run", str(secure.broker)]
+    else:
+        arguments = ["fleet.broker", "--port", str(broker_port), "--home", str(secure.home.folder)]
+    house.broker = start("broker", arguments, house.folder)
+
+    def head(number: int) -> str:
+        ticket = secure.new_ticket(house.options.url, device_id(number), site_of(number))
+        keep_ticket(house.folder / device_id(number), ticket)
+        house.ticket_s[device_id(number)] = time.monotonic()
+        return head_to_enrol(number, house.folder)
+
+    return _Way(["--home", str(secure.home.folder)], {}, head)
 
 
 def _private_file(path: Path, text: str) -> Path:
@@ -191,7 +261,7 @@ def _watch(
     on_progress: Callable[[Progress], None],
 ) -> list[str]:
     cameras = options.camera_count
-    _wait_until(lambda: house.ask("stats").get("online", 0) >= cameras, house, "every camera", options, stop)
+    _wait_until(lambda: house.count_online() >= cameras, house, "every camera", options, stop)
     started_s = time.monotonic()
     while not stop.wait(1.0):
         if house.fallen():
@@ -224,7 +294,7 @@ def _stop_all(house: _House, witnesses: dict[str, Witness], trouble: list[str]) 
         if codes[child.name] not in ENDED_WELL
     ]
     found = [*trouble, *([] if trouble else failed), *missing]
-    return make_report(list(devices.values()), stats, model_of(known), found, crossings)
+    return make_report(list(devices.values()), stats, model_of(known), found, crossings, house.arrivals())
 
 
 def _crossings(
@@ -288,4 +358,4 @@ def _wait_until(
 
 
 def _is_hearing(house: _House) -> bool:
-    return answers(house.port) and bool(house.ask("stats").get("link_up"))
+    return answers(house.options.port) and bool(house.ask("stats").get("link_up"))

@@ -22,6 +22,7 @@ from rich.console import Console
 from tests.bench import (
     camera_process,
     detectors,
+    flash,
     ingest,
     pipeline_cost,
     rules_cost,
@@ -45,6 +46,7 @@ PARTS: Final[dict[str, Part]] = {
     "scenarios": scenarios.measure,
     "soak": soak.measure,
     "view": view.measure,
+    "flash": flash.measure,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +67,9 @@ def measure(data: Path) -> list[Row]:
 
 def _cost_ms(frames: list[Tracks], names: set[str]) -> float:
     duties = [duty for duty in make_duties(SECTIONS, "UTC") if duty.name in names]
-    return float(np.median([_apply_ms(duties, tracks, number / FPS) for number, tracks in enumerate(frames)]))
+    # Of what rules share, each frame's tracks keep a copy: each measurement must begin without.
+    fresh = [replace(tracks) for tracks in frames]
+    return float(np.median([_apply_ms(duties, tracks, number / FPS) for number, tracks in enumerate(fresh)]))
 
 
 def _apply_ms(duties: list[Duty], tracks: Tracks, mono_s: float) -> float:

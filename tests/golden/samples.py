@@ -8,6 +8,7 @@ from ota.messages import (
     Alarm,
     BoxedObject,
     CameraInfo,
+    CardInfo,
     Channel,
     Command,
     Count,
@@ -58,6 +59,7 @@ SAMPLES = {
             site="lahore/gulberg/liberty-chowk",
             timezone="Asia/Karachi",
             config_sha256="cd" * 32,
+            card=CardInfo("ef" * 32),
         ),
     ),
     "health": (

@@ -256,7 +256,9 @@ def test_a_fault_of_ours_is_a_problem_document_too(
 
 def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.Client) -> None:
     description = get(api, "/openapi.json")
-    device = ("devices", "devices/{device}", "devices/{device}/config")
+    tails = ("", "/config", "/identity", "/replace", "/revoke", "/decommission")
+    device = ("devices", *(f"devices/{{device}}{tail}" for tail in tails))
+    identity = ("claims", "claims/{claim}", "enrolments", "enrolments/{enrolment_id}")
     user = [f"users/{{name}}{tail}" for tail in ("", "/grants", "/state", "/password", "/unlock", "/totp")]
     own = (
         "me",
@@ -270,9 +272,12 @@ def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.
         "tokens/{id}",
     )
     people = ("users", *user, *own, "audit", "audit/check", "audit/export.csv")
-    tails = ("healthz", "stats", *device, "alarms", "events", "counts", *people)
-    assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails}
+    tails = ("healthz", "stats", *device, "alarms", "events", "counts", *people, *identity)
+    for_boards = {f"/api/v1/enrol{tail}" for tail in ("", "/root", "/crl", "/renew", "/confirm")}
+    assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails} | for_boards
     assert description["paths"].pop("/api/v1/audit/export.csv")
+    for name in for_boards:
+        assert all(operation["summary"] for operation in description["paths"].pop(name).values())
     for operation in [one for path in description["paths"].values() for one in path.values()]:
         assert operation["summary"]
         assert "$ref" in operation["responses"]["200"]["content"]["application/json"]["schema"]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 from sqlmodel import Session, SQLModel
 
 from fleet.errors import DatabaseUnusable
@@ -26,94 +23,10 @@ from fleet.reading import Received, read_message
 from fleet.store.database import open_database
 from fleet.store.write import Stored, write_batch
 from ota.messages import Alarm, Channel, Message, Status, Topic, encode, format_ts, new_id
-from tests.brokers import free_port, wait_until
-from tests.conftest import missing
+from tests.brokers import free_port
 from tests.fake_device import count, event, health, info, now, topic_of
 
 NOW_MS = 1_800_000_000_000
-
-
-def postgres_folder() -> Path:
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not folders:
-        missing("PostgreSQL is not installed (Debian package: postgresql)")
-    return folders[-1].parent
-
-
-def as_non_root(folder: Path) -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return {}
-    user = pwd.getpwnam("nobody")
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o001)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-@pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    binaries = postgres_folder()
-    folder = tmp_path_factory.mktemp("postgres")
-    options = as_non_root(folder) | {
-        "cwd": folder,
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.DEVNULL,
-    }
-    data, port = folder / "data", free_port()
-    initdb = [
-        str(binaries / "initdb"),
-        "-D",
-        str(data),
-        "-U",
-        "pehra",
-        "-A",
-        "trust",
-        "--no-sync",
-        "-E",
-        "UTF8",
-    ]
-    subprocess.run(initdb, check=True, timeout=60, **options)
-    command = [
-        str(binaries / "postgres"),
-        "-D",
-        str(data),
-        "-p",
-        str(port),
-        "-k",
-        str(folder),
-        "-h",
-        "127.0.0.1",
-        "-F",
-    ]
-    process = subprocess.Popen(command, **options)
-    try:
-        wait_until(lambda: ready(binaries, port), "PostgreSQL answers", 30)
-        yield f"postgresql+psycopg://pehra@127.0.0.1:{port}/postgres"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def ready(binaries: Path, port: int) -> bool:
-    command = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
-    return subprocess.run(command, check=False).returncode == 0
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    url = f"sqlite:///{tmp_path}/fleet.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-        admin = create_engine(url, isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text("drop schema public cascade"))
-            connection.execute(text("create schema public"))
-        admin.dispose()
-    opened = open_database(url)
-    yield opened
-    opened.dispose()
 
 
 def received(device: str, message: Message, *, retained: bool = False) -> Received:

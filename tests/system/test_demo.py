@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from device.models.bundle import load_bundle
+from fleet.broker.run import find_mosquitto
 from pehra.demo.plan import DemoOptions
 from pehra.demo.report import lines, make_report, model_of
 from tests.brokers import free_port, is_open, wait_until
+from tests.conftest import missing
 from tests.tiny_tflite import Constant, tiny_tflite
 
 COCO_MODEL = "yolov8n_full_integer_quant_416.tflite"
@@ -50,6 +52,19 @@ def test_the_demo_stores_and_acknowledges_every_event_that_its_cameras_made():
     assert report["model"] == f"{shipped.card.name} {shipped.card.version}"
     assert shipped.sha256.startswith(report["model_sha256"])
     assert len(report["model_sha256"]) == 12
+
+
+@pytest.mark.timeout(200)
+def test_with_locks_on_every_camera_enrols_by_itself_and_nothing_is_lost():
+    if not find_mosquitto():
+        missing("mosquitto is not installed (Debian package: mosquitto)")
+    done = demo("--secure", "--duration", "12", "--cameras", "2", "--port", str(free_port()), "--json")
+    report = report_of(done)
+    assert (report["enrolled"], report["broker"]) == (2, "Mosquitto")
+    assert 0 < report["claim_to_online_s"] < 60
+    assert report["events_made"] == report["events_stored"] == report["events_acked"] > 0
+    assert report["trouble"] == []
+    assert "the password of each is" in done.stderr
 
 
 @pytest.mark.timeout(200)

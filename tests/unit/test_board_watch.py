@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from device.firmware.health import HEALTH_BYTES, Pace, health_message, within_li
 from device.firmware.outbox import Outbox
 from device.firmware.voice import Voice, _Due
 from hardware.camera.frame import Frame
-from ota.messages import Channel, Health, ModelInfo, encode, new_id
+from ota.messages import CardInfo, Channel, Health, ModelInfo, encode, new_id
 from tests.device_toml import head
 from tests.fake_board import ORIN, PI_4, FakeBoard
 
@@ -271,3 +273,30 @@ def test_a_hot_device_says_so_in_its_status_and_slows_its_cameras(tmp_path, monk
     health = [message for channel, message in said if channel == Channel.HEALTH][-1]
     assert (health.thermal_step, health.throttled, health.under_voltage) == (3, False, True)
     assert eye._factor == 0.1
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (None, None),
+        ({"result": "ok"}, CardInfo("ab" * 32)),
+        ({"result": "failed", "step": "install", "reason": "no space"}, CardInfo("ab" * 32, "install")),
+    ],
+)
+def test_the_birth_certificate_tells_what_the_first_boot_made_of_the_card(tmp_path, record, told):
+    if record is not None:
+        applied = {"v": 1, "sha256": "ab" * 32, "format": "firstrun", "at": "now"} | record
+        (tmp_path / "customisation.json").write_text(json.dumps(applied))
+    config = parse_config(head(tmp_path) + CAMERA, tmp_path / "device.toml")
+    outbox = Outbox(tmp_path / "outbox.db")
+    voice = Voice(config, ModelInfo("m", "1", "0" * 64), [], outbox, Pace())
+    said = []
+
+    class Ear:
+        def say(self, topic, message):
+            said.append(message)
+
+    voice.link = Ear()
+    voice.say_info()
+    outbox.close()
+    assert [info.card for info in said] == [told]

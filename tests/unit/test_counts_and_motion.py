@@ -53,6 +53,17 @@ def test_a_camera_that_was_lost_for_hours_leaves_partial_buckets_that_close_with
     assert (quarter.bucket_s, quarter.is_whole, quarter.to_s) == (900, False, NOON + 29)
 
 
+def test_a_late_frame_of_a_minute_that_was_closed_without_a_frame_is_counted_in_it():
+    counts = Counts(("line",))
+    counts.watch(NOON + 58)
+    counts.add("line", "car", "in", NOON + 58)
+    assert [bucket.counts for bucket in counts.idle(NOON + 70)] == [{"car": {"in": 1}}]
+    counts.watch(NOON + 59)
+    counts.add("line", "car", "in", NOON + 59)
+    (minute,) = counts.watch(NOON + 71)
+    assert (minute.from_s, minute.counts) == (NOON, {"car": {"in": 2}})
+
+
 def test_a_killed_device_goes_on_counting_where_it_was():
     first = Counts(("gate",))
     first.watch(NOON)

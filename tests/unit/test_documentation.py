@@ -29,6 +29,7 @@ def test_the_example_configuration_is_good():
         "ModelSection",
         "OutboxSection",
         "RemoteSection",
+        "ConsoleSection",
         "CameraSection",
         "MotionSection",
         "MaskSection",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from device.firmware.geometry import (
     Polygon,
     bottom_centres,
+    group_areas,
     line_fault,
     overlaps,
     polygon_fault,
@@ -31,6 +32,23 @@ def test_a_notch_of_a_concave_zone_is_outside():
     arrow = np.array([[0.0, 0.0], [0.5, 0.5], [1.0, 0.0], [0.5, 1.0]])
     inside = Polygon(arrow).holds(np.array([[0.5, 0.2], [0.5, 0.7]]))
     assert inside.tolist() == [False, True]
+
+
+@given(st.lists(point, min_size=1, max_size=20))
+def test_areas_with_different_numbers_of_corners_are_asked_together_as_each_by_itself(points):
+    areas = [
+        Polygon(np.array(corners))
+        for corners in (
+            [[0.1, 0.1], [0.9, 0.2], [0.4, 0.8]],
+            SQUARE,
+            [[0.0, 0.0], [0.5, 0.5], [1.0, 0.0], [0.8, 0.9], [0.5, 1.0], [0.1, 0.9], [0.2, 0.5]],
+        )
+    ]
+    array = np.array(points)
+    alone = [area.holds(array).tolist() for area in areas]
+    group_areas(areas)
+    assert areas[1].group.areas == tuple(areas)
+    assert areas[1].group.hold(array).tolist() == alone
 
 
 @given(point, point, point)

@@ -194,6 +194,98 @@ def test_a_crowd_that_stands_still_and_is_seen_now_and_then_is_one_crowd():
     assert len(found) == 1
 
 
+def arriving(t):
+    """Four who walk in and stand from 5 s on: (id, class, x, y) of each, and where each was first seen."""
+    feet = [(i, PERSON, min(0.3 + 0.1 * i, 0.1 * i + 0.06 * t), 0.5) for i in range(1, 5)]
+    first = np.array([(0.1 * i - 0.05, 0.4, 0.1 * i + 0.05, 0.5) for i in range(1, 5)], np.float32)
+    return feet, first
+
+
+def watched(rule, seen_at, *, until_s=16.0, scores=None):
+    """What a crowd rule makes of those of `arriving` whom `seen_at(t)` names."""
+    found = []
+    for t in np.arange(0.0, until_s, 0.1):
+        feet, first = arriving(t)
+        rows = [i for i, foot in enumerate(feet) if foot[0] in seen_at(t)]
+        tracks = at(*(feet[i] for i in rows), first_boxes=first[rows], first_s=np.zeros(len(rows)))
+        if scores is not None:
+            tracks.scores[:] = np.array(scores, np.float32)[rows]
+        found += [(t, happening) for happening in rule.apply(tracks, float(t))]
+    return found
+
+
+def test_who_walked_in_and_is_missed_while_standing_still_counts():
+    rule = CrowdRule("square", YARD, least=4, hold_s=8)
+    ((when, happening),) = watched(rule, lambda t: {1, 2, 3, 4} if t < 5.0 else {1, 2, 4})
+    assert 8.0 <= when <= 12.0
+    assert happening.number == 4
+
+
+def test_who_is_missed_for_long_does_not_count_for_ever():
+    rule = CrowdRule("square", YARD, least=4, hold_s=8)
+    watched(rule, lambda t: {1, 2, 3, 4} if t < 5.0 else {1, 2, 4}, until_s=16.0)
+    assert rule.occupancy() == {PERSON: 3}
+
+
+def test_who_is_missed_alone_is_not_believed():
+    rule = CrowdRule("square", YARD)
+    watched(rule, lambda t: {1, 2, 3, 4} if t < 5.0 else set(), until_s=6.5)
+    assert rule.occupancy() == {}
+
+
+def test_a_track_that_begins_where_one_was_lost_is_the_same_person():
+    rule = CrowdRule("square", YARD)
+    watched(rule, lambda t: {1, 2, 3, 4} if t < 5.0 else {1, 2, 4}, until_s=8.0)
+    feet, first = arriving(8.0)
+    back = (9, *feet[2][1:])
+    boxes = np.concatenate([first[[0, 1, 3]], [(0.55, 0.4, 0.65, 0.5)]]).astype(np.float32)
+    born_s = np.array([0.0, 0.0, 0.0, 7.8])
+    rule.apply(at(feet[0], feet[1], feet[3], back, first_boxes=boxes, first_s=born_s), 8.0)
+    assert rule.occupancy() == {PERSON: 4}
+
+
+def test_who_is_lost_at_the_border_may_have_left():
+    rule = CrowdRule("square", YARD)
+    for t in np.arange(0.0, 8.0, 0.1):
+        feet = [(1, PERSON, 0.5, 0.5)] + ([(2, PERSON, 0.3 + 0.096 * t, 0.5)] if t < 5 else [])
+        first = np.array([(0.45, 0.4, 0.55, 0.5), (0.25, 0.4, 0.35, 0.5)], np.float32)[: len(feet)]
+        rule.apply(at(*feet, first_boxes=first, first_s=np.zeros(len(feet))), float(t))
+    assert rule.occupancy() == {PERSON: 1}
+
+
+def test_what_never_moved_and_is_hardly_detected_is_nobody():
+    rule = CrowdRule("square", YARD)
+    tracks = at(*people(4))
+    tracks.scores[3] = 0.4
+    rule.apply(tracks, 0.0)
+    assert rule.occupancy() == {PERSON: 3}
+
+
+def test_who_walked_in_counts_however_badly_they_are_detected():
+    rule = CrowdRule("square", YARD)
+    watched(rule, lambda t: {1, 2, 3, 4}, until_s=6.0, scores=[0.3] * 4)
+    assert rule.occupancy() == {PERSON: 4}
+
+
+def test_two_boxes_that_stay_at_one_place_are_one_person_and_two_who_pass_are_two():
+    rule = CrowdRule("square", YARD)
+    for t in np.arange(0.0, 3.0, 0.1):
+        rule.apply(
+            at((1, PERSON, 0.5, 0.5), (2, PERSON, 0.51, 0.5), (3, PERSON, 0.4 + 0.06 * t, 0.5)), float(t)
+        )
+        assert rule.occupancy() == {PERSON: 3 if t < 1.5 else 2}
+
+
+def test_who_stands_on_the_border_stays_in_or_out():
+    rule = CrowdRule("square", YARD)
+    for t in np.arange(0.0, 10.0, 0.1):
+        y = 0.798 if t < 1.0 else 0.803
+        rule.apply(at((1, PERSON, 0.5, y), (2, PERSON, 0.3, 0.803)), float(t))
+        assert rule.occupancy() == {PERSON: 1}
+    rule.apply(at((1, PERSON, 0.5, 0.82), (2, PERSON, 0.3, 0.803)), 10.0)
+    assert rule.occupancy() == {}
+
+
 def drives_in_and_stands(t):
     x = min(0.5, 0.1 + 0.1 * t)
     return x + 0.002 * np.sin(40 * t), 0.5

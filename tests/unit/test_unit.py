@@ -13,7 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from device.firmware.daemon import BEAT_LIMIT_S
-from device.firmware.unit import UNIT_NAME, hidden_paths, unit_text
+from device.firmware.unit import (
+    CONSOLE_RULE,
+    CONSOLE_UNIT,
+    UNIT_NAME,
+    console_rule_text,
+    console_unit_text,
+    hidden_paths,
+    unit_text,
+)
 from pehra.commands.device import device_app
 from tests.conftest import ROOT, missing
 
@@ -61,6 +69,46 @@ def test_systemd_finds_little_that_the_service_could_do_but_its_work(analyze):
     assert analyze(text, *options, f"--threshold={EXPOSURE}").returncode == 0
     naked = re.sub(r"(?m)^(Protect|Restrict|SystemCall|Device|Capab|NoNew|User).*\n", "", text)
     assert analyze(naked, *options, f"--threshold={EXPOSURE}").returncode != 0
+
+
+def test_systemd_reads_the_consoles_unit_without_a_word_and_finds_little_that_it_could_do(analyze):
+    text = console_unit_text(Path("/etc/pehra/device.toml"), "/dev/ttyGS0", 115_200)
+    done = analyze(text, "verify", "--man=no")
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    options = ["security", "--offline=true", "--no-pager"]
+    assert analyze(text, *options, f"--threshold={EXPOSURE}").returncode == 0
+
+
+def test_the_consoles_unit_serves_its_port_and_keeps_a_login_prompt_away_from_it():
+    config = Path("/etc/pehra/device.toml")
+    found = settings(
+        console_unit_text(config, "/dev/ttyAMA0", 57_600, user="watch", program=["/opt/x/pehra"])
+    )
+    command = "/opt/x/pehra device serve-console --config /etc/pehra/device.toml --port /dev/ttyAMA0"
+    assert found["ExecStart"] == [f"{command} --baud 57600"]
+    assert found["Conflicts"] == ["serial-getty@ttyAMA0.service"]
+    assert (found["LimitCORE"], found["MemorySwapMax"]) == (["0"], ["0"])
+
+
+def test_the_rule_of_the_console_is_for_its_user_and_names_what_it_may():
+    rule = console_rule_text("watch")
+    assert 'subject.user !== "watch"' in rule
+    assert re.findall(r'"(org\.[\w.-]+)"', rule) == [
+        "org.freedesktop.NetworkManager.network-control",
+        "org.freedesktop.NetworkManager.settings.modify.system",
+        "org.freedesktop.NetworkManager.wifi.scan",
+        "org.freedesktop.systemd1.manage-units",
+    ]
+    assert 'action.lookup("verb") === "restart"' in rule
+
+
+def test_the_command_installs_the_console_with_its_rule(tmp_path, monkeypatch):
+    monkeypatch.setattr("device.firmware.unit.UNIT_FOLDER", tmp_path)
+    monkeypatch.setattr("device.firmware.unit.RULE_FOLDER", tmp_path)
+    done = CliRunner().invoke(device_app, ["unit", "--console", "--port", "/dev/serial0", "--install"])
+    assert done.exit_code == 0
+    assert "--port /dev/serial0 " in (tmp_path / CONSOLE_UNIT).read_text()
+    assert "polkit" in (tmp_path / CONSOLE_RULE).read_text()
 
 
 def test_the_watchdog_is_more_patient_than_the_daemon_with_its_parts():
@@ -138,4 +186,5 @@ def test_the_unit_is_in_the_wheel(tmp_path):
         check=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
-    assert f"hardware/systemd/{UNIT_NAME}" in zipfile.ZipFile(wheel).namelist()
+    for name in (UNIT_NAME, CONSOLE_UNIT, CONSOLE_RULE):
+        assert f"hardware/systemd/{name}" in zipfile.ZipFile(wheel).namelist()

@@ -9,6 +9,7 @@ whether a source delivers is found out by whoever opens it.
 from device.firmware.config.camera import CameraSection, MotionSection
 from device.firmware.config.device import (
     HOST_PATTERN,
+    ConsoleSection,
     DeviceSection,
     ModelSection,
     MqttSection,
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_CONFIG_BYTES",
     "CameraSection",
     "Config",
+    "ConsoleSection",
     "DeviceSection",
     "MaskSection",
     "ModelSection",

@@ -70,6 +70,16 @@ class OutboxSection(Section, frozen=True, kw_only=True):
     replay_per_s: Annotated[float, Meta(ge=1, le=10_000)] = 50.0
 
 
+class ConsoleSection(Section, frozen=True, kw_only=True):
+    """Who holds a cable to this device (docs/cable.md).
+
+    Attributes:
+        enabled: whether the console answers.
+    """
+
+    enabled: bool = True
+
+
 class RemoteSection(Section, frozen=True, kw_only=True):
     """What the fleet may do to this device (docs/remote.md).
 

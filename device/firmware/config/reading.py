@@ -10,9 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from device.errors import ConfigError
+from device.errors import ConfigError, StateUnavailable
+from device.firmware.config.device import DeviceSection
 from device.firmware.config.rule import KINDS
 from device.firmware.config.tree import Config, config_faults
+from device.firmware.identity import read_identity, with_identity
 from device.firmware.toml_lines import line_of
 
 MAX_CONFIG_BYTES: Final = 256 * 1024
@@ -23,6 +25,12 @@ _IN_WORDS: Final = (
     ("(/[a-z0-9-]+)*", "a site is a path of a-z, 0-9 and '-', such as lahore/gulberg/liberty-chowk"),
 )
 """Regular expressions of msgspec's errors, said for people."""
+_NOT_ENROLLED: Final = (
+    "Object missing required field `mqtt`",
+    "Object missing required field `device`",
+    "Object missing required field `id`",
+)
+_STATE: Final = str(DeviceSection(id="any").state)
 _TLS_ADVICE: Final = {
     "ca": "copy ca.pem from your administrator, or delete the line for a broker without TLS",
     "cert": "copy it from your administrator, or delete cert and key where the broker asks for a password",
@@ -46,12 +54,34 @@ def load_config(path: Path) -> Config:
         raise ConfigError(path, None, "", reason) from error
     except UnicodeDecodeError as error:
         raise ConfigError(path, None, "", "not UTF-8 text") from error
-    config = parse_config(text, path)
+    config = _with_identity(text, path)
     for key, file in (("ca", config.mqtt.ca), ("cert", config.mqtt.cert), ("key", config.mqtt.key)):
         if file and not os.access(file, os.R_OK):
             where = f"mqtt.{key}"
             reason = f"{file} is not there or cannot be read: {_TLS_ADVICE[key]}"
             raise ConfigError(path, line_of(text, where), where, reason)
+    return config
+
+
+def _with_identity(text: str, path: Path) -> Config:
+    """Check a file whose gaps are filled by what the board was told when it enrolled.
+
+    Raises:
+        ConfigError: a value is not allowed, or contradicts the board's certificate.
+    """
+    table = read_table(text, path)
+    device = table.get("device")
+    said = device.get("state") if isinstance(device, dict) else None
+    state = Path(said if isinstance(said, str) and said else _STATE)
+    try:
+        identity = read_identity(state)
+        table = with_identity(table, state)
+    except StateUnavailable as error:
+        raise ConfigError(path, None, "device.state", str(error)) from error
+    config = config_of(table, text, path)
+    if identity is not None and config.device.id != identity.device:
+        reason = f"the certificate in {state} is {identity.device}'s: delete the line, or enrol anew"
+        raise ConfigError(path, line_of(text, "device.id"), "device.id", reason)
     return config
 
 
@@ -92,6 +122,8 @@ def config_of(table: dict[str, Any], text: str, path: Path | None) -> Config:
         reason = next((words for mark, words in _IN_WORDS if mark in reason), reason)
         key = where.rstrip("`").lstrip(".")
         unknown = re.search(r"unknown field `(.+?)`", reason)
+        if reason in _NOT_ENROLLED:
+            reason += "; write it, or enrol the board: its identity says it then (docs/field-guide.md)"
         reason = _with_words(reason, key)
         full = ".".join(part for part in (key, unknown[1] if unknown else "") if part)
         raise ConfigError(path, line_of(text, full), full, reason) from error

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from device.firmware.config.camera import CameraSection
 from device.firmware.config.device import (
+    ConsoleSection,
     DeviceSection,
     ModelSection,
     MqttSection,
@@ -32,6 +33,7 @@ class Config(Section, frozen=True, kw_only=True):
         camera: through which eyes.
         outbox: how much waits for the fleet.
         remote: what the fleet may do.
+        console: whether a cable is answered.
         health_s: seconds between health messages; the fleet declares a device offline after 50 s of silence.
     """
 
@@ -41,6 +43,7 @@ class Config(Section, frozen=True, kw_only=True):
     model: ModelSection = ModelSection()
     outbox: OutboxSection = OutboxSection()
     remote: RemoteSection = RemoteSection()
+    console: ConsoleSection = ConsoleSection()
     health_s: Annotated[float, Meta(ge=1, le=20)] = 20.0
 
     def sha256(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import hypot
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -48,18 +48,18 @@ MISSED_S: Final = 60.0
 """Somebody who was lost in the middle of the picture may stand there unseen for so long."""
 
 
-class _Look(NamedTuple):
+@dataclass(slots=True)
+class _Look:
     """How somebody looks, as a mean of the last seconds: score, and size in shares of the picture."""
 
     score: float = 0.0
     height: float = 0.0
     width: float = 0.0
 
-    def towards(self, now: _Look, rate: float) -> _Look:
-        return _Look(*(old + rate * (new - old) for old, new in zip(self, now, strict=True)))
-
     def most(self, other: _Look) -> _Look:
-        return _Look(*map(max, self, other))
+        return _Look(
+            max(self.score, other.score), max(self.height, other.height), max(self.width, other.width)
+        )
 
 
 @dataclass(slots=True)
@@ -95,12 +95,16 @@ class _Somebody:
     def see(self, box: tuple[float, float, float, float], score: float, mono_s: float) -> None:
         """Take in how it looks now."""
         left, top, right, bottom = box
+        width, look = right - left, self.look
         rate = min(1.0, max(0.0, mono_s - self.last_s) / LOOK_S)
-        self.look = self.look.towards(_Look(score, bottom - top, right - left), rate)
+        look.score += rate * (score - look.score)
+        look.height += rate * (bottom - top - look.height)
+        look.width += rate * (width - look.width)
         self.box, self.last_s = box, mono_s
         x = (left + right) / 2
-        if hypot(x - self.x, bottom - self.y) > (right - left) / 2:
-            self.came_from += hypot(x - self.x, bottom - self.y) / max(right - left, NARROWEST)
+        gone = hypot(x - self.x, bottom - self.y)
+        if gone > width / 2:
+            self.came_from += gone / max(width, NARROWEST)
             self.x, self.y, self.since_s, self.has_moved = x, bottom, mono_s, True
             self.walked = self.walked.most(self.look)
 
@@ -124,14 +128,15 @@ class Attendance:
         if self._began_s is None:
             self._began_s = mono_s
         follow_renames(self._known, tracks, _joined)
-        ids, classes, boxes = tracks.ids.tolist(), tracks.classes.tolist(), tracks.boxes.tolist()
-        for track, cls, sides, score in zip(ids, classes, boxes, tracks.scores.tolist(), strict=True):
-            left, top, right, bottom = sides
-            box = (left, top, right, bottom)
+        sides = zip(*tracks.boxes.T.tolist(), strict=True)
+        for (_, track, cls, *_), box, score in zip(
+            tracks.standing, sides, tracks.scores.tolist(), strict=True
+        ):
             known = self._known.get(track)
             if known is not None:
                 known.see(box, score, mono_s)
                 continue
+            left, top, right, bottom = box
             x, is_old = (left + right) / 2, mono_s - self._began_s < BEGINNING_S
             self._known[track] = _Somebody(
                 box,
@@ -147,9 +152,15 @@ class Attendance:
         for track in tracks.ended:
             if tracks.reasons.get(track) == "left-frame":
                 self._known.pop(track, None)
-        lost = [t for t, known in self._known.items() if not known.is_there(mono_s)]
+        lost = [
+            track
+            for track, known in self._known.items()
+            # Most were seen in this very frame.
+            if known.last_s != mono_s and not known.is_there(mono_s)
+        ]
         self._missed += [gone for gone in map(self._known.pop, lost) if gone.was_somebody()]
-        self._missed = [gone for gone in self._missed if mono_s - gone.last_s <= MISSED_S][-MOST:]
+        if self._missed:
+            self._missed = [gone for gone in self._missed if mono_s - gone.last_s <= MISSED_S][-MOST:]
 
     def everyone(self) -> Boxes:
         """Return the boxes of all who are there, shape (N, 4)."""

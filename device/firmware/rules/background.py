@@ -13,7 +13,7 @@ What is kept is a mean, 160 pixels wide, and it goes no further than this object
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,7 +55,7 @@ RIPE: Final = 0.6
 Mask = npt.NDArray[np.bool_]
 Plane = npt.NDArray[np.float32]
 Planes = npt.NDArray[np.float32]
-"""Shape (H, W, C): luma, and two planes of colour where there are any."""
+"""Shape (C, H, W): luma, and two planes of colour where there are any."""
 Seconds = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
@@ -88,7 +88,7 @@ class Background:
         self._dwell_s = dwell_s
         self._is_news = is_news
         self._planes: Planes = np.empty((0, 0, 0), np.float32)
-        self._shape: tuple[int, ...] = ()
+        self._shape: tuple[int, int] = (0, 0)
         self._last_s = 0.0
 
     def forget(self) -> None:
@@ -104,23 +104,30 @@ class Background:
             near: boxes of what is near to somebody who may have put something down: there nothing grows old.
             mono_s: monotonic stamp of the frame.
         """
-        planes = cv2.GaussianBlur(small, (3, 3), 0).astype(np.float32).reshape(*small.shape[:2], -1)
+        planes = np.array(cv2.split(cv2.GaussianBlur(small, (3, 3), 0)), np.float32)
         if planes.shape != self._planes.shape:
             self._begin(planes, mono_s)
         step_s = min(max(0.0, mono_s - self._last_s), LONGEST_STEP_S)
         self._last_s = mono_s
         covered = _under(everyone, self._shape, MARGIN)
         held = covered | _under(near, self._shape, (0.0, 0.0))
-        self._visited_s[_under(everyone, self._shape, NEARNESS)] = mono_s
-        changed, still = self._compare(planes, covered, step_s)
+        np.copyto(self._visited_s, mono_s, where=_under(everyone, self._shape, NEARNESS))
+        off = planes - self._planes
+        is_new = self._known_s < KNOWN_S
+        still = self._note_stir(planes, covered, step_s)
+        changed = self._differs(off, covered)
+        changed &= ~is_new
         self._grow(changed, still, held, mono_s, step_s)
-        in_shadow = _under(everyone, self._shape, SHADOW) & (self._known_s < KNOWN_S)
-        self._learn(planes, ~(covered | changed | in_shadow), still, step_s)
+        hidden = _under(everyone, self._shape, SHADOW)
+        hidden &= is_new
+        hidden |= covered
+        hidden |= changed
+        self._learn(off, is_new, ~hidden, still, step_s)
         self._before = planes
         return self._ripe(planes, held)
 
     def _begin(self, planes: Planes, mono_s: float) -> None:
-        self._shape, self._last_s = planes.shape[:2], mono_s
+        self._shape, self._last_s = (planes.shape[1], planes.shape[2]), mono_s
         self._planes, self._before = planes.copy(), planes
         self._noise: Plane = np.full(self._shape, 2.0, np.float32)
         self._known_s: Plane = np.zeros(self._shape, np.float32)
@@ -129,35 +136,55 @@ class Background:
         self._came_s: Seconds = np.full(self._shape, np.inf)
         self._former = np.full_like(planes, np.nan)  # what was there before a change that was not told
 
-    def _compare(self, planes: Planes, covered: Mask, step_s: float) -> tuple[Mask, Mask]:
-        """Tell what differs from the background, and what holds still."""
+    def _note_stir(self, planes: Planes, covered: Mask, step_s: float) -> Mask:
+        """Tell what holds still, and learn how much each pixel stirs that does."""
         stir = _largest(planes - self._before)
-        still = stir < STILL + self._noise
-        rate = min(1.0, step_s / NOISE_S)
-        self._noise += np.where(covered, 0.0, rate * (np.minimum(stir, MOST_NOISE) - self._noise))
-        difference = planes - self._planes
-        seen = difference[~covered]
+        still: Mask = stir < self._noise + np.float32(STILL)
+        step = np.minimum(stir, np.float32(MOST_NOISE))
+        step -= self._noise
+        step *= np.float32(min(1.0, step_s / NOISE_S))
+        np.add(self._noise, step, out=self._noise, where=~covered)
+        return still
+
+    def _differs(self, off: Planes, covered: Mask) -> Mask:
+        """Tell what differs from the background, by how far its planes are off."""
+        # A cloud before the sun changes all of it; every 16th pixel tells that as well as all of them.
+        seen = off[:, ::4, ::4].reshape(len(off), -1)[:, ~covered[::4, ::4].reshape(-1)]
         if seen.size:
-            difference -= np.median(seen[::4], axis=0)  # a cloud before the sun changes all of it
-        least = np.maximum(LEAST_CHANGE, NOISE_FACTOR * self._noise + LEAST_CHANGE / 2)
-        return (_largest(difference) > least) & (self._known_s >= KNOWN_S), still
+            middle = seen.shape[1] // 2
+            off = off - np.partition(seen, middle, axis=1)[:, middle, None, None]
+        least = self._noise * np.float32(NOISE_FACTOR)
+        least += np.float32(LEAST_CHANGE / 2)
+        differs: Mask = _largest(off) > np.maximum(least, np.float32(LEAST_CHANGE), out=least)
+        return differs
 
     def _grow(self, changed: Mask, still: Mask, held: Mask, mono_s: float, step_s: float) -> None:
         """Let changed pixels that hold still grow older, the others younger; what is hidden waits."""
-        grows = changed & still & ~held
+        grows = changed & still
+        grows &= ~held
         begins = grows & (self._age_s <= 0.0)
-        self._came_s[begins] = mono_s - self._visited_s[begins]
-        self._age_s += np.where(grows, step_s, np.where(held, 0.0, -step_s))
-        np.maximum(self._age_s, 0.0, out=self._age_s)
+        if begins.any():
+            self._came_s[begins] = mono_s - self._visited_s[begins]
+        step = np.where(grows, np.float32(step_s), np.float32(-step_s))
+        np.add(self._age_s, step, out=self._age_s, where=~held)
+        np.maximum(self._age_s, np.float32(0.0), out=self._age_s)
 
-    def _learn(self, planes: Planes, shown: Mask, still: Mask, step_s: float) -> None:
-        """Follow slow changes of what shows the background; learn quickly what is not known yet."""
-        is_new = self._known_s < KNOWN_S
-        self._known_s += np.where(shown & still, step_s, np.where(shown & is_new, -step_s, 0.0))
-        np.maximum(self._known_s, 0.0, out=self._known_s)
-        rate = np.where(is_new, 0.5, min(1.0, step_s / LEARN_S))
-        rate = np.where(shown, rate, 0.0).astype(np.float32)
-        self._planes += rate[..., None] * (planes - self._planes)
+    def _learn(self, off: Planes, is_new: Mask, shown: Mask, still: Mask, step_s: float) -> None:
+        """Follow slow changes of what shows the background; learn quickly what is not known yet.
+
+        Args:
+            off: how far each plane is off the background.
+            is_new: what is not known yet.
+            shown: what shows the background, as far as can be told.
+            still: what holds still.
+            step_s: since the picture before.
+        """
+        step = np.where(still, np.float32(step_s), np.float32(-step_s))
+        np.add(self._known_s, step, out=self._known_s, where=shown & (still | is_new))
+        np.maximum(self._known_s, np.float32(0.0), out=self._known_s)
+        rate = np.where(is_new, np.float32(0.5), np.float32(min(1.0, step_s / LEARN_S)))
+        rate *= shown
+        self._planes += rate * off
 
     def _ripe(self, planes: Planes, held: Mask) -> list[Change]:
         if not (self._age_s >= self._dwell_s).any():
@@ -189,24 +216,26 @@ class Background:
         )
         is_left = _border_edge(planes, region) >= _border_edge(self._planes, region)
         came_s, age_s = float(self._came_s[region].min()), float(ages.max())
-        is_light = _likeness(planes[grown], self._planes[grown]) > SAME_PATTERN
+        is_light = _likeness(planes[:, grown], self._planes[:, grown]) > SAME_PATTERN
         is_back = self._is_as_before(region, planes)
         is_cut_off = box[0] <= 0.0 or box[2] >= 1.0  # a vehicle that waits half out of sight
         is_none = ages.size < LEAST_PIXELS or came_s > BEFORE_S or is_light or is_cut_off or is_back
         is_told = not is_none and self._is_news(box)
-        self._former[grown] = np.nan if is_told or is_back else self._planes[grown]
-        self._planes[grown], self._age_s[grown], self._came_s[grown] = planes[grown], 0.0, np.inf
+        self._former[:, grown] = np.nan if is_told or is_back else self._planes[:, grown]
+        self._planes[:, grown], self._age_s[grown], self._came_s[grown] = planes[:, grown], 0.0, np.inf
         return Change(is_left, box, age_s) if is_told else None
 
     def _is_as_before(self, region: Mask, planes: Planes) -> bool:
         """Whether a region is, for the better part, what it was before a change that was not told."""
-        off = np.abs(planes[region] - self._former[region]).max(axis=1)  # not a number where there was none
+        off = np.abs(planes[:, region] - self._former[:, region]).max(
+            axis=0
+        )  # not a number where there was none
         return bool(np.count_nonzero(off < 2 * LEAST_CHANGE) >= RETURNED * off.size)
 
 
 def _likeness(now: Planes, before: Planes) -> float:
-    """Return the correlation of two patterns, shape (N, C), -1..1; 0 for a plain one."""
-    now, before = now - now.mean(axis=0), before - before.mean(axis=0)
+    """Return the correlation of two patterns, shape (C, N), -1..1; 0 for a plain one."""
+    now, before = now - now.mean(axis=1, keepdims=True), before - before.mean(axis=1, keepdims=True)
     size = float(np.sqrt((now**2).sum() * (before**2).sum()))
     return float((now * before).sum()) / size if size > 0.0 else 0.0
 
@@ -216,17 +245,15 @@ def _border_edge(planes: Planes, region: Mask) -> float:
     shape = region.astype(np.uint8)
     kernel = np.ones((3, 3), np.uint8)
     border = (cv2.dilate(shape, kernel) > 0) & (cv2.erode(shape, kernel) == 0)
-    across, down = cv2.Sobel(planes, cv2.CV_32F, 1, 0), cv2.Sobel(planes, cv2.CV_32F, 0, 1)
-    steep = np.hypot(across, down).reshape(planes.shape)[border]
-    return float(steep.mean(axis=0).max())
+    return max(
+        float(np.hypot(cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1))[border].mean())
+        for plane in planes
+    )
 
 
 def _largest(differences: Planes) -> Plane:
-    """Return the largest size over the planes, (H, W); several times faster than numpy along a short axis."""
-    sizes = np.abs(differences)
-    largest: Plane = sizes[..., 0]
-    for plane in range(1, sizes.shape[2]):
-        largest = np.maximum(largest, sizes[..., plane])
+    """Return the largest size over the planes, (H, W)."""
+    largest: Plane = np.maximum.reduce(np.abs(differences), axis=0)
     return largest
 
 
@@ -235,12 +262,15 @@ def _grown(region: Mask) -> Mask:
     return grown
 
 
-def _under(boxes: Boxes, shape: Sequence[int], widen: tuple[float, float]) -> Mask:
+def _under(boxes: Boxes, shape: tuple[int, int], widen: tuple[float, float]) -> Mask:
     """Return the pixels under boxes that are widened on each side by shares of their width and height."""
-    mask = np.zeros(tuple(shape), np.bool_)
+    mask = np.zeros(shape, np.bool_)
     height, width = shape
-    for left, top, right, bottom in boxes.tolist():
-        side, end = widen[0] * (right - left), widen[1] * (bottom - top)
-        x, y = max(0, int((left - side) * width)), max(0, int((top - end) * height))
-        mask[y : int((bottom + end) * height) + 1, x : int((right + side) * width) + 1] = True
+    size = boxes[:, 2:] - boxes[:, :2]
+    size *= np.array(widen, np.float32)
+    scale = np.array([width, height], np.float32)
+    first = np.maximum((boxes[:, :2] - size) * scale, np.float32(0.0)).astype(int).tolist()
+    ends = ((boxes[:, 2:] + size) * scale + np.float32(1.0)).astype(int).tolist()
+    for (x, y), (end_x, end_y) in zip(first, ends, strict=True):
+        mask[y : max(end_y, 0), x : max(end_x, 0)] = True
     return mask

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from device.firmware.geometry import Points, bottom_centres
 from device.firmware.rules.happening import Sighting
-from device.firmware.tracks import Tracks
+from device.firmware.tracks import Standing, Tracks
 
 State = TypeVar("State")
 
 
-def of_classes(tracks: Tracks, classes: frozenset[int]) -> list[int]:
-    """Return the rows of the tracks of these classes; all for none."""
+def of_classes(tracks: Tracks, classes: frozenset[int]) -> list[Standing]:
+    """Return the tracks of these classes; all for none."""
     if not classes:
-        return list(range(len(tracks)))
-    return [row for row, cls in enumerate(tracks.classes.tolist()) if cls in classes]
-
-
-def feet_of(tracks: Tracks, rows: list[int]) -> Points:
-    """Return where the objects of these rows stand, shape (len(rows), 2)."""
-    return bottom_centres(tracks.boxes if len(rows) == len(tracks) else tracks.boxes[rows])
+        return tracks.standing
+    return [one for one in tracks.standing if one[2] in classes]
 
 
 def sighting(tracks: Tracks, row: int) -> Sighting:

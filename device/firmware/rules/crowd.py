@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
 from device.firmware.geometry import Points, Polygon
-from device.firmware.rules.choice import feet_of, follow_renames, of_classes, take_ended
+from device.firmware.rules.gathering import UNSEEN_S, Gathering
 from device.firmware.rules.happening import NO_TRACK, Happening, Sighting
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
-
-UNSEEN_S: Final = 1.0
-"""Who was inside and is hidden for less than this still counts; who stands there unseen, for as long as the
-tracker remembers them."""
-
-
-@dataclass(slots=True)
-class _Member:
-    last_s: float
-    cls: int
 
 
 @dataclass(slots=True)
@@ -40,6 +28,7 @@ class CrowdRule:
         least: so many are a crowd.
         hold_s: for so long.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -49,58 +38,39 @@ class CrowdRule:
     least: int = 5
     hold_s: float = 3.0
     is_event: bool = True
-    _area: Polygon = field(init=False)
-    _members: dict[int, _Member] = field(default_factory=dict)
+    area: Polygon = field(init=False)
+    _gathering: Gathering = field(init=False)
     _crowd_since_s: float | None = None
     _fewer_since_s: float | None = None
     _has_told: bool = False
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.polygon)
+        self.area = Polygon(self.polygon)
+        self._gathering = Gathering(self.area, self.classes)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
-        inside = self._count_in(tracks, mono_s)
-        if len(self._members) < self.least:
+        self._gathering.follow(tracks, mono_s)
+        if len(self._gathering) < self.least:
             self._thin_out(mono_s)
             return []
         self._fewer_since_s = None
         if self._crowd_since_s is None:
             self._crowd_since_s = mono_s
         lasted_s = mono_s - self._crowd_since_s
-        if self._has_told or lasted_s < self.hold_s or not inside:
+        if self._has_told or lasted_s < self.hold_s or not (inside := self._gathering.seen()):
             return []
         self._has_told = True
         return [self._told(tracks, inside, lasted_s)]
 
     def forget(self) -> None:
         """See `Rule.forget`."""
-        self._members.clear()
+        self._gathering.forget()
         self._crowd_since_s, self._fewer_since_s, self._has_told = None, None, False
 
     def occupancy(self) -> dict[int, int]:
         """Return how many of each class are inside now: class index -> count."""
-        return dict(Counter(member.cls for member in self._members.values()))
-
-    def _count_in(self, tracks: Tracks, mono_s: float) -> list[int]:
-        """Bring the members up to date; return the rows of those who are seen inside."""
-        follow_renames(self._members, tracks, lambda _, new: new)
-        rows = of_classes(tracks, self.classes)
-        ids, classes = tracks.ids.tolist(), tracks.classes.tolist()
-        inside = []
-        for row, is_in in zip(rows, self._area.holds(feet_of(tracks, rows)).tolist(), strict=True):
-            if is_in:
-                inside.append(row)
-                self._members[ids[row]] = _Member(mono_s, classes[row])
-            else:
-                self._members.pop(ids[row], None)
-        take_ended(self._members, tracks)
-        for track in tracks.remembered:
-            if track in self._members:
-                self._members[track].last_s = mono_s
-        for track in [t for t, member in self._members.items() if mono_s - member.last_s >= UNSEEN_S]:
-            del self._members[track]
-        return inside
+        return self._gathering.occupancy()
 
     def _thin_out(self, mono_s: float) -> None:
         """Note that they are fewer; a crowd is over when that lasts."""
@@ -126,5 +96,5 @@ class CrowdRule:
             duration_s=lasted_s,
             tally="crowd",
             is_event=self.is_event,
-            number=len(self._members),
+            number=len(self._gathering),
         )

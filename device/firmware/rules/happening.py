@@ -8,6 +8,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from device.firmware.geometry import Polygon
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
@@ -95,6 +96,16 @@ class Watcher(Protocol):
             small: shape (H, W, C), at most 160 wide; the same view as the tracks.
             mono_s: monotonic stamp of its frame; at most twice a second, in order of time.
         """
+        ...
+
+
+@runtime_checkable
+class Local(Protocol):
+    """A rule about a part of the picture."""
+
+    @property
+    def area(self) -> Polygon:
+        """The part, about which `Tracks.inside` is asked."""
         ...
 
 

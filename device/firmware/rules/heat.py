@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from device.firmware.rules.choice import feet_of, of_classes
+from device.firmware.rules.choice import of_classes
 from device.firmware.rules.happening import Happening
 from device.firmware.tracks import Tracks
 
@@ -38,9 +38,11 @@ class HeatRule:
         """See `Rule.apply`."""
         step_s = 0.0 if self._last_s is None else mono_s - self._last_s
         self._last_s = mono_s
-        rows = of_classes(tracks, self.classes)
-        if rows and 0.0 < step_s <= LONGEST_STEP_S:
-            cells = cells_of(feet_of(tracks, rows))
+        feet = tracks.feet
+        if self.classes:
+            feet = feet[[row for row, *_ in of_classes(tracks, self.classes)]]
+        if len(feet) and 0.0 < step_s <= LONGEST_STEP_S:
+            cells = cells_of(feet)
             self._cells += np.bincount(cells, minlength=ROWS * COLUMNS) * step_s
         return []
 

@@ -49,6 +49,7 @@ class LeftRule:
         dwell_s: a thing must stand so long with nobody near.
         is_looking: also look for things that the model has no class for.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -58,7 +59,7 @@ class LeftRule:
     dwell_s: float = 30.0
     is_looking: bool = True
     is_event: bool = True
-    _area: Polygon = field(init=False)
+    area: Polygon = field(init=False)
     _standers: Standers = field(init=False)
     _background: Background = field(init=False)
     _about: Attendance = field(default_factory=Attendance)
@@ -66,8 +67,8 @@ class LeftRule:
     _last_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.polygon)
-        self._standers = Standers(self._area, self.classes or ALL_BUT_PEOPLE)
+        self.area = Polygon(self.polygon)
+        self._standers = Standers(self.area, self.classes or ALL_BUT_PEOPLE)
         self._background = Background(self.dwell_s, self._is_ours)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
@@ -122,7 +123,7 @@ class LeftRule:
         boxes = np.array([box], np.float32)
         # Its shadow is a part of it and may fall out of the zone: the middle is asked as well.
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2.0
-        if not self._area.holds(np.vstack([bottom_centres(boxes), middle])).any():
+        if not self.area.holds(np.vstack([bottom_centres(boxes), middle])).any():
             return False
         if bool((_held_share(self._about.missed(), boxes[0]) > HELD_PERSON).any()):
             return False

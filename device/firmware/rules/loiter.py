@@ -13,9 +13,9 @@ from math import hypot
 from typing import Final
 
 from device.firmware.geometry import Points, Polygon
-from device.firmware.rules.choice import feet_of, follow_renames, of_classes, sighting
+from device.firmware.rules.choice import follow_renames, of_classes, sighting
 from device.firmware.rules.happening import Happening
-from device.firmware.tracks import Tracks
+from device.firmware.tracks import Standing, Tracks
 from ota.messages.structs import Severity
 
 SAMPLES: Final = 24
@@ -94,6 +94,7 @@ class LoiterRule:
         reach: radius of the circle in which one must have stayed meanwhile, share of the picture.
         grace_s: being outside (or unseen) for less than this does not end a stay.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -104,28 +105,26 @@ class LoiterRule:
     reach: float = 0.25
     grace_s: float = 3.0
     is_event: bool = True
-    _area: Polygon = field(init=False)
+    area: Polygon = field(init=False)
     _stays: dict[int, _Stay] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.polygon)
+        self.area = Polygon(self.polygon)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
         follow_renames(self._stays, tracks, _joined)
-        rows = of_classes(tracks, self.classes)
-        feet = feet_of(tracks, rows)
-        self._stand(tracks, rows, feet, mono_s)
-        ids = tracks.ids.tolist()
+        chosen, inside = of_classes(tracks, self.classes), tracks.inside(self.area)
+        self._stand(tracks, chosen, mono_s)
         happenings = []
-        for row, is_in, (x, y) in zip(rows, self._area.holds(feet).tolist(), feet.tolist(), strict=True):
-            stay = self._stays.get(ids[row])
-            if not is_in:
+        for row, track, _, x, y, _ in chosen:
+            stay = self._stays.get(track)
+            if not inside[row]:
                 if stay is not None and mono_s - stay.last_in_s >= self.grace_s:
-                    del self._stays[ids[row]]
+                    del self._stays[track]
                 continue
             if stay is None:
-                stay = self._stays[ids[row]] = _Stay(mono_s, mono_s, deque())
+                stay = self._stays[track] = _Stay(mono_s, mono_s, deque())
             if self._lingers(stay, x, y, mono_s):
                 happenings.append(self._told(tracks, row, mono_s - stay.since_s))
         return happenings
@@ -134,14 +133,13 @@ class LoiterRule:
         """See `Rule.forget`."""
         self._stays.clear()
 
-    def _stand(self, tracks: Tracks, rows: list[int], feet: Points, mono_s: float) -> None:
+    def _stand(self, tracks: Tracks, chosen: list[Standing], mono_s: float) -> None:
         """Note where those who stay are; who seems to have left a place to another has not."""
-        ids, widths = tracks.ids.tolist(), (tracks.boxes[:, 2] - tracks.boxes[:, 0]).tolist()
-        for row, (x, y) in zip(rows, feet.tolist(), strict=True):
-            stay = self._stays.get(ids[row])
-            left = stay.stand(x, y, widths[row], mono_s) if stay is not None else None
-            if stay is not None and left is not None and (other := self._who_is_at(left, ids[row])):
-                self._stays[other], self._stays[ids[row]] = _handed_over(stay, self._stays[other])
+        for _, track, _, x, y, width in chosen:
+            stay = self._stays.get(track)
+            left = stay.stand(x, y, width, mono_s) if stay is not None else None
+            if stay is not None and left is not None and (other := self._who_is_at(left, track)):
+                self._stays[other], self._stays[track] = _handed_over(stay, self._stays[other])
         for track in tracks.ended:
             gone = self._stays.pop(track, None)
             if gone is not None and gone.place is not None and (other := self._who_is_at(gone.place, track)):

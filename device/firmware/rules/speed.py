@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from device.firmware.geometry import Boxes, Points, Polygon, bottom_centres
+from device.firmware.geometry import Boxes, Points, Polygon
 from device.firmware.rules.choice import follow_renames, of_classes, sighting, take_ended
 from device.firmware.rules.ground import Ground
 from device.firmware.rules.happening import Happening
@@ -57,6 +57,7 @@ class SpeedRule:
         classes: indices that count; empty means all.
         sev: severity of its events.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -66,24 +67,25 @@ class SpeedRule:
     classes: frozenset[int] = frozenset()
     sev: Severity = "low"
     is_event: bool = True
-    _area: Polygon = field(init=False)
+    area: Polygon = field(init=False)
     _ground: Ground = field(init=False)
     _ways: dict[int, _Way] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.corners)
+        self.area = Polygon(self.corners)
         self._ground = Ground(self.corners, self.metres)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
         follow_renames(self._ways, tracks)
-        feet = bottom_centres(tracks.boxes)
-        is_in, places = self._area.holds(feet) & _is_whole(tracks.boxes), self._ground.metres(feet).tolist()
-        inside, ids = is_in.tolist(), tracks.ids.tolist()
+        inside, whole = tracks.inside(self.area), _is_whole(tracks.boxes).tolist()
+        places = self._ground.metres(tracks.feet).tolist()
         happenings = []
-        for row in of_classes(tracks, self.classes):
-            if inside[row]:
-                way = self._ways.setdefault(ids[row], _Way(deque()))
+        for row, track, *_ in of_classes(tracks, self.classes):
+            if inside[row] and whole[row]:
+                way = self._ways.get(track)
+                if way is None:
+                    way = self._ways[track] = _Way(deque())
                 speed_mps = self._too_fast(way, (mono_s, *places[row]))
                 if speed_mps is not None:
                     happenings.append(self._told(tracks, row, speed_mps))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import hypot
 from typing import Final
 
-from device.firmware.geometry import Polygon, bottom_centres
+from device.firmware.geometry import Polygon
 from device.firmware.rules.choice import follow_renames, of_classes
 from device.firmware.tracks import Tracks
 
@@ -75,14 +75,11 @@ class Standers:
     def follow(self, tracks: Tracks, mono_s: float) -> list[Stand]:
         """Take in a frame; return those that have just left the place where they stood, as they stood."""
         follow_renames(self.by_track, tracks, lambda old, _: old)
-        self._lost = [(at_s, stand) for at_s, stand in self._lost if mono_s - at_s < SAME_PLACE_S]
-        feet = bottom_centres(tracks.boxes)
-        inside, places = self.area.holds(feet).tolist(), feet.tolist()
-        widths, ids = (tracks.boxes[:, 2] - tracks.boxes[:, 0]).tolist(), tracks.ids.tolist()
-        left = []
-        for row in of_classes(tracks, self.classes):
-            track, (x, y) = ids[row], places[row]
-            near = max(TREMBLE, TREMBLE_WIDTHS * widths[row])
+        if self._lost:
+            self._lost = [(at_s, stand) for at_s, stand in self._lost if mono_s - at_s < SAME_PLACE_S]
+        inside, left = tracks.inside(self.area), []
+        for row, track, _, x, y, width in of_classes(tracks, self.classes):
+            near = max(TREMBLE, TREMBLE_WIDTHS * width)
             stand = self.by_track.get(track)
             if stand is None:
                 if inside[row]:
@@ -94,7 +91,7 @@ class Standers:
                 continue
             # Frames in which nothing moved were skipped, and in them it was at home.
             stand.away_s = mono_s if stand.away_s is None else stand.away_s
-            if mono_s - stand.away_s >= stand.patience_s(away, widths[row]):
+            if mono_s - stand.away_s >= stand.patience_s(away, width):
                 left.append(stand)
                 del self.by_track[track]
                 if inside[row]:

@@ -26,6 +26,7 @@ class StoppedRule:
         sev: severity of its events.
         dwell_s: standing this long is told.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -34,10 +35,12 @@ class StoppedRule:
     sev: Severity = "low"
     dwell_s: float = 15.0
     is_event: bool = True
+    area: Polygon = field(init=False)
     _standers: Standers = field(init=False)
 
     def __post_init__(self) -> None:
-        self._standers = Standers(Polygon(self.polygon), self.classes or VEHICLES)
+        self.area = Polygon(self.polygon)
+        self._standers = Standers(self.area, self.classes or VEHICLES)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import cos, hypot, radians, sin
 from typing import Final
 
-from device.firmware.geometry import Points, Polygon, bottom_centres
+from device.firmware.geometry import Points, Polygon
 from device.firmware.rules.choice import follow_renames, of_classes, sighting, take_ended
 from device.firmware.rules.happening import Happening
 from device.firmware.tracks import Tracks
@@ -46,6 +47,7 @@ class WrongWayRule:
         sev: severity of its events.
         hold_s: it must go backwards at least this long.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -55,26 +57,23 @@ class WrongWayRule:
     sev: Severity = "low"
     hold_s: float = 0.5
     is_event: bool = True
-    _area: Polygon = field(init=False)
+    area: Polygon = field(init=False)
     _unit: tuple[float, float] = field(init=False)
     _ways: dict[int, _Way] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.polygon)
+        self.area = Polygon(self.polygon)
         length = hypot(*self.direction)
         self._unit = (self.direction[0] / length, self.direction[1] / length)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
         follow_renames(self._ways, tracks)
-        feet = bottom_centres(tracks.boxes)
-        inside, places = self._area.holds(feet).tolist(), feet.tolist()
-        widths, ids = (tracks.boxes[:, 2] - tracks.boxes[:, 0]).tolist(), tracks.ids.tolist()
-        happenings = []
-        for row in of_classes(tracks, self.classes):
+        inside, happenings = tracks.inside(self.area), []
+        for row, track, _, *stand in of_classes(tracks, self.classes):
             if not inside[row]:
-                self._ways.pop(ids[row], None)
-            elif self._goes_back(ids[row], (*places[row], widths[row]), mono_s):
+                self._ways.pop(track, None)
+            elif self._goes_back(track, stand, mono_s):
                 happenings.append(self._told(tracks, row))
         take_ended(self._ways, tracks)
         return happenings
@@ -83,7 +82,7 @@ class WrongWayRule:
         """See `Rule.forget`."""
         self._ways.clear()
 
-    def _goes_back(self, track: int, stand: tuple[float, float, float], mono_s: float) -> bool:
+    def _goes_back(self, track: int, stand: Sequence[float], mono_s: float) -> bool:
         """Follow one object (x, y, width); return whether it has just gone far enough the wrong way."""
         x, y, width = stand
         (ux, uy), far = self._unit, max(LEAST_TRAVEL, TRAVEL_WIDTHS * width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from device.firmware.geometry import Points, Polygon
-from device.firmware.rules.choice import feet_of, follow_renames, of_classes, sighting, take_ended
+from device.firmware.rules.choice import follow_renames, of_classes, sighting, take_ended
 from device.firmware.rules.happening import Happening
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
@@ -34,6 +34,7 @@ class ZoneRule:
         dwell_s: staying this long makes a `dwell` event, once a stay; None for never.
         settle_s: how long an object must be inside (or outside) before it counts, against flicker.
         is_event: false when it only counts.
+        area: the polygon.
     """
 
     name: str
@@ -43,24 +44,28 @@ class ZoneRule:
     dwell_s: float | None = None
     settle_s: float = 0.4
     is_event: bool = True
-    _area: Polygon = field(init=False)
+    area: Polygon = field(init=False)
     _stays: dict[int, _Stay] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._area = Polygon(self.polygon)
+        self.area = Polygon(self.polygon)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
         follow_renames(self._stays, tracks, _joined)
-        rows = of_classes(tracks, self.classes)
-        inside = self._area.holds(feet_of(tracks, rows)).tolist()
-        ids = tracks.ids.tolist()
+        inside = tracks.inside(self.area)
         happenings: list[Happening] = []
-        for row, is_in in zip(rows, inside, strict=True):
-            if is_in:
-                happenings += self._noticed_inside(tracks, row, ids[row], mono_s)
-            elif ids[row] in self._stays:
-                happenings += self._noticed_outside(tracks, row, ids[row], mono_s)
+        for row, track, *_ in of_classes(tracks, self.classes):
+            stay = self._stays.get(track)
+            if not inside[row]:
+                if stay is not None:
+                    happenings += self._noticed_outside(stay, tracks, row, mono_s)
+                continue
+            if stay is None:
+                stay = self._stays[track] = _Stay((tracks, row), since_s=mono_s, last_in_s=mono_s)
+            stay.seen, stay.last_in_s = (tracks, row), mono_s
+            if not stay.is_inside or (self.dwell_s is not None and not stay.has_dwelt):
+                happenings += self._noticed_inside(stay, mono_s)
         happenings += [self._exit(stay) for stay in take_ended(self._stays, tracks) if stay.is_inside]
         return happenings
 
@@ -77,13 +82,9 @@ class ZoneRule:
                 counts[cls] = counts.get(cls, 0) + 1
         return counts
 
-    def _noticed_inside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> list[Happening]:
-        stay = self._stays.get(track)
-        if stay is None:
-            stay = self._stays[track] = _Stay((tracks, row), since_s=mono_s, last_in_s=mono_s)
-        stay.seen, stay.last_in_s = (tracks, row), mono_s
-        inside_s = mono_s - stay.since_s
-        happenings = []
+    def _noticed_inside(self, stay: _Stay, mono_s: float) -> list[Happening]:
+        """Return what comes true by being inside for as long as now: that it counts, that it dwells."""
+        inside_s, happenings = mono_s - stay.since_s, []
         if not stay.is_inside and inside_s >= self.settle_s:
             stay.is_inside = True
             happenings.append(self._made("zone-enter", stay, tally="enter"))
@@ -92,12 +93,12 @@ class ZoneRule:
             happenings.append(self._made("dwell", stay, duration_s=inside_s))
         return happenings
 
-    def _noticed_outside(self, tracks: Tracks, row: int, track: int, mono_s: float) -> list[Happening]:
-        stay = self._stays[track]
+    def _noticed_outside(self, stay: _Stay, tracks: Tracks, row: int, mono_s: float) -> list[Happening]:
+        """Return what comes true by being outside for as long as now."""
         stay.seen = (tracks, row)
         if mono_s - stay.last_in_s < self.settle_s:
             return []
-        del self._stays[track]
+        del self._stays[int(tracks.ids[row])]
         return [self._exit(stay)] if stay.is_inside else []
 
     def _exit(self, stay: _Stay) -> Happening:

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import exp
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -19,7 +20,7 @@ from device.firmware.masks import Polygon
 from device.firmware.view_health.reference import Kept, Likeness, Reference
 from device.firmware.view_health.settings import ViewSettings
 from device.firmware.view_health.shift import Shift, find_shift
-from device.firmware.view_health.sight import Sight, Window, make_window, plane_size, see
+from device.firmware.view_health.sight import Sight, Window, follow, make_window, plane_size, see
 from device.firmware.view_health.standing import Change, Standing
 from device.firmware.view_health.verdict import (
     FEW_EDGES,
@@ -163,14 +164,14 @@ class ViewHealth:
         sight = see(frame, self._window)
         if self._present is None:
             self._present = sight
-        rate = np.float32(1.0 - np.exp(-elapsed_s / PRESENT_S))
+        rate = 1.0 - exp(-elapsed_s / PRESENT_S)
         present = self._present
         self._present = replace(
             sight,
-            fine=present.fine + rate * (sight.fine - present.fine),
-            coarse=present.coarse + rate * (sight.coarse - present.coarse),
-            contrast=present.contrast + rate * (sight.contrast - present.contrast),
-            soft_contrast=present.soft_contrast + rate * (sight.soft_contrast - present.soft_contrast),
+            fine=follow(present.fine, sight.fine, rate),
+            coarse=follow(present.coarse, sight.coarse, rate),
+            contrast=follow(present.contrast, sight.contrast, rate),
+            soft_contrast=follow(present.soft_contrast, sight.soft_contrast, rate),
         )
         return sight
 

@@ -14,7 +14,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from device.firmware.view_health.sight import COARSE, Sight, Vectors, lengths
+from device.firmware.view_health.sight import COARSE, Plane, Sight, Vectors, follow, lengths, squares
 
 SETTLED_S: Final = 3600.0
 """In its first hour of a light the usual sharpness follows quickly both ways: dusk goes on."""
@@ -90,11 +90,11 @@ class Reference:
     def learn(self, sight: Sight, elapsed_s: float, adapt_s: float) -> None:
         """Follow the view: a plain mean at first, then with the time constant `adapt_s`."""
         self.learnt_s += elapsed_s
-        rate = np.float32(elapsed_s / min(max(self.learnt_s, elapsed_s), adapt_s))
-        self.fine += rate * (sight.fine - self.fine)
-        self.coarse += rate * (sight.coarse - self.coarse)
+        rate = elapsed_s / min(max(self.learnt_s, elapsed_s), adapt_s)
+        self.fine = follow(self.fine, sight.fine, rate)
+        self.coarse = follow(self.coarse, sight.coarse, rate)
         contrast = self._contrast(sight)
-        self.contrast += float(rate) * (contrast - self.contrast) if self.contrast else contrast
+        self.contrast += rate * (contrast - self.contrast) if self.contrast else contrast
         sharp = self.sharpness(sight)
         if sharp is not None:
             self._learn_sharpness(sharp, elapsed_s, adapt_s)
@@ -112,7 +112,7 @@ class Reference:
         return Likeness(
             fine=_agreement(self.fine, present.fine),
             coarse=_agreement(self.coarse, present.coarse),
-            edges=float((present.fine**2).sum()) / max(float((self.fine**2).sum()), 1e-6),
+            edges=_product(present.fine, present.fine) / max(_product(self.fine, self.fine), 1e-6),
             contrast=self._contrast(present) / self.contrast if self.contrast else 1.0,
             sharp=None if sharp is None or not self.sharp else sharp / self.sharp,
         )
@@ -124,19 +124,19 @@ class Reference:
         3 pixels: light and weather cancel, the width remains. The strongest edges weigh most, for they are
         the sharpest. Only where the coarse view is in place: a bus must not be taken for a blurred house.
         """
-        in_place = np.clip((self.coarse * sight.coarse).sum(axis=2), 0.0, None)
+        in_place = np.maximum((self.coarse * sight.coarse).sum(axis=2), 0.0)
         fine_size = (self.fine.shape[1], self.fine.shape[0])
-        lasting = (self.fine**2).sum(axis=2)
+        lasting = squares(self.fine)
         weight = lasting * cv2.resize(in_place, fine_size, interpolation=cv2.INTER_LINEAR)
         if float(weight.sum()) < _LEAST_WEIGHT * max(float(lasting.sum()), 1e-6):
             return None
         weight *= sight.contrast
-        return float((weight * sight.contrast).sum() / max(float((weight * sight.soft_contrast).sum()), 1e-6))
+        return _product(weight, sight.contrast) / max(_product(weight, sight.soft_contrast), 1e-6)
 
     def _contrast(self, sight: Sight) -> float:
         """Mean contrast at the lasting edges, blurred so that soft ones have theirs."""
-        lasting = (self.fine**2).sum(axis=2)
-        return float((lasting * sight.soft_contrast).sum() / max(float(lasting.sum()), 1e-6))
+        lasting = squares(self.fine)
+        return _product(lasting, sight.soft_contrast) / max(float(lasting.sum()), 1e-6)
 
     def kept(self) -> Kept:
         """Return it as it is written."""
@@ -165,9 +165,14 @@ def _agreement(reference: Vectors, present: Vectors) -> float:
     The little that shines through a cover, or past a mask's rim, agrees by accident.
     """
     length = lengths(reference)
-    in_common = float((length * lengths(present)).sum())
-    most = max(in_common, _LEAST_LEFT * float((length**2).sum()), 1e-6)
-    return float((reference * present).sum()) / most
+    in_common = _product(length, lengths(present))
+    most = max(in_common, _LEAST_LEFT * _product(length, length), 1e-6)
+    return _product(reference, present) / most
+
+
+def _product(a: Vectors | Plane, b: Vectors | Plane) -> float:
+    """The sum of the products, element by element."""
+    return float(np.vdot(a, b))
 
 
 def _packed(vectors: Vectors) -> bytes:

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from device.firmware.masks import Polygon, masked_plane
+from device.firmware.shrink import shrunk_luma
 from hardware.camera.frame import Frame, Pixels
 
 Vectors = npt.NDArray[np.float32]
 """Shape (h, w, 2): across and down."""
 Plane = npt.NDArray[np.float32]
-Valid = npt.NDArray[np.bool_]
 
 LONG_SIDE: Final = 160
 """The small plane's longer side, pixels."""
@@ -35,6 +35,8 @@ _SOFTNESS: Final = 0.05
 _DARK_LEVEL: Final = 16.0
 """Added to the brightness before the logarithm, so that noise in black is no contrast."""
 _COARSE_SIGMA_PX: Final = 3.0
+_DIGEST_BYTES: Final = 512
+"""A row of the bytes that are summed up."""
 _WHITE: Final = 245
 """From this luma (0..255) a pixel is white: sensors and encoders rarely reach the very end."""
 
@@ -75,15 +77,19 @@ class Window:
     A mask's edge stays in its place when the camera is moved, so it must not be taken for an edge.
 
     Attributes:
-        whole: not masked, (h, w).
-        fine: neither masked nor beside a mask, (h, w).
+        whole: 255 where nothing is masked, else 0, (h, w).
+        whole_px: how many pixels are not masked.
+        fine: 1 where neither masked nor beside a mask, else 0, (h, w).
+        fine_px: how many pixels that are.
         coarse: the same of the coarse plane.
         share: how much of the strong blur's weight falls on what is not masked, 0..1; None without masks.
     """
 
-    whole: Valid
-    fine: Valid
-    coarse: Valid
+    whole: Pixels
+    whole_px: int
+    fine: Plane
+    fine_px: int
+    coarse: Plane
     share: Plane | None
 
 
@@ -101,11 +107,13 @@ def make_window(polygons: Sequence[Polygon], size: tuple[int, int]) -> Window:
     masked = masked_plane(polygons, width, height).astype(np.uint8)
     rim = np.ones((3, 3), np.uint8)
     blocks = masked.reshape(height // COARSE, COARSE, width // COARSE, COARSE).any(axis=(1, 3))
-    whole = masked == 0
+    whole, fine = masked == 0, cv2.dilate(masked, rim) == 0
     return Window(
-        whole,
-        fine=cv2.dilate(masked, rim) == 0,
-        coarse=cv2.dilate(blocks.astype(np.uint8), rim) == 0,
+        whole.astype(np.uint8) * 255,
+        whole_px=int(whole.sum()),
+        fine=fine.astype(np.float32),
+        fine_px=int(fine.sum()),
+        coarse=(cv2.dilate(blocks.astype(np.uint8), rim) == 0).astype(np.float32),
         share=None if whole.all() else np.maximum(_blurred(whole.astype(np.float32)), np.float32(1e-3)),
     )
 
@@ -113,36 +121,63 @@ def make_window(polygons: Sequence[Polygon], size: tuple[int, int]) -> Window:
 def see(frame: Frame, window: Window) -> Sight:
     """Measure a frame; `window` must be of `plane_size` of it."""
     height, width = window.whole.shape
-    small: Pixels = cv2.resize(frame.luma, (width, height), interpolation=cv2.INTER_AREA)
+    small = shrunk_luma(frame, width, height)
     is_limited = frame.layout == "i420"
-    levels = np.bincount(small[window.whole], minlength=256) / max(1, int(window.whole.sum()))
+    levels = cv2.calcHist([small], [0], window.whole, [256], [0, 256]).reshape(-1) / max(1, window.whole_px)
     luma = _LIMITED if is_limited else _FULL
-    stops: Plane = (_LIMITED_STOPS if is_limited else _FULL_STOPS)[small]
-    soft = _blurred(stops if window.share is None else stops * window.whole)
+    stops: Plane = cv2.LUT(small, _LIMITED_STOPS if is_limited else _FULL_STOPS)
+    soft = _blurred(stops if window.share is None else cv2.copyTo(stops, window.whole))
     if window.share is not None:
         soft /= window.share  # the mean of what is not masked alone: the paint must not shine through
     tiny: Plane = cv2.resize(soft, (width // COARSE, height // COARSE), interpolation=cv2.INTER_AREA)
-    fine, contrast = _edges(stops, window.fine)
-    coarse, _ = _edges(tiny, window.coarse)
-    _, soft_contrast = _edges(soft, window.fine)
+    slopes = _slopes(stops, window.fine)
+    fine = _edges(slopes, window.fine)
     return Sight(
         fine,
-        coarse,
-        contrast,
-        soft_contrast,
+        coarse=_edges(_slopes(tiny, window.coarse), window.coarse),
+        contrast=slopes[-1],
+        soft_contrast=_slopes(soft, window.fine)[-1],
         mean_pct=float(levels @ luma) / 2.55,
         top_pct=float(luma[int(np.searchsorted(np.cumsum(levels), 0.95))]) / 2.55,
         white_pct=100.0 * float(levels[luma >= _WHITE].sum()),
-        edges=float(lengths(fine).sum()) / max(1, int(window.fine.sum())),
+        edges=float(lengths(fine).sum()) / max(1, window.fine_px),
         colour=_colour(frame),
-        digest=zlib.adler32(frame.pixels.data),
+        digest=_digest(frame.pixels),
     )
+
+
+def _digest(pixels: Pixels) -> int:
+    """A number that another frame hardly ever has: of the sums along and across its bytes, eight at a time.
+
+    A fast sum of all bytes in their order would take seven times as long.
+    """
+    flat = pixels.reshape(-1)
+    whole = flat.size - flat.size % _DIGEST_BYTES
+    words = flat[:whole].view(np.uint64).reshape(-1, _DIGEST_BYTES // 8)
+    digest = zlib.adler32(flat[whole:].tobytes())
+    for axis in (0, 1):
+        digest = zlib.adler32(np.add.reduce(words, axis=axis).tobytes(), digest)
+    return digest
 
 
 def lengths(vectors: Vectors) -> Plane:
     """Return the length of each vector, shape (h, w)."""
-    length: Plane = cv2.magnitude(vectors[..., 0], vectors[..., 1])
+    length: Plane = cv2.magnitude(*cv2.split(vectors))
     return length
+
+
+def follow(mean: Vectors, now: Vectors, rate: float) -> Vectors:
+    """Return a mean that has come nearer to what is now by `rate`, 0..1; of planes as well."""
+    followed: Vectors = cv2.addWeighted(mean, 1.0 - rate, now, rate, 0.0)
+    return followed
+
+
+def squares(vectors: Vectors) -> Plane:
+    """Return the square of each vector's length, shape (h, w)."""
+    across, down = cv2.split(vectors)
+    square: Plane = across * across
+    square += down * down
+    return square
 
 
 def _colour(frame: Frame) -> float:
@@ -159,14 +194,21 @@ def _blurred(plane: Plane) -> Plane:
     return blurred
 
 
-def _edges(stops: Plane, valid: Valid) -> tuple[Vectors, Plane]:
-    """Return the soft unit gradients and their strengths; Sobel's weights add up to 8."""
+def _slopes(stops: Plane, valid: Plane) -> tuple[Plane, Plane, Plane]:
+    """Return the gradient, across and down, and its strength where it counts; Sobel's weights add up to 8."""
     across = cv2.Sobel(stops, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(stops, cv2.CV_32F, 0, 1, scale=1 / 8)
-    strength: Plane = cv2.magnitude(across, down) * valid
+    strength: Plane = cv2.magnitude(across, down)
+    strength *= valid
+    return across, down, strength
+
+
+def _edges(slopes: tuple[Plane, Plane, Plane], valid: Plane) -> Vectors:
+    """Return the soft unit gradients."""
+    across, down, strength = slopes
     share = valid / (strength + np.float32(_SOFTNESS))
-    vectors: Vectors = np.stack([across * share, down * share], axis=-1)
-    return vectors, strength
+    vectors: Vectors = cv2.merge([across * share, down * share])
+    return vectors
 
 
 _FULL: Final = np.arange(256, dtype=np.float32)

@@ -1,0 +1,110 @@
+"""Writes Mosquitto's configuration for mutual TLS: who a client is, its certificate alone says.
+
+The folder is whole in itself: certificates and revocation list are copied into it, readable by the broker's
+user, so that the home of the fleet stays closed to it. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from fleet.broker.mosquitto import MESSAGE_MAX_BYTES, acl_text, keeping_lines
+from fleet.errors import HomeUnusable
+from fleet.identity.home import PRIVATE, PUBLIC, Home, write_file
+
+DEBIAN_USER: Final = "mosquitto"
+UNITS: Final = ("mosquitto.service.d.conf", "pehra-broker-follow.path", "pehra-broker-follow.service")
+
+
+def write_secure_config(
+    folder: Path,
+    home: Home,
+    port: int,
+    *,
+    host: str = "",
+    run_as: str = "",
+    message_max_bytes: int = MESSAGE_MAX_BYTES,
+) -> Path:
+    """Write all that Mosquitto needs into a folder; return its configuration.
+
+    Args:
+        folder: made where it is absent; also holds the broker's persistent state.
+        home: of the fleet.
+        port: where it listens.
+        host: address to listen on; empty for all.
+        run_as: user that Mosquitto changes to when started by root; empty leaves its default.
+        message_max_bytes: larger ones are dropped by the broker.
+
+    Raises:
+        HomeUnusable: a file cannot be read or written.
+    """
+    place = folder.absolute()
+    if any(letter in str(place) for letter in "\n\r\"'"):
+        raise HomeUnusable(place, "Mosquitto takes no path with quotes or line breaks")
+    state = place / "state"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeUnusable(place, f"cannot be made ({error.strerror})") from error
+    lines = [
+        f"listener {port}{f' {host}' if host else ''}",
+        f"cafile {place}/ca.pem",
+        f"certfile {place}/broker.pem",
+        f"keyfile {place}/broker.pem",
+        f"crlfile {place}/crl.pem",
+        "tls_version tlsv1.2",  # and newer
+        "require_certificate true",
+        "use_identity_as_username true",
+        "allow_anonymous false",
+        f"acl_file {place}/acl",
+        *keeping_lines(state, message_max_bytes, run_as),
+    ]
+    owner = _owner_of(place)
+    write_file(place / "acl", acl_text(), PRIVATE, owner)
+    write_file(place / "mosquitto.conf", "\n".join(lines) + "\n", PUBLIC)
+    for name in UNITS:
+        text = (files("fleet.broker") / "units" / name).read_text("utf-8")
+        # systemd reads % as the beginning of a specifier
+        write_file(place / "systemd" / name, text.replace("@FOLDER@", str(place).replace("%", "%%")), PUBLIC)
+    if owner is not None:
+        os.chown(state, owner, -1, follow_symlinks=False)
+    follow(home, place)
+    return place / "mosquitto.conf"
+
+
+def follow(home: Home, folder: Path) -> None:
+    """Copy certificates and revocation list into a broker's folder, where they differ.
+
+    Raises:
+        HomeUnusable: a file cannot be read or written.
+    """
+    for source, name, mode in (
+        (home.authorities, "ca.pem", PUBLIC),
+        (home.broker, "broker.pem", PRIVATE),
+        (home.crl, "crl.pem", PUBLIC),
+    ):
+        target = folder / name
+        try:
+            text = source.read_text()
+            if target.exists() and target.read_text() == text:
+                continue
+        except OSError as error:
+            raise HomeUnusable(folder, f"{error.filename}: {error.strerror}") from error
+        write_file(target, text, mode, _owner_of(folder))
+
+
+def _owner_of(folder: Path) -> int | None:
+    """Return the id of the broker's user, where there is one and we may give files away.
+
+    A folder that another user owns already says whose its files are.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        return folder.stat().st_uid or pwd.getpwnam(DEBIAN_USER).pw_uid
+    except KeyError:
+        return None
