@@ -64,6 +64,8 @@ def write_secure_config(
         *keeping_lines(state, message_max_bytes, run_as),
     ]
     owner = _owner_of(place)
+    if owner is not None and run_as != "root":
+        _check_reach(place, owner)
     write_file(place / "acl", acl_text(), PRIVATE, owner)
     write_file(place / "mosquitto.conf", "\n".join(lines) + "\n", PUBLIC)
     for name in UNITS:
@@ -95,6 +97,21 @@ def follow(home: Home, folder: Path) -> None:
         except OSError as error:
             raise HomeUnusable(folder, f"{error.filename}: {error.strerror}") from error
         write_file(target, text, mode, _owner_of(folder))
+
+
+def _check_reach(place: Path, owner: int) -> None:
+    """Make sure that the broker's user gets to its files once it has given root's rights up.
+
+    Raises:
+        HomeUnusable: a folder above is closed to it.
+    """
+    for folder in (place, *place.parents):
+        status = folder.stat()
+        if not status.st_mode & (0o100 if status.st_uid == owner else 0o001):
+            reason = (
+                f"Mosquitto's user cannot get there, {folder} is closed to it: take another folder, such as"
+            )
+            raise HomeUnusable(place, f"{reason} /var/lib/mosquitto/pehra")
 
 
 def _owner_of(folder: Path) -> int | None:

@@ -79,4 +79,6 @@ def _customisation(state: Path) -> str:
     applied = read_applied(state)
     if applied is None:
         return ""
-    return applied.sha256 if applied.result == "ok" else cut(f"{applied.sha256}, FAILED at {applied.step}", 100)
+    return (
+        applied.sha256 if applied.result == "ok" else cut(f"{applied.sha256}, FAILED at {applied.step}", 100)
+    )
