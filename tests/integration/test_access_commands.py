@@ -12,11 +12,13 @@ from typer.testing import CliRunner, Result
 from fleet.access.users import create_owner
 from fleet.store.database import open_database
 from pehra.commands.fleet import fleet_app
+from tests.homes import make_home
 from tests.people import OWNER, PASSWORD
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
+    make_home(tmp_path)
     engine = open_database(f"sqlite:///{tmp_path}/fleet.db")
     create_owner(engine, OWNER, PASSWORD)
     engine.dispose()
