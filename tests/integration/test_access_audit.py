@@ -1,7 +1,5 @@
 """The audit log on both databases: one chain whoever appends, and every tampering is found by its row."""
 
-# ruff: noqa: F811 - fixtures are arguments
-
 from __future__ import annotations
 
 import csv
@@ -16,7 +14,6 @@ from fleet.access import audit
 from fleet.access.caller import LOCAL
 from fleet.access.chain import Head, chained_hash
 from fleet.access.export import csv_lines, safe_cell
-from tests.integration.test_ingest_database import engine, postgres_url  # noqa: F401
 
 AT_MS = 1_800_000_000_000
 

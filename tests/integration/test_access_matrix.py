@@ -13,12 +13,22 @@ from fleet.access.roles import ROLES, Role
 from fleet.api.deps import browser_only, get_caller, open_to_all
 from fleet.api.routers import api
 from fleet.services import Services
+from fleet.store.tables_identity import Identity
 from tests.fake_device import count, event, health, info
 from tests.integration.test_api_rest import store
 from tests.people import add, logged_in, problem_of, served, services_with_home
 
 OWN, FOREIGN = "cam-01", "cam-02"
-PUBLIC = {("GET", "/healthz"), ("HEAD", "/healthz"), ("POST", "/sessions")}
+PUBLIC = {
+    ("GET", "/healthz"),
+    ("HEAD", "/healthz"),
+    ("POST", "/sessions"),
+    ("GET", "/enrol/root"),
+    ("GET", "/enrol/crl"),
+    ("POST", "/enrol"),
+    ("POST", "/enrol/renew"),
+    ("POST", "/enrol/confirm"),
+}
 NEEDS = {
     ("GET", "/stats"): "see-stats",
     ("GET", "/devices"): "see-devices",
@@ -42,6 +52,15 @@ NEEDS = {
     ("GET", "/audit"): "see-audit",
     ("GET", "/audit/check"): "see-audit",
     ("GET", "/audit/export.csv"): "see-audit",
+    ("GET", "/claims"): "make-claims",
+    ("POST", "/claims"): "make-claims",
+    ("DELETE", "/claims/{claim}"): "make-claims",
+    ("GET", "/enrolments"): "approve-enrolment",
+    ("POST", "/enrolments/{enrolment_id}"): "approve-enrolment",
+    ("GET", "/devices/{device}/identity"): "see-devices",
+    ("POST", "/devices/{device}/replace"): "replace-device",
+    ("POST", "/devices/{device}/revoke"): "revoke-device",
+    ("POST", "/devices/{device}/decommission"): "decommission-device",
     ("GET", "/openapi.json"): "any",
     ("GET", "/me"): "any",
     ("GET", "/sessions"): "own",
@@ -59,6 +78,11 @@ MAY = {
     "manage-tokens": set(Role),
     "see-config": {Role.TECHNICIAN, Role.FLEET_ADMIN, Role.AUDITOR, Role.OWNER},
     "change-config": {Role.TECHNICIAN, Role.FLEET_ADMIN, Role.OWNER},
+    "make-claims": {Role.TECHNICIAN, Role.FLEET_ADMIN, Role.OWNER},
+    "replace-device": {Role.TECHNICIAN, Role.FLEET_ADMIN, Role.OWNER},
+    "approve-enrolment": {Role.FLEET_ADMIN, Role.OWNER},
+    "revoke-device": {Role.FLEET_ADMIN, Role.OWNER},
+    "decommission-device": {Role.FLEET_ADMIN, Role.OWNER},
     "manage-users": {Role.OWNER},
     "see-audit": {Role.AUDITOR, Role.OWNER},
     "any": set(Role),
@@ -66,6 +90,11 @@ MAY = {
 }
 BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/devices/{device}/config"): {"overlay": "health_s = 5\n"},
+    ("POST", "/claims"): {"site": "lahore/gulberg/new"},
+    ("POST", "/enrolments/{enrolment_id}"): {"state": "refused"},
+    ("POST", "/devices/{device}/replace"): {},
+    ("POST", "/devices/{device}/revoke"): {},
+    ("POST", "/devices/{device}/decommission"): {"is_gone": True},
     ("POST", "/users"): {"name": "-", "password": "x"},
     ("PUT", "/users/{name}/grants"): {"grants": []},
     ("PUT", "/users/{name}/state"): {"is_disabled": True},
@@ -139,6 +168,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         add(built, f"own-{role}", f"{role}@lahore/gulberg")
     for device, site in ((OWN, "lahore/gulberg/liberty"), (FOREIGN, "lahore/gulbergia")):
         store(built, device, info(site), health(), event(1), count(2, 1_795_426_200.0))
+        with built.session() as session:
+            session.add(Identity(device=device, site=site, state="active", since_ms=1, enrolled_ms=1))
+            session.commit()
     yield built
     built.close()
 
@@ -159,7 +191,8 @@ def clients(url: str) -> Iterator[dict[str, httpx.Client]]:
 
 
 def ask(client: httpx.Client, method: str, path: str, device: str) -> httpx.Response:
-    real = path.format(device=device, name="nobody-of-that-name", id="0" * 16)
+    nobody = "nobody-of-that-name"
+    real = path.format(device=device, name=nobody, id="0" * 16, claim=nobody, enrolment_id=nobody)
     return client.request(method, real, json=BODIES.get((method, path)))
 
 

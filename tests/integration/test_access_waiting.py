@@ -1,7 +1,5 @@
 """Waiting after wrong log-ins on both databases, with many tries at once and clocks that jump."""
 
-# ruff: noqa: F811 - fixtures are arguments
-
 from __future__ import annotations
 
 import threading
@@ -14,7 +12,6 @@ from fleet.access.lockout import DELAY_MAX_S, FREE_TRIES, give_back, take_try, u
 from fleet.access.login import Entered, Visit, log_in
 from fleet.access.users import create_owner, disable_user, set_grants
 from fleet.errors import Conflict, NotLoggedIn, TooManyTries
-from tests.integration.test_ingest_database import engine, postgres_url  # noqa: F401
 from tests.people import OWNER, PASSWORD
 
 NOW_MS = 1_800_000_000_000

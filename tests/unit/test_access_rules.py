@@ -24,6 +24,7 @@ from fleet.api.gate import foreign_origin, is_loopback_name, is_token_in_url
 from fleet.console.pages import PAGES, may_open, rule_at, safe_next
 from fleet.errors import BadInput, SettingsError
 from fleet.settings import Settings, load_settings
+from tests.homes import make_home
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DAY_MS = 86_400_000
@@ -272,7 +273,8 @@ def test_a_fleet_without_home_serves_this_machine_alone() -> None:
 
 
 def test_a_home_holds_the_database_unless_another_is_named(tmp_path: Path) -> None:
-    assert load_settings({}, home=tmp_path).database_url == f"sqlite:///{tmp_path}/fleet.db"
+    home = make_home(tmp_path)
+    assert load_settings({}, home=tmp_path).database_url == f"sqlite:///{home.database}"
     assert load_settings({"PEHRA_DB": "sqlite:///x.db", "PEHRA_HOME": str(tmp_path)}).database_url.endswith(
         "x.db"
     )
