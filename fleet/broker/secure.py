@@ -92,7 +92,7 @@ def follow(home: Home, folder: Path) -> None:
         target = folder / name
         try:
             text = source.read_text()
-            if target.exists() and target.read_text() == text:
+            if target.exists() and target.read_bytes() == text.encode():
                 continue
         except OSError as error:
             raise HomeUnusable(folder, f"{error.filename}: {error.strerror}") from error

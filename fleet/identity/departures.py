@@ -31,7 +31,7 @@ from fleet.identity.revocation import retire_device
 from fleet.link import Link
 from fleet.settings import Settings
 from fleet.store import tables
-from fleet.store.tables_identity import Identity
+from fleet.store.tables_identity import Certificate, Identity
 from ota.messages import Channel, Command, Reply, Topic, format_ts, new_id
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,9 @@ ASK_AGAIN_S: Final = 30.0
 COMMAND: Final = "decommission"
 CUT_AFTER_S: Final = (3.0, 12.0, 30.0, 50.0)
 """When a session is taken over, after the revocation: the broker may not have the list yet the first time."""
+WATCH_MS: Final = round((CUT_AFTER_S[-1] + 60) * 1000)
+"""So long after its end a device is looked after."""
+AT_START_MAX: Final = 500
 CONNECT_S: Final = 5.0
 MOMENT: Final = timedelta(minutes=5)
 
@@ -63,6 +66,7 @@ class Departures:
         self._asked_s: dict[str, float] = {}
         self._wiped: set[str] = set()
         self._cuts: dict[tuple[str, int], int] = {}
+        self._begun_ms = 0
         self._lock = threading.Lock()
 
     def note_reply(self, device: str, name: str, reply: Reply) -> None:
@@ -90,15 +94,29 @@ class Departures:
         with Session(self._engine) as session:
             leaving = session.exec(select(Identity.device).where(Identity.state == "leaving")).all()
             self._retire(session, set(leaving), now)
-            recent = as_ms(now) - round((CUT_AFTER_S[-1] + 60) * 1000)
-            wanted = select(Identity.device, Identity.since_ms).where(
-                col(Identity.state).in_(("revoked", "retired")), Identity.since_ms > recent
-            )
-            gone = session.exec(wanted).all()
+            gone = self._gone(session, as_ms(now))
         for device in leaving:
             self._ask(device, now, mono_s)
         for device, since_ms in gone:
             self._cut_off(device, since_ms, as_ms(now))
+
+    def _gone(self, session: Session, now_ms: int) -> list[tuple[str, int]]:
+        """Return who is to be cut off, and since when.
+
+        Whoever was revoked while no fleet manager ran may have a session that stands: at our start everybody
+        counts whose certificate has not expired, as if revoked just now.
+        """
+        self._begun_ms = self._begun_ms or now_ms
+        wanted = select(Identity.device, Identity.since_ms).where(
+            col(Identity.state).in_(("revoked", "retired"))
+        )
+        if now_ms - self._begun_ms < WATCH_MS:
+            living = select(Certificate.device).where(Certificate.end_ms > now_ms)
+            newest = wanted.order_by(col(Identity.since_ms).desc()).limit(AT_START_MAX)
+            wanted = newest.where(col(Identity.device).in_(living))
+        else:
+            wanted = wanted.where(Identity.since_ms > now_ms - WATCH_MS)
+        return [(device, max(since_ms, self._begun_ms)) for device, since_ms in session.exec(wanted)]
 
     def _retire(self, session: Session, leaving: set[str], now: datetime) -> None:
         with self._lock:

@@ -94,8 +94,14 @@ class Keeper:
             make_servers(self._home, self._issuing, self._home.read_addresses(), now)
             log.info("servers' certificates made anew")
             self._on_servers()
+        faults = []
         for folder in self._home.read_addresses().brokers:
-            follow(self._home, Path(folder))
+            try:
+                follow(self._home, Path(folder))
+            except HomeUnusable as error:  # one broker's full disk must not keep the others behind
+                faults.append(error)
+        if faults:
+            raise faults[0]
 
     def _write_crl(self, revoked: list[Revoked], now: datetime) -> None:
         before = read_crl(self._home)

@@ -457,7 +457,7 @@ def test_the_keeper_makes_servers_certificates_anew_and_follows_into_brokers_fol
     from fleet.broker.secure import write_secure_config
 
     home, told = make_home(tmp_path / "home"), []
-    write_secure_config(tmp_path / "broker", home, 8883)
+    write_secure_config(tmp_path / "broker", home, 8883, run_as="root")
     addresses = home.read_addresses()
     addresses.brokers.append(str(tmp_path / "broker"))
     home.write_addresses(addresses)

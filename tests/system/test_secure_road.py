@@ -97,6 +97,8 @@ class Road:
         for program, port in ((self.broker, self.mqtt_port), (self.fleet, self.https_port)):
             program.start()
             wait_until(lambda port=port: is_open(port), program.log.read_text, 60)
+        # The home is old: its revocation list has expired, until the fleet and then the broker have another.
+        wait_until(lambda: "link up" in self.fleet.log.read_text(), self.fleet.log.read_text, 60)
 
     def ticket(self, terms: Terms) -> Ticket:
         with Session(self.engine) as session:
@@ -244,6 +246,21 @@ def test_a_due_certificate_is_renewed_by_itself_and_a_revoked_device_is_cut_off_
     assert board.said("link up") == ups, "it does not come back"
     with Session(road.engine) as session:
         assert session.get_one(Known, "cam-old").state == "revoked"
+
+
+def test_a_device_that_was_revoked_while_no_fleet_manager_ran_is_cut_off_when_one_starts(road: Road) -> None:
+    state = road.folder / "unwatched"
+    road.let_in_long_ago(state, "cam-unwatched")
+    certificates = Certificates(road.home, road.folder)
+    context = certificates.context(state / IDENTITY / CERTIFICATE)
+    with Client(road.mqtt_port, client_id="cam-unwatched", context=context) as client:
+        assert road.fleet.stop() == 0
+        an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        road.do(revocation.revoke_device, "cam-unwatched", "keyCompromise", an_hour_ago)
+        assert client.times_lost == 0, road.broker.log.read_text()
+        road.fleet.start()
+        wait_until(lambda: client.times_lost + client.tried > 1, road.fleet.log.read_text, CUT_OFF_S)
+        assert not client.client.is_connected()
 
 
 def test_what_a_device_says_that_is_not_trusted_is_kept_out(road: Road) -> None:
