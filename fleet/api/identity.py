@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from fleet.access.caller import Caller
-from fleet.access.reach import need_at
+from fleet.access.reach import check_site, need_at
 from fleet.access.roles import Permission
 from fleet.api.deps import (
     ApproveEnrolment,
@@ -138,9 +138,9 @@ def _identity(session: SessionDep, caller: Caller, permission: Permission, devic
     """Return who a device is, if the caller may know of it.
 
     Raises:
-        NotFound: there is none, or it hangs where the caller may not.
+        NotFound: there is none, or it hangs where the caller sees nothing.
+        Forbidden: he sees it, but may not do this there.
     """
     row = revocation.get_identity(session, device)
-    if not caller.may(permission, row.site):
-        raise NotFound(f"no device {device[:60]!r} was ever enrolled")
+    check_site(caller, permission, row.site, f"no device {device[:60]!r} was ever enrolled")
     return IdentityOut.of(row, revocation.list_certificates(session, device))

@@ -198,7 +198,7 @@ def as_ms(moment: datetime) -> int:
 
 
 def _check_words(terms: Terms) -> None:
-    _check_site(terms.site)
+    check_site_path(terms.site)
     _check_device(terms.device)
     if terms.serial and not re.fullmatch(SERIAL_PATTERN, terms.serial):
         raise BadClaim(f"serial {terms.serial[:60]!r}: 1 to 64 of letters, digits and . _ : -")
@@ -231,7 +231,7 @@ class _Seen:
         """
         if not re.fullmatch(SERIAL_PATTERN, board.serial):
             raise BadClaim(f"serial {board.serial[:60]!r}: 1 to 64 of letters, digits and . _ : -")
-        _check_site(board.site)
+        check_site_path(board.site)
         _check_device(board.device)
         if board.serial in self._serials:
             raise BadClaim(f"serial {board.serial} stands twice")
@@ -255,7 +255,12 @@ def _board_of(row: Mapping[str, Any], seen: _Seen) -> Board:
     return board
 
 
-def _check_site(site: str) -> None:
+def check_site_path(site: str) -> None:
+    """Check where something is to hang.
+
+    Raises:
+        BadClaim: it is no path of a site.
+    """
     if len(site) > 200 or not re.fullmatch(SITE_PATTERN, site):
         raise BadClaim(
             f"site {site[:60]!r}: a path of a-z, 0-9 and '-', such as lahore/gulberg/liberty-chowk"

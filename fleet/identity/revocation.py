@@ -13,8 +13,9 @@ from fleet.access.audit import record
 from fleet.access.caller import SYSTEM, Caller
 from fleet.errors import BadQuery, NotFound
 from fleet.identity.authority import Revoked
-from fleet.identity.claims import as_ms
+from fleet.identity.claims import as_ms, check_site_path
 from fleet.identity.holding import hold_identity
+from fleet.store.tables import Device
 from fleet.store.tables_identity import Certificate, Identity
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,28 @@ def begin_leaving(session: Session, device: str, now: datetime, by: Caller | str
     if identity.state == "active":
         identity.state, identity.since_ms = "leaving", as_ms(now)
         record(session, by, "device.decommission", device)
+    return _committed(session, identity)
+
+
+def move_device(
+    session: Session, device: str, site: str, now: datetime, by: Caller | str = SYSTEM
+) -> Identity:
+    """Let a device hang elsewhere; who may see and change it follows at once.
+
+    Raises:
+        NotFound: no device of this id was ever let in.
+        BadClaim: no such site can be.
+    """
+    check_site_path(site)
+    identity = get_identity(session, device)
+    if identity.site != site:
+        record(session, by, "device.move", device, {"from": identity.site, "to": site}, at_ms=as_ms(now))
+        identity.site = site
+        shown = session.get(Device, device)
+        if shown is not None:
+            shown.site = site
+            session.add(shown)
+        log.info("device moved id=%s site=%s", device, site)
     return _committed(session, identity)
 
 

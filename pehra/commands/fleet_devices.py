@@ -74,6 +74,21 @@ def revoke(
         typer.echo(f"{device} is revoked; its history stays. A claim made for it (--device) would revive it.")
 
 
+@device_app.command("move")
+def move(
+    device: Device,
+    site: Annotated[str, typer.Option(help="Where it hangs from now on.")],
+    home: HomeOption = None,
+    db: DbOption = None,
+) -> None:
+    """Say that a device hangs elsewhere; who may see and change it follows at once."""
+    from fleet.identity.revocation import move_device
+
+    with at_the_counter(home, db) as (_, session):
+        move_device(session, device, site, datetime.now(UTC), who_am_i())
+        typer.echo(f"{device} hangs at {site}")
+
+
 @device_app.command("replace")
 def replace(
     device: Device,

@@ -27,10 +27,14 @@ from fleet.identity.claims import Board, Terms, cancel_claim, read_boards
 from fleet.identity.home import Home
 from fleet.identity.keeper import Keeper, read_crl
 from fleet.identity.office import Office, replacement_terms
+from fleet.reading import read_message
 from fleet.store.database import alembic_config, open_database
 from fleet.store.tables import Desired, Device
 from fleet.store.tables_identity import Certificate, Claim, Enrolment, Identity
+from fleet.store.write import write_batch
 from ota.enrolment import EnrolAnswer, EnrolRequest
+from ota.messages import Channel, Topic, encode
+from tests.fake_device import info
 from tests.homes import make_home
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -510,3 +514,30 @@ def test_a_list_with_boards_that_another_claim_lists_too_is_no_fault(counter: Co
     first, second = counter.claim(Terms(boards=boards)), counter.claim(Terms(boards=boards))
     assert counter.enrol(Board_("100").request(first)).device == "cam-100"
     assert counter.refusal(Board_("100").request(second)) == "id-taken"
+
+
+def test_a_device_that_enrolled_cannot_say_that_it_hangs_elsewhere(counter: Counter) -> None:
+    counter.enrol(Board_().request(counter.claim(Terms(site="lahore/gulberg", device="cam-01"))))
+    for device in ("cam-01", "cam-02"):
+        birth = info("karachi/port")
+        topic = str(Topic(device, Channel.INFO))
+        item = read_message(topic, encode(birth), is_retained=False, received_ms=1_000)
+        with counter.engine.begin() as connection:
+            write_batch(connection, [item], 1_000)
+    assert {row.id: row.site for row in counter.rows(Device)} == {
+        "cam-01": "lahore/gulberg",
+        "cam-02": "karachi/port",
+    }
+
+
+def test_a_device_is_moved_by_its_administrator_and_is_told_at_its_renewal(counter: Counter) -> None:
+    board = Board_()
+    answer = counter.enrol(board.request(counter.claim(Terms(site="lahore/gulberg", device="cam-01"))))
+    counter.do(revocation.move_device, "cam-01", "lahore/cantt", counter.clock.now, "noor")
+    assert [row.site for row in counter.rows(Device)] == ["lahore/cantt"]
+    counter.clock.pass_(days=300)
+    with Session(counter.engine) as session:
+        renewed = counter.office.renew(session, own(answer), signing_request(Board_().key, "cam-01"))
+    assert renewed.site == "lahore/cantt"
+    with pytest.raises(BadClaim, match="a path of a-z"):
+        counter.do(revocation.move_device, "cam-01", "<b>", counter.clock.now, "noor")
