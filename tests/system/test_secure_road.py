@@ -268,12 +268,12 @@ def test_what_a_device_says_that_is_not_trusted_is_kept_out(road: Road) -> None:
     certificates = Certificates(road.home, road.folder)
     context = certificates.context(certificates.file("cam-nobody"))
     status = Status(
-        id=new_id(), ts=format_ts(datetime.now(UTC).timestamp()), state="running", session=new_id()
+        id=new_id(), ts=format_ts(datetime.now(UTC).timestamp()), state="online", session=new_id()
     )
     with Client(road.mqtt_port, client_id="cam-nobody", context=context) as client:
         client.publish(Topic("cam-nobody", Channel.STATUS), encode(status), retain=True)
         wait_until(
-            lambda: "message kept out reason=untrusted" in road.fleet.log.read_text(),
+            lambda: "untrusted: no certificate of cam-nobody" in road.fleet.log.read_text(),
             road.fleet.log.read_text,
         )
     assert road.device("cam-nobody") is None
