@@ -10,6 +10,7 @@ import threading
 
 from fastapi import FastAPI
 
+from fleet.api.description import DescribedApi
 from fleet.api.gate import Gate
 from fleet.api.problems import install_problems
 from fleet.api.routers import api
@@ -34,7 +35,7 @@ def create_app(services: Services) -> FastAPI:
 
 
 def _make_api(services: Services) -> FastAPI:
-    app = FastAPI(title="Pehra fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    app = DescribedApi(title="Pehra fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.services = services
     install_problems(app)
     app.include_router(api)
