@@ -10,6 +10,7 @@ import threading
 
 from fastapi import FastAPI
 
+from fleet.api.bodies import BodyGuard
 from fleet.api.description import DescribedApi
 from fleet.api.gate import Gate
 from fleet.api.problems import install_problems
@@ -43,6 +44,7 @@ def _make_api(services: Services) -> FastAPI:
 
 
 def _behind_gate(app: FastAPI, services: Services) -> FastAPI:
+    app.add_middleware(BodyGuard)
     app.add_middleware(Gate, is_open=services.settings.is_open)
     return app
 
