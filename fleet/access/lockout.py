@@ -1,7 +1,9 @@
 """How long to wait after wrong log-ins: pure decisions, and the rows that remember them over a restart.
 
-Each user and each address has a count. Nobody waits longer than 15 minutes, and a user who comes from where
-he has logged in before has a count of his own there, so that a stranger's tries do not keep him out.
+Each user and each address (of IPv6 each /64) has a count. Nobody waits longer than 15 minutes. A user who
+comes from an address from which he has logged in before has a count of his own there, so that the tries of
+strangers elsewhere do not keep him out; one whose browser has the mark of a log-in has a count of his own in
+that browser, so that the tries of others at his address do not either.
 """
 
 from __future__ import annotations

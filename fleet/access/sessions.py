@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 from sqlmodel import Session, col, delete, select
 
 from fleet.access import audit
 from fleet.access.caller import Caller, Grant
+from fleet.access.places import matching, network_of
 from fleet.access.roles import Role
 from fleet.access.secrets import hash_of, new_secret
 from fleet.errors import NotFound
@@ -138,13 +139,21 @@ def end_all_sessions(session: Session, user_id: str, now_ms: int) -> None:
 
 
 def is_known_place(session: Session, user_id: str, address: str, now_ms: int) -> bool:
-    """Whether the user has logged in from this address in the last 30 days."""
-    query = select(LoginSession.hash).where(
-        col(LoginSession.user) == user_id,
-        col(LoginSession.address) == address[:64],
-        col(LoginSession.made_ms) > now_ms - KNOWN_PLACE_S * 1000,
-    )
-    return session.exec(query.limit(1)).first() is not None
+    """Whether the user has logged in from this address, or its network, in the last 30 days."""
+    query = select(LoginSession.address).where(*_recently(user_id, now_ms)).distinct()
+    return network_of(address) in {network_of(one) for one in session.exec(query)}
+
+
+def marked_session(session: Session, user_id: str, mark: str, now_ms: int) -> str:
+    """Return the hash of the user's session of the last 30 days that left this mark; empty for none."""
+    if not mark:
+        return ""
+    return matching(mark, session.exec(select(LoginSession.hash).where(*_recently(user_id, now_ms))))
+
+
+def _recently(user_id: str, now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    since_ms = now_ms - KNOWN_PLACE_S * 1000
+    return col(LoginSession.user) == user_id, col(LoginSession.made_ms) > since_ms
 
 
 def _caller(session: Session, found: LoginSession) -> Caller | None:

@@ -10,7 +10,7 @@ from fleet.access.login import NeedsCode, log_in, log_out
 from fleet.access.second_factor import begin_totp, confirm_totp, drop_totp
 from fleet.access.sessions import end_own_session, find_caller, list_sessions
 from fleet.access.users import change_password
-from fleet.api.cookies import end_replaced, forget_cookie, give_cookie
+from fleet.api.cookies import end_replaced, forget_cookie, give_session
 from fleet.api.deps import PUBLIC, AnyCaller, OwnAccount, ServicesDep, SessionDep
 from fleet.api.entry import SESSION_COOKIE, now_ms, visit_of
 from fleet.api.models_people import (
@@ -42,7 +42,7 @@ def post_session(
     if isinstance(entered, NeedsCode):
         raise NotLoggedIn("this user logs in with a code too: send it as `code`")
     end_replaced(session, request)
-    give_cookie(response, request, SESSION_COOKIE, entered.secret)
+    give_session(response, request, entered.secret)
     caller = find_caller(session, entered.secret, now_ms())
     assert caller is not None
     return MeOut.of(caller)
