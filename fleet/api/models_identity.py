@@ -88,9 +88,10 @@ class ClaimOut(BaseModel):
 
 
 class ClaimList(BaseModel):
-    """Claims, newest first."""
+    """One page of claims, newest first."""
 
     items: list[ClaimOut]
+    next_cursor: str | None
 
 
 class EnrolmentOut(BaseModel):
@@ -114,9 +115,10 @@ class EnrolmentOut(BaseModel):
 
 
 class EnrolmentList(BaseModel):
-    """Boards that asked, newest first."""
+    """One page of boards that asked, newest first."""
 
     items: list[EnrolmentOut]
+    next_cursor: str | None
 
 
 class DecisionIn(BaseModel):

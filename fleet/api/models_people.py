@@ -111,9 +111,10 @@ class SessionOut(BaseModel):
 
 
 class SessionList(BaseModel):
-    """One's own sessions, newest first."""
+    """One page of one's own sessions, newest first."""
 
     items: list[SessionOut]
+    next_cursor: str | None
 
 
 class PasswordIn(BaseModel):
@@ -199,9 +200,10 @@ class UserOut(BaseModel):
 
 
 class UserList(BaseModel):
-    """All users by name."""
+    """One page of users, by name."""
 
     items: list[UserOut]
+    next_cursor: str | None
 
 
 class TokenIn(BaseModel):
@@ -245,6 +247,7 @@ class TokenList(BaseModel):
     """One's own tokens, newest first."""
 
     items: list[TokenOut]
+    next_cursor: str | None
 
 
 class AuditOut(BaseModel):
