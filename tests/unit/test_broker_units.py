@@ -99,12 +99,14 @@ def test_mosquitto_takes_the_configuration_and_gives_up_roots_rights(home: Home,
 
 def test_keys_are_the_brokers_alone_and_what_does_not_differ_is_left(home: Home, folder: Path) -> None:
     write_secure_config(folder, home, 8883)
-    assert (folder / "broker.pem").stat().st_mode & 0o777 == 0o600
-    assert (folder / "acl").stat().st_mode & 0o777 == 0o600
-    assert (folder / "state").stat().st_mode & 0o777 == 0o700
-    if os.geteuid() == 0:
-        owners = {(folder / name).stat().st_uid for name in ("broker.pem", "acl", "state", "crl.pem")}
-        assert owners == {pwd.getpwnam(DEBIAN_USER).pw_uid}
+    mode = (folder / "broker.pem").stat().st_mode & 0o777
+    assert mode in (0o600, 0o640), "its owner's, and where there is a Mosquitto its group's"
+    assert (folder / "acl").stat().st_mode & 0o777 == mode
+    assert (folder / "state").stat().st_mode & 0o007 == 0
+    if mode == 0o640:
+        group = pwd.getpwnam(DEBIAN_USER).pw_gid
+        assert {(folder / name).stat().st_gid for name in ("broker.pem", "acl")} == {group}
+    assert (folder / "broker.pem").stat().st_uid == folder.stat().st_uid, "whoever renews it owns it"
     before = (folder / "broker.pem").stat().st_ino
     follow(home, folder)
     assert (folder / "broker.pem").stat().st_ino == before
@@ -116,3 +118,8 @@ def test_a_folder_that_the_brokers_user_cannot_reach_is_refused(home: Home, fold
     folder.mkdir(mode=0o700)
     with pytest.raises(HomeUnusable, match="closed to it"):
         write_secure_config(folder, home, 8883)
+
+
+def test_a_brokers_folder_that_has_gone_is_said_and_ends_nothing(home: Home, folder: Path) -> None:
+    with pytest.raises(HomeUnusable, match="No such file"):
+        follow(home, folder / "gone")
