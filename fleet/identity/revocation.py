@@ -170,7 +170,9 @@ def read_revoked(session: Session, now: datetime) -> list[Revoked]:
 def _cancel_claims(session: Session, device: str) -> None:
     """End the tickets that were made for a device before: an old one must not undo its end."""
     session.execute(
-        update(Claim).where(col(Claim.device) == device).values(is_cancelled=True),
+        update(Claim)
+        .where(col(Claim.device) == device, col(Claim.used) < col(Claim.uses))
+        .values(is_cancelled=True),
         execution_options={"synchronize_session": False},
     )
 
