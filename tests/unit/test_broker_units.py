@@ -10,12 +10,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from cryptography import x509
+from typer.testing import CliRunner
 
 from fleet.broker.run import find_mosquitto
 from fleet.broker.secure import DEBIAN_USER, UNITS, follow, write_secure_config
 from fleet.errors import HomeUnusable
 from fleet.identity.home import Home
+from pehra.commands.fleet import fleet_app
+from pehra.commands.fleet_unit import unit_text
 from tests.brokers import free_port, is_open, wait_until
 from tests.conftest import missing
 from tests.homes import make_home
@@ -123,3 +128,30 @@ def test_a_folder_that_the_brokers_user_cannot_reach_is_refused(home: Home, fold
 def test_a_brokers_folder_that_has_gone_is_said_and_ends_nothing(home: Home, folder: Path) -> None:
     with pytest.raises(HomeUnusable, match="No such file"):
         follow(home, folder / "gone")
+
+
+def test_the_fleet_managers_unit_has_this_machines_paths_and_no_rights_of_root(tmp_path: Path) -> None:
+    text = unit_text(tmp_path / "fleet 100%", [str(tmp_path / "broker")], user="keeper", host="0.0.0.0")
+    assert f'--home "{tmp_path}/fleet 100%%" --host 0.0.0.0' in text
+    assert "\nUser=keeper\nGroup=keeper\n" in text and "\nSupplementaryGroups=mosquitto\n" in text
+    assert f'ReadWritePaths="{tmp_path}/fleet 100%%" {tmp_path}/broker\n' in text
+    assert "NoNewPrivileges=true" in text and "CapabilityBoundingSet=\n" in text
+
+
+def test_other_names_get_certificates_and_are_told(tmp_path: Path, home: Home) -> None:
+    own = make_home(tmp_path / "own")
+    words = ["address", "--home", str(own.folder), "--host", "fleet.example", "--mqtt-port", "1234"]
+    done = CliRunner().invoke(fleet_app, words)
+    assert done.exit_code == 0 and "https://fleet.example:8443" in done.output
+    assert own.read_addresses().mqtt_port == 1234
+    names = own.certificate(own.broker).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["fleet.example", "localhost"]
+    assert CliRunner().invoke(fleet_app, [*words[:3], "--host", "no name"]).exit_code == 2
+
+
+def test_a_brokers_folder_is_forgotten(tmp_path: Path) -> None:
+    own = make_home(tmp_path / "own")
+    own.write_addresses(msgspec.structs.replace(own.read_addresses(), brokers=["/a", "/b"]))
+    done = CliRunner().invoke(fleet_app, ["broker-config", "/a", "--forget", "--home", str(own.folder)])
+    assert done.exit_code == 0
+    assert own.read_addresses().brokers == ["/b"]
