@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,17 +58,15 @@ def add(home: Home, folder: Path, wish: Wish) -> TargetFile:
     role = ROLE_OF[release.kind]
     path = f"{role}/{release.name}-{release.version}.tar"
     staged = home.next_version(role)
-    handle, name = tempfile.mkstemp(dir=home.targets, prefix=".adding-")
-    packed = Path(name)
+    packed = home.targets / ".adding"
     try:
-        with os.fdopen(handle, "w+b") as file:
+        with packed.open("w+b") as file:
             pack(folder, file)
             file.flush()
             os.fsync(file.fileno())
-        target = TargetFile.from_file(path, name, ["sha256"])
+        target = TargetFile.from_file(path, str(packed), ["sha256"])
         target.unrecognized_fields["custom"] = msgspec.to_builtins(release)
         _check_new(staged, target)
-        packed.chmod(0o644)
         kept = home.targets / file_name(target, prefixes_hash=True)
         kept.parent.mkdir(exist_ok=True)
         packed.replace(kept)

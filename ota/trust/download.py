@@ -80,9 +80,10 @@ def download(
         SourceAway: The source does not answer, or cuts off: the part is kept and gone on with next time.
         FolderProblem: Our disk refuses; the part is dropped where the disk may be full.
     """
-    if is_whole(target, destination):
-        return
     part = _Part(target, destination)
+    if is_whole(target, destination):
+        part.drop()
+        return
     name = file_name(target, prefixes_hash=prefixes_hash)
     taking = _Taking(limits or Limits(), passage or Passage())
     try:
@@ -168,13 +169,13 @@ class _Part:
         if not self.is_good():
             raise WrongContent(self.target.path, "its hash is not the signed one; ask another source")
         self._file.replace(self._destination)
-        self._note.unlink(missing_ok=True)
         sync_folder(self._destination.parent)
+        self.drop()
 
     def drop(self) -> None:
         """Leave nothing."""
-        self._file.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        for path in (self._file, self._note, self._note.with_name(self._note.name + ".new")):
+            path.unlink(missing_ok=True)
 
 
 class _Taking:

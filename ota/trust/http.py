@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import quote, urljoin, urlsplit
 
 from ota.errors import NotThere, SourceAway, TooSlow
@@ -68,7 +68,7 @@ class HttpSource:
                 if not headers or error.status != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
                     raise
                 answer, deadline = stack.enter_context(self._answer(url, {}, self._limits.answer_s))
-            deadline.call_off()
+            deadline.close()
             yield self._incoming(url, answer, start)
 
     def _incoming(self, url: str, answer: http.client.HTTPResponse, start: int) -> Incoming:
@@ -91,10 +91,11 @@ class HttpSource:
         """Ask for a file, and give the answer with what calls its deadline off."""
         for _ in range(self._limits.max_redirects + 1):
             connection = self._connection(url)
-            deadline = _Deadline(connection, url, within_s)
-            try:
+            with ExitStack() as stack:
+                stack.callback(connection.close)
+                deadline = stack.enter_context(closing(_Deadline(url, within_s)))
                 with deadline.judging():
-                    answer = self._ask(connection, url, headers)
+                    answer = stack.enter_context(closing(self._ask(connection, url, headers, deadline)))
                     _check_found(url, answer)
                 if 300 <= answer.status < 400:
                     url = _elsewhere(url, answer)
@@ -102,9 +103,6 @@ class HttpSource:
                 with deadline.judging():
                     yield answer, deadline
                 return
-            finally:
-                deadline.call_off()
-                connection.close()
         raise SourceAway(f"{url}: more than {self._limits.max_redirects} redirects; name the right address")
 
     def _connection(self, url: str) -> http.client.HTTPConnection:
@@ -123,11 +121,13 @@ class HttpSource:
             raise SourceAway(f"{url!r}: {error}") from error
 
     def _ask(
-        self, connection: http.client.HTTPConnection, url: str, headers: dict[str, str]
+        self, connection: http.client.HTTPConnection, url: str, headers: dict[str, str], deadline: _Deadline
     ) -> http.client.HTTPResponse:
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if "?" in url else "")
         try:
+            connection.connect()
+            deadline.watch(connection.sock)
             connection.request("GET", path, headers={"Accept-Encoding": "identity", **headers})
             return connection.getresponse()
         except TimeoutError as error:
@@ -171,8 +171,8 @@ def _elsewhere(url: str, answer: http.client.HTTPResponse) -> str:
 class _Deadline:
     """Ends a connection under whoever reads from it, unless it is called off before."""
 
-    def __init__(self, connection: http.client.HTTPConnection, url: str, within_s: float) -> None:
-        self._connection = connection
+    def __init__(self, url: str, within_s: float) -> None:
+        self._socket: socket.socket | None = None
         self._url = url
         self._within_s = within_s
         self._has_passed = False
@@ -180,7 +180,11 @@ class _Deadline:
         self._timer.daemon = True
         self._timer.start()
 
-    def call_off(self) -> None:
+    def watch(self, connected: socket.socket) -> None:
+        """Know which connection to end; `http.client` forgets it before all is read."""
+        self._socket = connected
+
+    def close(self) -> None:
         """Let the connection last."""
         self._timer.cancel()
 
@@ -203,5 +207,7 @@ class _Deadline:
 
     def _hang_up(self) -> None:
         self._has_passed = True
-        with contextlib.suppress(OSError, TypeError):
-            socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # not the TLS layer's own shutdown, which would wait for the other side
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
