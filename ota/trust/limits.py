@@ -34,7 +34,7 @@ class Limits:
     max_snapshot_bytes: int = 2_000_000
     max_targets_bytes: int = 5_000_000
     max_delegations: int = 32
-    max_delta_bytes: int = 64 * 1024 * 1024
+    max_delta_bytes: int = 16 * 1024 * 1024
     metadata_s: float = 60.0
     answer_s: float = 30.0
     silence_s: float = 20.0
