@@ -6,6 +6,7 @@ can be put on a path, to send something else than the file, or to send it oddly.
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -251,17 +252,20 @@ class Served:
 
 
 @contextmanager
-def serving(repository: Repository) -> Iterator[Served]:
+def serving(repository: Repository, tls: ssl.SSLContext | None = None) -> Iterator[Served]:
     faults: dict[str, Fault] = {}
     asked: list[str] = []
     handler = type("Mine", (Handler,), {"repository": repository, "faults": faults, "asked": asked})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         server.block_on_close = False
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield Served(repository, f"http://127.0.0.1:{server.server_address[1]}", faults, asked)
+            scheme = "https" if tls else "http"
+            yield Served(repository, f"{scheme}://127.0.0.1:{server.server_address[1]}", faults, asked)
         finally:
             server.shutdown()
             thread.join()

@@ -7,7 +7,7 @@ from datetime import datetime
 from securesystemslib.signer import Key
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, Targets
 
-from ota.errors import BadRelease
+from ota.errors import BadRelease, KeyProblem
 from ota.images.fresh import freshen, sign_online
 from ota.images.home import DELEGATED, DELTAS, OFFLINE, ONLINE, Home, KeyEntry, Settings, expiry
 from ota.images.keys import FILE, AskSecret, import_token_key, make_key_file
@@ -68,6 +68,11 @@ def new_key(home: Home, settings: Settings, role: str, name: str, ask: AskSecret
         folder = home.online_keys if is_online else home.offline_keys
         key = make_key_file(folder / f"{name}.pem", name, None if is_online else ask).public_key
         uri = f"{FILE}{name}.pem"
+    if key.keyid in settings.keys:
+        other = settings.keys[key.keyid].name
+        raise KeyProblem(
+            name, f"is the key {other} already; each has its own: name another slot of the token"
+        )
     settings.keys[key.keyid] = KeyEntry(name, uri)
     return key
 

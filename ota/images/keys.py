@@ -94,7 +94,7 @@ def import_token_key(name: str, uri: str, ask: AskSecret) -> tuple[str, Key]:
 
 
 def open_signer(name: str, uri: str, public: Key, folders: list[Path], ask: AskSecret) -> Signer | None:
-    """Return what signs with a key; None where its file is not here.
+    """Return what signs with a key; None where its file, or its token's library, is not here.
 
     Args:
         name: Of the key, for people.
@@ -115,6 +115,13 @@ def open_signer(name: str, uri: str, public: Key, folders: list[Path], ask: AskS
     return None
 
 
+def is_elsewhere(error: BaseException | None) -> bool:
+    """Whether a token does not sign because it, or its library, is not here."""
+    return isinstance(error, UnsupportedLibraryError) or (
+        isinstance(error, ValueError) and ("PYKCS11LIB" in str(error) or "No PKCS#11 token" in str(error))
+    )
+
+
 def _file_signer(name: str, path: Path, public: Key, ask: AskSecret) -> Signer:
     try:
         content = path.read_bytes()
@@ -130,12 +137,12 @@ def _file_signer(name: str, path: Path, public: Key, ask: AskSecret) -> Signer:
     return signer
 
 
-def _token_signer(name: str, uri: str, public: Key, ask: AskSecret) -> Signer:
+def _token_signer(name: str, uri: str, public: Key, ask: AskSecret) -> Signer | None:
     try:
         if not isinstance(public, SSlibKey):
             raise KeyProblem(name, "is of no kind that a token signs with")
         return HSMSigner.from_priv_key_uri(uri, public, lambda _: ask(name, False))
-    except UnsupportedLibraryError as error:
-        raise KeyProblem(name, HSM_ADVICE) from error
+    except UnsupportedLibraryError:
+        return None
     except ValueError as error:
         raise KeyProblem(name, f"{uri}: {error}") from error

@@ -16,7 +16,7 @@ from tuf.api.metadata import Key, Root, Targets
 
 from ota.errors import BadRelease, KeyProblem
 from ota.images.home import DELEGATED, OFFLINE, AnyMetadata, Home, Settings, expiry
-from ota.images.keys import AskSecret, open_signer
+from ota.images.keys import AskSecret, is_elsewhere, open_signer
 
 Delegator = Root | Targets
 
@@ -84,8 +84,14 @@ class Signers:
             return False
         try:
             metadata.sign(signer, append=True)
-        except Exception as error:
-            raise KeyProblem(entry.name, f"does not sign ({error or type(error).__name__})") from error
+        except UnsignedMetadataError as error:
+            if is_elsewhere(error.__cause__):
+                self._opened[key.keyid] = None
+                return False
+            raise KeyProblem(
+                entry.name,
+                f"does not sign ({error.__cause__!r}); is the PIN right? Tokens lock after a few tries",
+            ) from error
         return True
 
 

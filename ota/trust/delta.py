@@ -52,8 +52,7 @@ def apply_delta(old: bytes, delta: bytes, length: int) -> bytes:
     """
     if not delta.startswith(MAGIC):
         raise WrongContent("delta", "is no delta of a kind that is known")
-    # difference and extra are no longer than what they make; a step of 24 bytes that moves fewer than 8 is none
-    # that bsdiff takes in a file of any size
+    # difference and extra are no longer than what they make; bsdiff takes no step (24 bytes) for less than 8
     most = 4096 + 4 * length
     try:
         with zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).stream_reader(

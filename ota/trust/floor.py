@@ -23,17 +23,15 @@ MAGIC = b"pehra-floor-1"
 
 
 class RoleFloor(msgspec.Struct, frozen=True, kw_only=True):
-    """What one role's metadata said when it was trusted.
+    """The versions that a role's metadata vouched for when it was trusted.
 
     Attributes:
-        version: Of the metadata itself.
         signers: Ids of the keys whose signatures were good.
-        names: Versions of what it vouches for, by file name.
+        versions: By file name; a timestamp vouches for itself and the snapshot, a snapshot for targets.
     """
 
-    version: int
     signers: frozenset[str]
-    names: dict[str, int] = {}
+    versions: dict[str, int] = {}
 
 
 class Floor(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +73,7 @@ def raised(floor: Floor, seen: Floor, keys: dict[str, RoleKeys]) -> Floor:
         if _still_counts(before, keys.get(name)):
             roles[name] = before
             if name in seen.roles:
-                _check(name, seen.roles[name], before)
+                _check(seen.roles[name], before)
     return Floor(sequence=floor.sequence, root=seen.root, roles={**roles, **seen.roles})
 
 
@@ -83,12 +81,10 @@ def _still_counts(before: RoleFloor, keys: RoleKeys | None) -> bool:
     return keys is not None and len(before.signers & keys.keys) >= keys.threshold
 
 
-def _check(name: str, now: RoleFloor, before: RoleFloor) -> None:
-    if now.version < before.version:
-        raise RolledBack(name, now.version, before.version)
-    for file, version in before.names.items():
-        if now.names.get(file, 0) < version:
-            raise RolledBack(file.removesuffix(".json"), now.names.get(file, 0), version)
+def _check(now: RoleFloor, before: RoleFloor) -> None:
+    for file, version in before.versions.items():
+        if now.versions.get(file, 0) < version:
+            raise RolledBack(file.removesuffix(".json"), now.versions.get(file, 0), version)
 
 
 class FloorFiles:

@@ -23,6 +23,7 @@ from ota.trust.sources import Incoming
 URL_CHARACTERS = "!$%&'()*+,-./:;=?@_~[]"
 """Left as they are in a target's path, which is a path-relative URL already (TUF 1.0, section 4.5)."""
 
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -59,7 +60,7 @@ class HttpSource:
     @contextmanager
     def target(self, name: str, start: int = 0, mark: str = "") -> Iterator[Incoming]:
         """See `Source`."""
-        url = self._targets_url + quote(name, safe=URL_CHARACTERS)
+        url = self._targets_url + quote(_BARE_PERCENT.sub("%25", name), safe=URL_CHARACTERS)
         headers = {"Range": f"bytes={start}-", "If-Range": mark} if start and mark else {}
         with ExitStack() as stack:
             try:

@@ -184,12 +184,11 @@ def _role_floor(path: Path, name: str, root: Root) -> RoleFloor | None:
     if not result.verified or metadata.signed.type != name:
         return None
     signed: Timestamp | Snapshot = metadata.signed
-    files = {"snapshot.json": signed.snapshot_meta} if isinstance(signed, Timestamp) else signed.meta
-    return RoleFloor(
-        version=signed.version,
-        signers=frozenset(result.signed),
-        names={file: about.version for file, about in files.items()},
-    )
+    if isinstance(signed, Timestamp):
+        versions = {"timestamp.json": signed.version, "snapshot.json": signed.snapshot_meta.version}
+    else:
+        versions = {file: about.version for file, about in signed.meta.items()}
+    return RoleFloor(signers=frozenset(result.signed), versions=versions)
 
 
 def _catalogue(copy: Path, found: dict[str, TargetFile | None]) -> Catalogue:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 from typer.testing import CliRunner
 
@@ -152,6 +153,27 @@ def test_a_token_without_its_library_is_said_with_what_to_install(tmp_path):
 
 def test_a_token_for_a_key_that_is_none_is_said(tmp_path):
     assert "timestamp-1" in Desk(tmp_path).run("init", tmp_path / "home", "--token", "boss=hsm:", code=2)
+
+
+def test_one_key_of_a_token_is_not_taken_for_two_roles(tmp_path, monkeypatch):
+    key = CryptoSigner.generate_ecdsa().public_key
+    monkeypatch.setattr("ota.images.founding.import_token_key", lambda *_: ("hsm:2", key))
+    said = Desk(tmp_path).run(
+        "init", tmp_path / "home", "--token", "root-1=hsm:2", "--token", "targets-1=hsm:2", code=2
+    )
+    assert "is the key root-1 already" in said
+
+
+def test_a_key_on_a_token_that_is_not_here_is_waited_for(tmp_path, monkeypatch):
+    desk = Desk(tmp_path)
+    desk.run("init", desk.home.folder)
+    key = CryptoSigner.generate_ecdsa().public_key
+    monkeypatch.setattr("ota.images.founding.import_token_key", lambda *_: ("hsm:2?label=key", key))
+    monkeypatch.delenv("PYKCS11LIB", raising=False)
+    desk.run("rotate", "models", "--token", "hsm:2?label=key")
+    said = desk.run("sign", code=1)
+    assert "models version 2: signed by nobody; waits, also for models-2" in said
+    assert "plug the token in" in said
 
 
 def test_one_version_means_one_content_for_ever(desk, tmp_path):

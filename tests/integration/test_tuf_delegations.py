@@ -92,10 +92,10 @@ def test_a_role_of_an_odd_name_is_asked_for_by_it_and_leads_nowhere_else(client,
 
 
 @pytest.mark.parametrize(
-    "path", ["a?b", "a%20b", "a&b=c", "a+b", "../../out", "/etc/x", "ü.bin", "a b", "x" * 240]
+    "path", ["a?b", "a%20b", "100%", "a&b=c", "a+b", "../../out", "/etc/x", "ü.bin", "a b", "x" * 240]
 )
 def test_a_target_of_an_odd_name_lands_in_its_folder(client, repository, path):
-    repository.contents[quote(path, safe="/?%&=+.")] = b"content"
+    repository.contents[quote(path, safe="/?&=+.") if path != "a%20b" else path] = b"content"
     repository.put(path, b"content")
     repository.issue_all()
     client.init()

@@ -120,3 +120,17 @@ def test_a_server_that_has_lost_its_newer_root_does_not_take_it_from_the_client(
     served.faults[".root.json"] = lambda handler, _: handler.send_error(404)
     assert client.refresh() == 0
     assert client.version("root") == 2
+
+
+def test_a_snapshot_may_be_numbered_anew_under_a_new_timestamp_key(client, repository):
+    client.init()
+    repository.issue("snapshot", version=7)
+    repository.issue("timestamp")
+    assert client.refresh() == 0
+    repository.rotate("timestamp")
+    repository.issue("root")
+    # the specification holds a snapshot's own number to the timestamp's word alone (5.4.3)
+    repository.issue("snapshot", version=3)
+    repository.issue("timestamp", version=1)
+    assert client.refresh() == 0
+    assert client.version("snapshot") == 3

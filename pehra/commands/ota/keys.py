@@ -51,6 +51,7 @@ def sign(
 
     Example: pehra ota sign --keys /media/ayesha/keys
     """
+    from ota.images.keys import HSM, HSM_ADVICE
     from ota.images.signing import sign_staged
 
     with at_work(home) as (place, settings):
@@ -65,6 +66,9 @@ def sign(
             else f"waits, also for {', '.join(outcome.missing) or 'its delegator'}"
         )
         typer.echo(f"{outcome.role} version {outcome.version}: signed by {by}; {state}")
+    waiting = {name for outcome in outcomes if not outcome.is_current for name in outcome.missing}
+    if waiting & {entry.name for entry in settings.keys.values() if entry.uri.startswith(HSM)}:
+        typer.echo(f"Keys on tokens: plug the token in; {HSM_ADVICE}")
     if outcomes and not all(outcome.is_current for outcome in outcomes):
         raise typer.Exit(1)
 

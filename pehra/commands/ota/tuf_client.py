@@ -108,12 +108,15 @@ def download(context: typer.Context) -> None:
 
 
 def _refresh(asked: _Asked, wanted: Sequence[str] = ()) -> Catalogue:
+    from ota.errors import FolderProblem
     from ota.trust.folder import TrustFolder
     from ota.trust.refresh import refresh as bring
 
-    folder = TrustFolder(asked.own)
+    folder, bootstrap = TrustFolder(asked.own), asked.own / BOOTSTRAP
+    if not bootstrap.is_file():
+        raise FolderProblem(f"{asked.metadata_dir}: no root is trusted here yet; begin with init ROOT_FILE")
     try:
-        return bring(folder, (asked.own / BOOTSTRAP).read_bytes(), asked.source, wanted)
+        return bring(folder, bootstrap.read_bytes(), asked.source, wanted)
     finally:
         _lay_out(folder, asked.metadata_dir)
 
