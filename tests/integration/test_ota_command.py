@@ -6,7 +6,9 @@ import json
 import random
 import re
 import shutil
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -451,3 +453,35 @@ def test_damaged_metadata_in_the_repository_is_said_with_its_file(desk, tmp_path
     assert "1.models.json" in desk.run("add", model(tmp_path / "m"), *ANY, code=2)
     (desk.home.folder / "repository.json").write_bytes(b"{")
     assert "repository.json" in desk.run("status", code=2)
+
+
+def test_a_published_folder_is_a_repository_for_the_conformance_protocol(desk, tmp_path):
+    desk.release(model(tmp_path / "m", "1.0"))
+
+    class Static(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(desk.www))
+
+        def log_message(self, *_):
+            pass
+
+    def client(*words):
+        command = ["ota", "tuf-client", "--metadata-dir", str(tmp_path / "md"), *words]
+        return CliRunner().invoke(app, command).exit_code
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Static) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            (tmp_path / "md").mkdir()
+            where = ["--metadata-url", f"{url}/metadata", "--target-base-url", f"{url}/targets"]
+            assert client("init", str(desk.home.first_root)) == 0
+            assert client(*where, "refresh") == 0
+            got = ["--target-dir", str(tmp_path / "got"), "--target-name", "models/small-1.0.tar"]
+            assert client(*where, *got, "download") == 0
+        finally:
+            server.shutdown()
+            thread.join()
+    names = {file.name for file in (tmp_path / "md").glob("*.json")}
+    assert names == {f"{role}.json" for role in ("root", "timestamp", "snapshot", "targets", "models")}

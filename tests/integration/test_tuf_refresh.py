@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile
 
-from tests.repository_simulator import TOP, YESTERDAY, file_of
+from tests.repository_simulator import TOP, YESTERDAY, Handler, file_of
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 FIRST = {"root": 1, "timestamp": 1, "snapshot": 1, "targets": 1}
 
 
@@ -121,8 +126,6 @@ def test_fields_that_nobody_knows_are_part_of_what_is_signed(client, repository)
     signer = CryptoSigner.generate_ecdsa()
     signer.public_key.unrecognized_fields["extra"] = {"a": 1, "b": [2]}
     canonical = encode_canonical(signer.public_key.to_dict()).encode()
-    import hashlib
-
     signer.public_key.keyid = hashlib.sha256(canonical).hexdigest()
     repository.give_key("root", signer=signer)
     repository.root.unrecognized_fields["custom"] = "value"
@@ -218,3 +221,25 @@ def test_ten_rotations_are_followed_one_by_one(client, served, repository):
     assert [name for name in served.metadata_asked() if "root" in name] == [
         f"{n}.root.json" for n in range(2, 13)
     ]
+
+
+def test_the_command_runs_as_a_program_against_a_server_of_http_1_0(client, served, repository, monkeypatch):
+    monkeypatch.setattr(Handler, "protocol_version", "HTTP/1.0")
+    repository.put("a/b.bin", b"content")
+    repository.issue_all()
+    (client.metadata.parent / "first.json").write_bytes(repository.issued["root"][0])
+
+    def run(*command, options=()):
+        program = [sys.executable, "-m", "pehra", *client.arguments(list(options)), *command]
+        return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert run("init", str(client.metadata.parent / "first.json")).returncode == 0
+    assert served.asked == []
+    assert run("refresh").returncode == 0
+    assert run("download", options=("--target-name", "a/b.bin")).returncode == 0
+    assert client.downloaded() == {"a/b.bin": b"content"}
+    repository.issue("timestamp", version=1)
+    done = run("refresh")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "timestamp version 1" in done.stderr
