@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Targets, Timestamp
 
 from ota.errors import BadRelease
 from ota.whole import sync_folder, write_whole
@@ -175,14 +175,6 @@ class Home:
     def targets_role(self, role: str = Targets.type) -> Targets:
         """Return the newest signed metadata of a targets role."""
         return _one(self.current(role), Targets, self.folder)
-
-    def timestamp(self) -> Timestamp:
-        """Return the timestamp."""
-        return _one(self.current(Timestamp.type), Timestamp, self.folder)
-
-    def snapshot(self) -> Snapshot:
-        """Return the newest snapshot."""
-        return _one(self.current(Snapshot.type), Snapshot, self.folder)
 
     def keep(self, role: str, metadata: AnyMetadata) -> None:
         """Write signed metadata; if it was staged, it is not any more."""

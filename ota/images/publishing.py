@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -77,7 +78,7 @@ def keep_fresh(home: Home, settings: Settings, ask: AskSecret, now: datetime) ->
     if signed:
         check(home, now)
     return [
-        Published(Path(place), write_out(home, Path(place)), tuple(signed))
+        Published(Path(place), write_metadata(home, Path(place)), tuple(signed))
         for place in settings.published
         if Path(place).is_dir()
     ]
@@ -130,21 +131,38 @@ def write_out(home: Home, folder: Path) -> int:
         BadRelease: The folder cannot be written.
     """
     written = 0
-    try:
+    with _saying(folder):
         for target in _targets(home):
             name = file_name(target, prefixes_hash=True)
             file = folder / "targets" / name
             if not is_whole(target, file):
                 _copy(home.targets / name, file)
                 written += 1
+    return written + write_metadata(home, folder)
+
+
+def write_metadata(home: Home, folder: Path) -> int:
+    """Write a repository's metadata to a folder that has its targets; return how many files are new.
+
+    Raises:
+        BadRelease: The folder cannot be written.
+    """
+    written = 0
+    with _saying(folder):
         for file in sorted(home.metadata.glob("*.json"), key=_turn):
             to = folder / "metadata" / file.name
             if not to.exists() or to.read_bytes() != file.read_bytes():
                 _copy(file, to)
                 written += 1
+    return written
+
+
+@contextmanager
+def _saying(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise BadRelease(f"{folder}: {error}; free some space, then publish again") from error
-    return written
 
 
 def _targets(home: Home) -> Iterable[TargetFile]:

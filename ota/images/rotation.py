@@ -60,22 +60,21 @@ def renew(home: Home, role: str) -> None:
     home.stage(role, home.next_version(role))
 
 
-def needs_keys(home: Home, role: str) -> list[str]:
-    """Return ids of the keys that a role has."""
+def _parent(role: str) -> str:
+    return Targets.type if role in DELEGATED else Root.type
+
+
+def _key_ids(home: Home, role: str) -> list[str]:
     metadata = home.waiting(_parent(role)) or home.current(_parent(role))
     if metadata is None:
         raise BadRelease(f"{home.folder}: metadata of {_parent(role)} is missing; take it from your backup")
     return list(metadata.signed.get_delegated_role(role).keyids)
 
 
-def _parent(role: str) -> str:
-    return Targets.type if role in DELEGATED else Root.type
-
-
 def _key_to_replace(home: Home, settings: Settings, role: str, name: str) -> str:
     if role not in ROLES:
         raise BadRelease(f"there is no role {role!r}; there are {', '.join(ROLES)}")
-    names = {settings.keys[keyid].name: keyid for keyid in needs_keys(home, role) if keyid in settings.keys}
+    names = {settings.keys[keyid].name: keyid for keyid in _key_ids(home, role) if keyid in settings.keys}
     if not name and len(names) == 1:
         return next(iter(names.values()))
     if name not in names:

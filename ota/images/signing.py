@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from securesystemslib.signer import Signer
 from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import Key, Root, Targets
 
@@ -68,19 +69,17 @@ class Signers:
         self._settings = settings
         self._ask = ask
         self._folders = [*more_folders, home.offline_keys, home.online_keys]
-        self._opened: dict[str, object] = {}
+        self._opened: dict[str, Signer | None] = {}
 
     def sign(self, metadata: AnyMetadata, key: Key) -> bool:
         """Add a key's signature; whether the key is at hand."""
-        from securesystemslib.signer import Signer
-
         entry = self._settings.keys.get(key.keyid)
         if entry is None:
             return False
         if key.keyid not in self._opened:
             self._opened[key.keyid] = open_signer(entry.name, entry.uri, key, self._folders, self._ask)
         signer = self._opened[key.keyid]
-        if not isinstance(signer, Signer):
+        if signer is None:
             return False
         try:
             metadata.sign(signer, append=True)

@@ -184,6 +184,8 @@ class _Deadline:
     def watch(self, connected: socket.socket) -> None:
         """Know which connection to end; `http.client` forgets it before all is read."""
         self._socket = connected
+        if self._has_passed:
+            self._hang_up()
 
     def close(self) -> None:
         """Let the connection last."""

@@ -59,10 +59,10 @@ def release_of(target: TargetFile) -> Release:
 
 
 def golden_digest(golden: object) -> str:
-    """Return the digest of a model card's golden vectors; empty where there are none."""
+    """Return the digest of a card's golden vectors, as `tomllib` reads them; empty without any."""
     if not golden:
         return ""
-    return hashlib.sha256(msgspec.json.encode(golden, order="deterministic")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(golden, order="sorted")).hexdigest()
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:

@@ -368,6 +368,7 @@ def test_time_is_said_as_people_say_it(left, words):
 def test_a_fleet_keeps_it_fresh_by_itself_with_the_online_keys_alone(desk, tmp_path):
     desk.release(model(tmp_path / "m", "1.0"))
     shutil.rmtree(desk.home.offline_keys)
+    shutil.rmtree(desk.home.targets)
     now = datetime.now(UTC)
 
     def fresh(later: timedelta) -> tuple[str, ...]:

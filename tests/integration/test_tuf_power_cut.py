@@ -22,6 +22,7 @@ from tests.repository_simulator import Repository
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("scenario", "least"), [("refreshing", 20), ("downloading", 8), ("publishing", 20), ("signing", 40)]
 )
@@ -31,7 +32,7 @@ def test_a_cut_at_any_step_leaves_old_or_new(tmp_path, scenario, least):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
