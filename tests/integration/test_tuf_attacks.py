@@ -196,6 +196,16 @@ def test_a_clock_before_and_after_the_expiry_decides_and_nothing_else_is_lost(
     assert refresh(folder, first, source, now=NOW - timedelta(days=20_000)).versions["timestamp"] == 1
 
 
+def test_what_has_expired_here_still_leads_to_what_is_newer_there(repository, folder, source, first):
+    repository.timestamp.expires = NOW + timedelta(days=7)
+    repository.issue("timestamp")
+    refresh(folder, first, source, now=NOW)
+    repository.timestamp.expires = NOW + timedelta(days=21)
+    repository.issue_all()
+    found = refresh(folder, first, source, now=NOW + timedelta(days=18))
+    assert found.versions == {"root": 1, "timestamp": 3, "snapshot": 2}
+
+
 def test_mix_and_match_of_two_states_is_refused(client, served, repository):
     repository.has_hashes = True
     repository.delegate("targets", "models", "models/*")
