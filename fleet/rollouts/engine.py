@@ -1,0 +1,165 @@
+"""The engine: reads where each rollout stands, asks `decide`, writes. A part of the fleet.
+
+One transaction for each rollout and look; a kill at any line leaves the state of the look before. Two engines
+take turns (`lead.py`), in one process or several.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlmodel import Session, col
+
+from fleet.access import audit
+from fleet.errors import first_line
+from fleet.rollouts.apply import Pen
+from fleet.rollouts.decide import decide
+from fleet.rollouts.facts import FactsBook
+from fleet.rollouts.filter import Facts, Test, compiled, fields_of
+from fleet.rollouts.filter_parser import parse_filter
+from fleet.rollouts.gather import gather
+from fleet.rollouts.lead import take_lead
+from fleet.rollouts.members import renew
+from fleet.rollouts.plan import LIVE, Decision
+from fleet.rollouts.tell import Tell
+from fleet.store.tables_rollouts import Release, Rollout
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 2.0
+JOIN_MS: Final = 60_000
+"""How often all devices are asked whether they belong to a rollout."""
+
+
+class Rollouts:
+    """Lets rollouts go on; `run` is a part of the fleet.
+
+    Args:
+        engine: of the database.
+        tell: where orders go.
+        on_told: called after something else is wanted of devices.
+        hears_devices: whether devices could answer us now; while they cannot, nobody is late.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tell: Tell,
+        on_told: Callable[[], None] = lambda: None,
+        hears_devices: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._engine = engine
+        self._tell = tell
+        self._on_told = on_told
+        self._hears_devices = hears_devices
+        self._news = threading.Event()
+        self._book = FactsBook()
+        self._joined_ms: dict[str, int] = {}
+        self._complaint = ""
+
+    def wake(self) -> None:
+        """Say that somebody has made or changed a rollout, or a device's tags."""
+        self._news.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Look at all rollouts again and again until `stop`."""
+        while not stop.is_set():
+            is_new = self._news.wait(TICK_S)
+            self._news.clear()
+            if is_new:
+                self._joined_ms.clear()
+            try:
+                self.tick(time.time_ns() // 1_000_000)
+            except (DBAPIError, PoolTimeout) as error:
+                self._complain(first_line(error))
+            else:
+                self._complaint = ""
+
+    def tick(self, now_ms: int) -> bool:
+        """Look at every rollout that lives, in the order of their start; return whether devices were told.
+
+        Args:
+            now_ms: Unix milliseconds.
+        """
+        with Session(self._engine) as session:
+            query = select(col(Rollout.id), col(Rollout.filter)).where(col(Rollout.state).in_(LIVE))
+            live = session.execute(query.order_by(col(Rollout.started_ms), col(Rollout.id))).all()
+            facts = self._facts(session, [(row.id, row.filter) for row in live], now_ms)
+        told = [self._look(row.id, facts if row.id in self._due(now_ms) else None, now_ms) for row in live]
+        for gone in self._joined_ms.keys() - {row.id for row in live}:
+            del self._joined_ms[gone]
+        if any(told):
+            self._on_told()
+        return any(told)
+
+    def _due(self, now_ms: int) -> set[str]:
+        return {rollout for rollout, at_ms in self._joined_ms.items() if at_ms == now_ms}
+
+    def _facts(self, session: Session, live: list[tuple[str, str]], now_ms: int) -> list[Facts]:
+        """Read the facts of all devices if a rollout is to ask for them now."""
+        asks = [
+            (rollout, text)
+            for rollout, text in live
+            if not 0 <= now_ms - self._joined_ms.get(rollout, -JOIN_MS) < JOIN_MS
+        ]
+        if not asks:
+            return []
+        self._joined_ms |= {rollout: now_ms for rollout, _ in asks}
+        return self._book.read(session, with_tags=any("tag" in _read_filter(text)[1] for _, text in asks))
+
+    def _look(self, rollout_id: str, facts: list[Facts] | None, now_ms: int) -> bool:
+        with Session(self._engine) as session:
+            if not take_lead(session):
+                return False
+            rollout = session.get(Rollout, rollout_id, with_for_update=True)
+            if rollout is None or rollout.state not in LIVE:
+                return False
+            release = session.get_one(Release, rollout.release)
+            if facts is not None and rollout.state in ("running", "paused"):
+                test = _read_filter(rollout.filter)[0]
+                if renew(session, rollout.id, release, test, facts, now_ms):
+                    self._more_to_join(rollout_id)
+                    session.commit()
+                    return False
+            before = rollout.state
+            view = gather(session, rollout, release, now_ms, hears_devices=self._hears_devices())
+            decision = decide(view)
+            told = Pen(session, rollout, release, self._tell, now_ms).write(decision)
+            _note_change(session, rollout, before, decision, now_ms)
+            session.commit()
+            return told
+
+    def _more_to_join(self, rollout_id: str) -> None:
+        """Ask again in the next look, which comes at once."""
+        self._joined_ms.pop(rollout_id, None)
+        self._news.set()
+
+    def _complain(self, reason: str) -> None:
+        if reason != self._complaint:
+            log.error("rollouts wait, the database does not answer reason=%r", reason)
+        self._complaint = reason
+
+
+@lru_cache(maxsize=64)
+def _read_filter(text: str) -> tuple[Test, frozenset[str]]:
+    """Return the filter of a row as a function, and the fields that it asks for."""
+    wanted = parse_filter(text)
+    return compiled(wanted), fields_of(wanted)
+
+
+def _note_change(session: Session, rollout: Rollout, before: str, decision: Decision, now_ms: int) -> None:
+    """Put into the log what a rollout has become by itself."""
+    if decision.course.state == before:
+        return
+    log.info("rollout=%s state=%s why=%r", rollout.id, rollout.state, rollout.why)
+    audit.record(
+        session, "engine", f"rollout.{rollout.state}", rollout.name, {"why": rollout.why}, at_ms=now_ms
+    )
