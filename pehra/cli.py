@@ -19,6 +19,7 @@ from pehra.commands.flash import flash
 from pehra.commands.fleet import fleet_app
 from pehra.commands.models import models_app
 from pehra.commands.provision import provision_app
+from pehra.commands.rollout import rollout_app
 from pehra.commands.track import track
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ app.add_typer(device_app, name="device")
 app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(provision_app, name="provision")
+app.add_typer(rollout_app, name="rollout")
 app.command()(aim)
 
 EXTRAS = {

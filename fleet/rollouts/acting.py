@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from sqlmodel import Session, col, select
 
-from fleet.access.audit import record
+from fleet.access.audit import Detail, record
 from fleet.access.caller import Caller
 from fleet.errors import BadInput, Conflict, Forbidden, NotFound
 from fleet.identity.claims import name_of
@@ -86,8 +86,14 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
     rollout.why = _why(session, rollout)
     session.add(rollout)
     session.flush()
-    detail = {"release": f"{release.name} {release.version}", "filter": new.filter, "stages": new.stages}
-    record(session, by, "rollout.create", rollout.name, {"rollout": rollout.id, **detail}, at_ms=now_ms)
+    detail: Detail = {
+        "rollout": rollout.id,
+        "release": f"{release.name} {release.version}",
+        "filter": new.filter,
+        "stages": new.stages,
+        "needs_approval": new.needs_approval,
+    }
+    record(session, by, "rollout.create", rollout.name, detail, at_ms=now_ms)
     session.commit()
     session.refresh(rollout)
     return rollout

@@ -120,8 +120,7 @@ def note_reported(
         running = {"model": model_sha256, "firmware": firmware}.get(release.kind)
         if running is None or (row.state == "succeeded" and not _is_owner(session, row, release.kind)):
             continue
-        wanted = mark_of(release)
-        fate = after_report(row.state, row.reason, running=running, wanted=wanted, before=row.before)
+        fate = after_report(row.state, row.reason, running=running, wanted=release.mark, before=row.before)
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
     return changed
@@ -154,11 +153,6 @@ def note_update(
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
     return changed
-
-
-def mark_of(release: Release) -> str:
-    """Return what a device reports when a release runs: a model's digest, the version of a firmware."""
-    return release.sha256 if release.kind == "model" else release.version
 
 
 def _other(running: str) -> str:

@@ -12,7 +12,6 @@ from typing import Final, cast
 from sqlalchemy import Table, bindparam, func, or_, select, update
 from sqlmodel import Session
 
-from fleet.rollouts.answers import mark_of
 from fleet.rollouts.facts import read_running
 from fleet.rollouts.gather import REVERTIBLE, settings_in
 from fleet.rollouts.members import HAS_IT
@@ -94,7 +93,7 @@ class Pen:
     def _tell_new(self, devices: Sequence[str], stage: int, run_ms: int) -> int:
         there = self._locked(devices, ("waiting",))
         running = read_running(self._session, self._release.kind, there)
-        mark = mark_of(self._release)
+        mark = self._release.mark
         had = [device for device in there if running.get(device) == mark]
         self._move(had, ("waiting",), state="skipped", reason=HAS_IT)
         return self._order(

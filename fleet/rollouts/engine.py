@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -72,10 +72,9 @@ class Rollouts:
     def run(self, stop: threading.Event) -> None:
         """Look at all rollouts again and again until `stop`."""
         while not stop.is_set():
-            is_new = self._news.wait(TICK_S)
-            self._news.clear()
-            if is_new:
+            if self._news.wait(TICK_S):
                 self._joined_ms.clear()
+            self._news.clear()
             try:
                 self.tick(time.time_ns() // 1_000_000)
             except (DBAPIError, PoolTimeout) as error:
@@ -91,29 +90,21 @@ class Rollouts:
         """
         with Session(self._engine) as session:
             query = select(col(Rollout.id), col(Rollout.filter)).where(col(Rollout.state).in_(LIVE))
-            live = session.execute(query.order_by(col(Rollout.started_ms), col(Rollout.id))).all()
-            facts = self._facts(session, [(row.id, row.filter) for row in live], now_ms)
-        told = [self._look(row.id, facts if row.id in self._due(now_ms) else None, now_ms) for row in live]
-        for gone in self._joined_ms.keys() - {row.id for row in live}:
+            live = [(one, text) for one, text in session.execute(query.order_by(*_FIRST_COME)).all()]
+            asks = {one: text for one, text in live if self._has_to_ask(one, now_ms)}
+            facts = self._facts(session, asks.values()) if asks else []
+        told = [self._look(one, facts if one in asks else None, now_ms) for one, _ in live]
+        for gone in self._joined_ms.keys() - {one for one, _ in live}:
             del self._joined_ms[gone]
         if any(told):
             self._on_told()
         return any(told)
 
-    def _due(self, now_ms: int) -> set[str]:
-        return {rollout for rollout, at_ms in self._joined_ms.items() if at_ms == now_ms}
+    def _has_to_ask(self, rollout: str, now_ms: int) -> bool:
+        return not 0 <= now_ms - self._joined_ms.get(rollout, -JOIN_MS) < JOIN_MS
 
-    def _facts(self, session: Session, live: list[tuple[str, str]], now_ms: int) -> list[Facts]:
-        """Read the facts of all devices if a rollout is to ask for them now."""
-        asks = [
-            (rollout, text)
-            for rollout, text in live
-            if not 0 <= now_ms - self._joined_ms.get(rollout, -JOIN_MS) < JOIN_MS
-        ]
-        if not asks:
-            return []
-        self._joined_ms |= {rollout: now_ms for rollout, _ in asks}
-        return self._book.read(session, with_tags=any("tag" in _read_filter(text)[1] for _, text in asks))
+    def _facts(self, session: Session, filters: Iterable[str]) -> list[Facts]:
+        return self._book.read(session, with_tags=any("tag" in _read_filter(text)[1] for text in filters))
 
     def _look(self, rollout_id: str, facts: list[Facts] | None, now_ms: int) -> bool:
         with Session(self._engine) as session:
@@ -126,9 +117,10 @@ class Rollouts:
             if facts is not None and rollout.state in ("running", "paused"):
                 test = _read_filter(rollout.filter)[0]
                 if renew(session, rollout.id, release, test, facts, now_ms):
-                    self._more_to_join(rollout_id)
                     session.commit()
+                    self._news.set()  # the others join in the next look, which comes at once
                     return False
+                self._joined_ms[rollout_id] = now_ms
             before = rollout.state
             view = gather(session, rollout, release, now_ms, hears_devices=self._hears_devices())
             decision = decide(view)
@@ -137,15 +129,13 @@ class Rollouts:
             session.commit()
             return told
 
-    def _more_to_join(self, rollout_id: str) -> None:
-        """Ask again in the next look, which comes at once."""
-        self._joined_ms.pop(rollout_id, None)
-        self._news.set()
-
     def _complain(self, reason: str) -> None:
         if reason != self._complaint:
             log.error("rollouts wait, the database does not answer reason=%r", reason)
         self._complaint = reason
+
+
+_FIRST_COME: Final = (col(Rollout.started_ms), col(Rollout.id))
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from fleet.rollouts.answers import mark_of
 from fleet.rollouts.decide import advance, room
 from fleet.rollouts.facts import read_running
 from fleet.rollouts.plan import (
@@ -288,6 +287,7 @@ def _going_back(moment: _Moment) -> tuple[GoingBack, ...]:
 
 def releases_by_mark(session: Session, kind: str, marks: set[str]) -> dict[str, str]:
     """Return the ids of the releases that devices report by these digests or versions."""
-    column = col(Release.sha256 if kind == "model" else Release.version)
-    query = select(Release).where(col(Release.kind) == kind, column.in_(sorted(marks - {""})))
-    return {mark_of(release): release.id for release in session.execute(query).scalars()}
+    query = select(col(Release.mark), col(Release.id)).where(
+        col(Release.kind) == kind, col(Release.mark).in_(sorted(marks - {""}))
+    )
+    return dict(session.execute(query.order_by(col(Release.made_ms))).tuples().all())

@@ -13,16 +13,15 @@ from typing import Final, cast
 from sqlalchemy import Table, select, update
 from sqlmodel import Session, col
 
-from fleet.rollouts.answers import mark_of
 from fleet.rollouts.filter import Facts, Test
 from fleet.rollouts.tell import chunks
 from fleet.store.tables_rollouts import Release, RolloutDevice
 
 JOIN_MAX: Final = 10_000
 """Devices that join in one transaction: it must not keep ingest waiting."""
+ANY_BOARD: Final = "any"
 LEFT: Final = "no longer matches the filter"
 HAS_IT: Final = "runs it already"
-OFFLINE: Final = "offline until the rollout ended"
 _COMES_BACK: Final = (LEFT, HAS_IT)
 _TABLE = cast(Table, RolloutDevice.__table__)  # type: ignore[attr-defined]
 
@@ -46,13 +45,13 @@ class Changes:
 
 def fits(release: Release, facts: Facts) -> bool:
     """Whether a release is for a device's board."""
-    return not release.hw or facts.board in release.hw
+    return not release.hw or ANY_BOARD in release.hw or facts.board in release.hw
 
 
 def runs(release: Release, facts: Facts) -> bool:
     """Whether a device runs a release, by its own words."""
     running = {"model": facts.model_sha256, "firmware": facts.firmware}.get(release.kind, "")
-    return bool(running) and running == mark_of(release)
+    return bool(running) and running == release.mark
 
 
 def compare(

@@ -23,13 +23,18 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class NewRelease:
-    """What is told of a release when it is made (`Release` says what the fields mean)."""
+    """What is told of a release when it is made (`Release` says what the fields mean).
+
+    Attributes:
+        model_sha256: of a model's `.tflite`, which devices report; empty where the target is that file.
+    """
 
     kind: str
     name: str
     version: str
     sha256: str
     length: int
+    model_sha256: str = ""
     path: str = ""
     hw: tuple[str, ...] = ()
     sec_ver: int = 0
@@ -45,8 +50,10 @@ class NewRelease:
             raise BadInput(f"release: kind {self.kind[:20]!r} is none of {', '.join(KINDS)}")
         if _NAME.fullmatch(self.name) is None or _VERSION.fullmatch(self.version) is None:
             raise BadInput("release: name and version are letters, digits and . _ - (a version may hold +)")
-        if _SHA256.fullmatch(self.sha256) is None:
-            raise BadInput("release: sha256 is 64 hexadecimal digits in small letters")
+        if any(
+            _SHA256.fullmatch(digest) is None for digest in (self.sha256, self.model_sha256 or self.sha256)
+        ):
+            raise BadInput("release: a sha256 is 64 hexadecimal digits in small letters")
         if not 1 <= self.length < 2**53 or not 0 <= self.sec_ver < 2**31:
             raise BadInput("release: length is at least 1 byte, sec_ver at least 0")
         if len(self.path) > 200 or ".." in self.path.split("/") or not self.path.isprintable():
@@ -76,6 +83,7 @@ def add_release(session: Session, new: NewRelease, by: Caller | str, now_ms: int
         version=new.version,
         path=new.path or f"{new.kind}/{new.name}-{new.version}",
         sha256=new.sha256,
+        mark=(new.model_sha256 or new.sha256) if new.kind == "model" else new.version,
         length=new.length,
         hw=list(new.hw),
         sec_ver=new.sec_ver,

@@ -21,9 +21,10 @@ class Release(SQLModel, table=True):
     Attributes:
         kind: `model`, `firmware` or `os`.
         path: its name in the image repository.
-        sha256: of the target, hexadecimal; what a device reports of a model that runs.
+        sha256: of the target, hexadecimal.
+        mark: what a device reports while it runs: a model's digest (of its `.tflite`), a firmware's version.
         length: in bytes.
-        hw: boards that it is for; empty for any.
+        hw: boards that it is for; empty or `any` for all.
         sec_ver: security version; a device takes none below its floor.
         custom: what else the image repository says of it (docs/updates.md).
         state: `ready` or `withdrawn`.
@@ -32,7 +33,7 @@ class Release(SQLModel, table=True):
     __tablename__ = "release"
     __table_args__ = (
         UniqueConstraint("kind", "name", "version", name="uq_release_name"),
-        Index("ix_release_sha256", "sha256"),
+        Index("ix_release_mark", "kind", "mark"),
     )
 
     id: str = Field(primary_key=True, max_length=36)
@@ -41,6 +42,7 @@ class Release(SQLModel, table=True):
     version: str = Field(max_length=60)
     path: str = Field(default="", max_length=200)
     sha256: str = Field(max_length=64)
+    mark: str = Field(max_length=64)
     length: int = Field(sa_type=BigInteger)
     hw: list[str] = Field(default_factory=list, sa_type=JSON)
     sec_ver: int = Field(default=0, sa_type=BigInteger)

@@ -21,6 +21,7 @@ def upgrade() -> None:
         _text("version", 60),
         _text("path", 200),
         _text("sha256", 64),
+        _text("mark", 64),
         _big("length"),
         sa.Column("hw", sa.JSON(), nullable=False),
         _big("sec_ver"),
@@ -101,7 +102,7 @@ def downgrade() -> None:
 
 
 _INDEXES: tuple[tuple[str, str, list[str]], ...] = (
-    ("release", "sha256", ["sha256"]),
+    ("release", "mark", ["kind", "mark"]),
     ("rollout", "release", ["release"]),
     ("rollout", "state", ["state"]),
     ("rollout_device", "line", ["rollout", "state", "rank"]),
