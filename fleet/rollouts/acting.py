@@ -6,7 +6,8 @@ that makes sense, so two people who press different buttons at once do not both 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,16 +108,16 @@ def approve(session: Session, rollout_id: str, by: Caller | str, now_ms: int) ->
         Forbidden: whoever made it cannot approve it.
         Conflict: it has ended.
     """
-    rollout = _locked(session, rollout_id)
-    if rollout.state in ("aborted", "reverted"):
-        raise Conflict(f"{rollout.name} has ended ({rollout.state}): make another")
-    if rollout.state != "pending":
-        return rollout
-    is_same = _id_of(by) == rollout.made_by_id if rollout.made_by_id else name_of(by) == rollout.made_by
-    if is_same:
-        raise Forbidden(f"{name_of(by)} has made this rollout: a second person has to approve it")
-    rollout.approved_by, rollout.started_ms = name_of(by)[:100], now_ms
-    return _keep(session, rollout, "running", "approve", by, now_ms)
+    with _alone(session, rollout_id) as rollout:
+        if rollout.state in ("aborted", "reverted"):
+            raise Conflict(f"{rollout.name} has ended ({rollout.state}): make another")
+        if rollout.state != "pending":
+            return rollout
+        is_same = _id_of(by) == rollout.made_by_id if rollout.made_by_id else name_of(by) == rollout.made_by
+        if is_same:
+            raise Forbidden(f"{name_of(by)} has made this rollout: a second person has to approve it")
+        rollout.approved_by, rollout.started_ms = name_of(by)[:100], now_ms
+        return _keep(session, rollout, "running", "approve", by, now_ms)
 
 
 def pause(session: Session, rollout_id: str, by: Caller | str, now_ms: int) -> Rollout:
@@ -126,11 +127,11 @@ def pause(session: Session, rollout_id: str, by: Caller | str, now_ms: int) -> R
         NotFound: there is none.
         Conflict: it does not run.
     """
-    rollout = _locked(session, rollout_id)
-    if rollout.state == "paused":
-        return rollout
-    _need(rollout, ("running",), "paused")
-    return _keep(session, rollout, "paused", "pause", by, now_ms)
+    with _alone(session, rollout_id) as rollout:
+        if rollout.state == "paused":
+            return rollout
+        _need(rollout, ("running",), "paused")
+        return _keep(session, rollout, "paused", "pause", by, now_ms)
 
 
 def resume(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tell: Tell) -> Rollout:
@@ -140,15 +141,15 @@ def resume(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tel
         NotFound: there is none.
         Conflict: it neither is paused nor has stopped.
     """
-    rollout = _locked(session, rollout_id)
-    if rollout.state == "running":
-        return rollout
-    _need(rollout, ("paused", "stopped"), "resumed")
-    if rollout.state == "stopped":
-        rollout.round += 1
-        rollout.quiet_run_ms = None
-        _pen(session, rollout, tell, now_ms).wait_again()
-    return _keep(session, rollout, "running", "resume", by, now_ms)
+    with _alone(session, rollout_id) as rollout:
+        if rollout.state == "running":
+            return rollout
+        _need(rollout, ("paused", "stopped"), "resumed")
+        if rollout.state == "stopped":
+            rollout.round += 1
+            rollout.quiet_run_ms = None
+            _pen(session, rollout, tell, now_ms).wait_again()
+        return _keep(session, rollout, "running", "resume", by, now_ms)
 
 
 def abort(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tell: Tell) -> Rollout:
@@ -158,15 +159,15 @@ def abort(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tell
         NotFound: there is none.
         Conflict: it has ended in another way, or goes back already.
     """
-    rollout = _locked(session, rollout_id)
-    if rollout.state == "aborted":
-        return rollout
-    _need(rollout, ("pending", "running", "paused", "stopped"), "aborted")
-    pen = _pen(session, rollout, tell, now_ms)
-    pen.withdraw_open("the rollout was aborted")
-    pen.end_waiting("the rollout was aborted")
-    rollout.ended_ms = now_ms
-    return _keep(session, rollout, "aborted", "abort", by, now_ms)
+    with _alone(session, rollout_id) as rollout:
+        if rollout.state == "aborted":
+            return rollout
+        _need(rollout, ("pending", "running", "paused", "stopped"), "aborted")
+        pen = _pen(session, rollout, tell, now_ms)
+        pen.withdraw_open("the rollout was aborted")
+        pen.end_waiting("the rollout was aborted")
+        rollout.ended_ms = now_ms
+        return _keep(session, rollout, "aborted", "abort", by, now_ms)
 
 
 def revert(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tell: Tell) -> Rollout:
@@ -176,13 +177,13 @@ def revert(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tel
         NotFound: there is none.
         Conflict: it has not begun.
     """
-    rollout = _locked(session, rollout_id)
-    if rollout.state in ("reverting", "reverted"):
-        return rollout
-    _need(rollout, ("running", "paused", "stopped", "aborted", "done"), "reverted")
-    _pen(session, rollout, tell, now_ms).end_waiting("the rollout was reverted")
-    rollout.ended_ms = None
-    return _keep(session, rollout, "reverting", "revert", by, now_ms)
+    with _alone(session, rollout_id) as rollout:
+        if rollout.state in ("reverting", "reverted"):
+            return rollout
+        _need(rollout, ("running", "paused", "stopped", "aborted", "done"), "reverted")
+        _pen(session, rollout, tell, now_ms).end_waiting("the rollout was reverted")
+        rollout.ended_ms = None
+        return _keep(session, rollout, "reverting", "revert", by, now_ms)
 
 
 def get_rollout(session: Session, rollout_id: str) -> Rollout:
@@ -218,13 +219,23 @@ ACTIONS: Final[dict[str, Action]] = {
 """What whoever manages rollouts may do with one; approval is another's."""
 
 
-def _locked(session: Session, rollout_id: str) -> Rollout:
-    """Return a rollout that nobody else changes until the end of the transaction."""
+@contextmanager
+def _alone(session: Session, rollout_id: str) -> Iterator[Rollout]:
+    """Give a rollout that nobody else changes meanwhile; what was not committed is taken back at the end.
+
+    Raises:
+        NotFound: there is none.
+    """
     session.rollback()
     if session.connection().dialect.name == "sqlite":
         session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-    session.get(Rollout, rollout_id, with_for_update=True, populate_existing=True)
-    return get_rollout(session, rollout_id)
+    try:
+        session.get(Rollout, rollout_id, with_for_update=True, populate_existing=True)
+        rollout = get_rollout(session, rollout_id)
+        yield rollout
+    finally:
+        session.rollback()
+    session.refresh(rollout)
 
 
 def _pen(session: Session, rollout: Rollout, tell: Tell, now_ms: int) -> Pen:
@@ -248,7 +259,6 @@ def _keep(
     detail = {"rollout": rollout.id, "before": before}
     record(session, by, f"rollout.{verb}", rollout.name, detail, at_ms=now_ms)
     session.commit()
-    session.refresh(rollout)
     return rollout
 
 

@@ -16,8 +16,10 @@ from sqlalchemy import and_, or_, select, update
 from sqlmodel import Session, col
 
 from fleet.rollouts.plan import LIVE, OPEN, REASON_CHARS, SILENT
+from fleet.rollouts.tell import Tell, WantedTable
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice, WantedRelease
 
+WANTED: Final = WantedTable()
 PROGRESS: Final = {
     "accepted": "downloading",
     "downloading": "downloading",
@@ -104,7 +106,13 @@ def after_update(state: str, word: str, reason: str, *, ends_by_word: bool = Fal
 
 
 def note_reported(
-    session: Session, device: str, model_sha256: str, firmware: str, *, now_ms: int | None = None
+    session: Session,
+    device: str,
+    model_sha256: str,
+    firmware: str,
+    *,
+    now_ms: int | None = None,
+    tell: Tell = WANTED,
 ) -> int:
     """Take in what a device really runs; return how many of its rollouts that changed. The caller commits.
 
@@ -114,6 +122,7 @@ def note_reported(
         model_sha256: of the model that runs.
         firmware: its version.
         now_ms: Unix milliseconds; now when it is left out.
+        tell: where orders go: of who has failed nothing is wanted any more.
     """
     changed = 0
     for row, release, rollout in _rows(session, device):
@@ -123,6 +132,7 @@ def note_reported(
         fate = after_report(row.state, row.reason, running=running, wanted=release.mark, before=row.before)
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
+            _let_go(session, row, fate, release.kind, tell)
     return changed
 
 
@@ -134,6 +144,7 @@ def note_update(
     *,
     action: str = "",
     now_ms: int | None = None,
+    tell: Tell = WANTED,
 ) -> int:
     """Take in how far a device's updater is; return how many of its rollouts that changed.
 
@@ -144,6 +155,7 @@ def note_update(
         reason: why, in its words.
         action: id of the action that it speaks of; with another one than it was told last nothing changes.
         now_ms: Unix milliseconds; now when it is left out.
+        tell: where orders go: of who has failed nothing is wanted any more.
     """
     changed = 0
     for row, release, rollout in _rows(session, device):
@@ -152,7 +164,14 @@ def note_update(
         fate = after_update(row.state, state, reason, ends_by_word=release.kind == "os")
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
+            _let_go(session, row, fate, release.kind, tell)
     return changed
+
+
+def _let_go(session: Session, row: RolloutDevice, fate: Fate, kind: str, tell: Tell) -> None:
+    """Want nothing more of a device that has failed: it would only fail again."""
+    if fate.state == "failed":
+        tell.withdraw(session, kind, row.rollout, [row.device])
 
 
 def _other(running: str) -> str:

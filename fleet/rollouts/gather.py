@@ -66,6 +66,7 @@ def gather(
         course=Course(rollout.state, rollout.stage, run_ms, rollout.stage_run_ms, rollout.quiet_run_ms),
         standing=standing_of(session, rollout),
         changed_by=rollout.changed_by,
+        why=rollout.why,
     )
     if rollout.state not in LIVE:
         return view
@@ -290,4 +291,4 @@ def releases_by_mark(session: Session, kind: str, marks: set[str]) -> dict[str, 
     query = select(col(Release.mark), col(Release.id)).where(
         col(Release.kind) == kind, col(Release.mark).in_(sorted(marks - {""}))
     )
-    return dict(session.execute(query.order_by(col(Release.made_ms))).tuples().all())
+    return {row.mark: row.id for row in session.execute(query.order_by(col(Release.made_ms)))}

@@ -213,6 +213,8 @@ class View:
         candidates: devices that could be told now, in their order; at most as many as there is room for.
         going_back: devices that are to go back, while it reverts.
         left_to_revert: how many there are of them in all.
+        changed_by: who did something with it last.
+        why: the sentence of the look before.
     """
 
     stages: tuple[Stage, ...]
@@ -225,6 +227,7 @@ class View:
     going_back: tuple[GoingBack, ...] = ()
     left_to_revert: int = 0
     changed_by: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

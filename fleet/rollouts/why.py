@@ -16,7 +16,7 @@ def sentence(view: View) -> str:
     sentences = {
         "pending": f"Waits for the approval of a second person ({by} has made it).",
         "paused": f"Paused by {by}{at_it}.",
-        "stopped": "Stopped by itself: resume it, abort it or revert it.",
+        "stopped": view.why or "Stopped by itself.",
         "aborted": f"Aborted by {by}: {_devices(standing.succeeded)} had got it and keep it.",
         "reverting": f"Goes back: {_devices(standing.reverting + max(0, view.left_to_revert))} left.",
         "reverted": f"Reverted by {by}.",
@@ -62,7 +62,7 @@ def _blocked(blocked: Blocked, missing: int) -> str:
         return f"{_devices(blocked.closed)} wait for their maintenance window{opens}"
     if blocked.held:
         who = f"the rollout {blocked.holder!r}, which came first" if blocked.holder else "another rollout"
-        return f"{_devices(blocked.held)} wait until {who} is done with them"
+        return f"{_devices(blocked.held)} wait for {who}"
     if blocked.offline:
         return (
             f"{_devices(blocked.offline)} that it needs are offline"
