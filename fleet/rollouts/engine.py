@@ -93,7 +93,10 @@ class Rollouts:
             live = [(one, text) for one, text in session.execute(query.order_by(*_FIRST_COME)).all()]
             asks = {one: text for one, text in live if self._has_to_ask(one, now_ms)}
             facts = self._facts(session, asks.values()) if asks else []
-        told = [self._look(one, facts if one in asks else None, now_ms) for one, _ in live]
+        for one in asks:
+            while self._join(one, facts, now_ms):
+                pass
+        told = [self._look(one, now_ms) for one, _ in live]
         for gone in self._joined_ms.keys() - {one for one, _ in live}:
             del self._joined_ms[gone]
         if any(told):
@@ -106,21 +109,25 @@ class Rollouts:
     def _facts(self, session: Session, filters: Iterable[str]) -> list[Facts]:
         return self._book.read(session, with_tags=any("tag" in _read_filter(text)[1] for text in filters))
 
-    def _look(self, rollout_id: str, facts: list[Facts] | None, now_ms: int) -> bool:
+    def _join(self, rollout_id: str, facts: list[Facts], now_ms: int) -> bool:
+        """Bring a rollout's devices up to date in one transaction; return whether it takes another one."""
         with Session(self._engine) as session:
-            if not take_lead(session):
-                return False
-            rollout = session.get(Rollout, rollout_id, with_for_update=True)
-            if rollout is None or rollout.state not in LIVE:
+            rollout = _take(session, rollout_id, ("running", "paused"))
+            if rollout is None:
                 return False
             release = session.get_one(Release, rollout.release)
-            if facts is not None and rollout.state in ("running", "paused"):
-                test = _read_filter(rollout.filter)[0]
-                if renew(session, rollout.id, release, test, facts, now_ms):
-                    session.commit()
-                    self._news.set()  # the others join in the next look, which comes at once
-                    return False
-                self._joined_ms[rollout_id] = now_ms
+            has_more = renew(session, rollout_id, release, _read_filter(rollout.filter)[0], facts, now_ms)
+            session.commit()
+        if not has_more:
+            self._joined_ms[rollout_id] = now_ms
+        return has_more
+
+    def _look(self, rollout_id: str, now_ms: int) -> bool:
+        with Session(self._engine) as session:
+            rollout = _take(session, rollout_id, LIVE)
+            if rollout is None:
+                return False
+            release = session.get_one(Release, rollout.release)
             before = rollout.state
             view = gather(session, rollout, release, now_ms, hears_devices=self._hears_devices())
             decision = decide(view)
@@ -136,6 +143,14 @@ class Rollouts:
 
 
 _FIRST_COME: Final = (col(Rollout.started_ms), col(Rollout.id))
+
+
+def _take(session: Session, rollout_id: str, states: tuple[str, ...]) -> Rollout | None:
+    """Return a rollout in one of the states, with the lead; None where another engine has that now."""
+    if not take_lead(session):
+        return None
+    rollout = session.get(Rollout, rollout_id, with_for_update=True)
+    return rollout if rollout is not None and rollout.state in states else None
 
 
 @lru_cache(maxsize=64)
