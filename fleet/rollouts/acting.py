@@ -39,7 +39,7 @@ class NewRollout:
 
     Attributes:
         release: id, or `name@version`.
-        filter: which devices (docs/updates.md).
+        filter: which devices (docs/rollouts.md).
         needs_approval: a second person has to agree before it begins.
     """
 

@@ -32,7 +32,7 @@ PROGRESS: Final = {
     "reported": "installed",
     "clean": "installed",
 }
-"""States of a device's updater (docs/updates.md), and what they are here."""
+"""States of a device's updater (docs/rollouts.md), and what they are here."""
 FOR_GOOD: Final = frozenset({"rejected", "rolling-back", "rolled-back"})
 """Who refused a release, or tried it and went back, has quarantined it: telling it again is no use."""
 ON_THE_WAY: Final = frozenset({"failed", "cancelled"})

@@ -38,6 +38,14 @@ TICK_S: Final = 2.0
 JOIN_MS: Final = 60_000
 """How often all devices are asked whether they belong to a rollout."""
 
+COSTLY_MS: Final = 150
+REST: Final = 20
+REST_MAX_MS: Final = 30_000
+"""A look that took longer than `COSTLY_MS` and told nobody is followed by a rest of `REST` times its length.
+
+Where 100,000 devices wait for another rollout, ingest must not wait every two seconds for us to see that.
+"""
+
 
 class Rollouts:
     """Lets rollouts go on; `run` is a part of the fleet.
@@ -63,6 +71,7 @@ class Rollouts:
         self._news = threading.Event()
         self._book = FactsBook()
         self._joined_ms: dict[str, int] = {}
+        self._rest_ms: dict[str, tuple[int, int]] = {}
         self._complaint = ""
 
     def wake(self) -> None:
@@ -74,6 +83,7 @@ class Rollouts:
         while not stop.is_set():
             if self._news.wait(TICK_S):
                 self._joined_ms.clear()
+                self._rest_ms.clear()
             self._news.clear()
             try:
                 self.tick(time.time_ns() // 1_000_000)
@@ -96,9 +106,10 @@ class Rollouts:
         for one in asks:
             while self._join(one, facts, now_ms):
                 pass
-        told = [self._look(one, now_ms) for one, _ in live]
-        for gone in self._joined_ms.keys() - {one for one, _ in live}:
-            del self._joined_ms[gone]
+        told = [self._look(one, now_ms) for one, _ in live if not self._rests(one, now_ms)]
+        for gone in (self._joined_ms.keys() | self._rest_ms.keys()) - {one for one, _ in live}:
+            self._joined_ms.pop(gone, None)
+            self._rest_ms.pop(gone, None)
         if any(told):
             self._on_told()
         return any(told)
@@ -122,7 +133,20 @@ class Rollouts:
             self._joined_ms[rollout_id] = now_ms
         return has_more
 
+    def _rests(self, rollout: str, now_ms: int) -> bool:
+        """Whether the last look at a rollout was in vain and took so long that the next one has to wait."""
+        since_ms, for_ms = self._rest_ms.get(rollout, (0, 0))
+        return 0 <= now_ms - since_ms < for_ms
+
     def _look(self, rollout_id: str, now_ms: int) -> bool:
+        began_s = time.perf_counter()
+        told = self._look_once(rollout_id, now_ms)
+        cost_ms = 1000 * (time.perf_counter() - began_s)
+        is_costly = not told and cost_ms > COSTLY_MS
+        self._rest_ms[rollout_id] = (now_ms, min(REST_MAX_MS, round(REST * cost_ms)) if is_costly else 0)
+        return told
+
+    def _look_once(self, rollout_id: str, now_ms: int) -> bool:
         with Session(self._engine) as session:
             rollout = _take(session, rollout_id, LIVE)
             if rollout is None:

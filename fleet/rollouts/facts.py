@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, select
@@ -144,8 +144,3 @@ def _facts(row: Any, said: _Said, tags: frozenset[str]) -> Facts:  # noqa: ANN40
         row.is_online,
         tags,
     )
-
-
-def with_tags(facts: Facts, tags: Iterable[str]) -> Facts:
-    """Return the same facts with other tags."""
-    return replace(facts, tags=frozenset(tags))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select, true
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -223,27 +223,30 @@ def _holds(moment: _Moment) -> ColumnElement[bool]:
 def _blocked(
     moment: _Moment, open_now: ColumnElement[bool], is_held: ColumnElement[bool] | None, known: Blocked
 ) -> Blocked:
-    table = RolloutDevice
-    line = (
-        select(func.count())
-        .select_from(table)
-        .join(Device, col(Device.id) == col(table.device))
-        .where(moment.ours, col(table.state) == "waiting")
-    )
-
-    def count(*conditions: ColumnElement[bool]) -> int:
-        return int(moment.session.execute(line.where(*conditions)).scalar_one())
-
     is_online = col(Device.is_online).is_(True)
-    is_offline = col(Device.is_online).is_(False)
-    held = count(is_online, open_now, is_held) if is_held is not None else 0
+    is_held = false() if is_held is None else is_held
+    query = (
+        select(
+            _sum(~is_online),
+            _sum(and_(is_online, ~open_now)),
+            _sum(and_(is_online, open_now, is_held)),
+        )
+        .select_from(RolloutDevice)
+        .join(Device, col(Device.id) == col(RolloutDevice.device))
+        .where(moment.ours, col(RolloutDevice.state) == "waiting")
+    )
+    offline, closed, held = (int(number or 0) for number in moment.session.execute(query).one())
     return Blocked(
-        offline=count(is_offline),
-        closed=count(is_online, ~open_now) if moment.window else 0,
+        offline=offline,
+        closed=closed,
         held=held,
         holder=_holder_name(moment) if held else "",
         opens_in_s=known.opens_in_s,
     )
+
+
+def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))
 
 
 def _holder_name(moment: _Moment) -> str:

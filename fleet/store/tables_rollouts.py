@@ -26,7 +26,7 @@ class Release(SQLModel, table=True):
         length: in bytes.
         hw: boards that it is for; empty or `any` for all.
         sec_ver: security version; a device takes none below its floor.
-        custom: what else the image repository says of it (docs/updates.md).
+        custom: what else the image repository says of it (docs/rollouts.md).
         state: `ready` or `withdrawn`.
     """
 
@@ -57,7 +57,7 @@ class Rollout(SQLModel, table=True):
 
     Attributes:
         kind: of the release.
-        filter: as written (docs/updates.md).
+        filter: as written (docs/rollouts.md).
         stages: as written, `1,1%,10%,50%,100%`.
         settings: soak, deadline, window, tries, stop rule (struct `fleet.rollouts.plan.Settings`).
         state: `pending running paused stopped done aborted reverting reverted`.
@@ -103,7 +103,7 @@ class RolloutDevice(SQLModel, table=True):
 
     Attributes:
         state: `waiting told downloading installed retrying succeeded failed skipped withdrawn reverting
-            reverted` (docs/updates.md).
+            reverted` (docs/rollouts.md).
         reason: why, where the state alone does not say it.
         stage: in which it was told; -1 before.
         round: of the rollout when it answered.
