@@ -150,9 +150,10 @@ class Pen:
         same = {"changed_ms": self._now_ms, "due_run_ms": None, "round": self._rollout.round}
         self._each(rows, (*REVERTIBLE, "reverting"), same, ("state", "reason"))
 
-    def _as_order(self, device: str, release: str, action: str) -> Order:
-        window = settings_in(self._rollout).window
-        return Order(device, self._release.kind, release, self._rollout.id, action, window, self._now_ms)
+    def _as_order(self, device: str, release: str, action: str, window: str = "") -> Order:
+        """Return an order; going back has no window, because it is done when something is wrong."""
+        rollout = self._rollout.id
+        return Order(device, self._release.kind, release, rollout, action, window, self._now_ms)
 
     def _write_course(self, decision: Decision) -> None:
         course, rollout = decision.course, self._rollout

@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col
 
 from fleet.access import audit
-from fleet.errors import first_line
+from fleet.errors import FleetError, first_line
 from fleet.rollouts.apply import Pen
 from fleet.rollouts.decide import decide
 from fleet.rollouts.facts import FactsBook
-from fleet.rollouts.filter import Facts, Test, compiled, fields_of
+from fleet.rollouts.filter import Facts, Test, compiled
 from fleet.rollouts.filter_parser import parse_filter
 from fleet.rollouts.gather import gather
 from fleet.rollouts.lead import take_lead
@@ -35,6 +36,8 @@ from fleet.store.tables_rollouts import Release, Rollout
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 2.0
+JOINED: Final = ("running", "paused")
+"""States of a rollout that devices join."""
 JOIN_MS: Final = 60_000
 """How often all devices are asked whether they belong to a rollout."""
 
@@ -72,7 +75,8 @@ class Rollouts:
         self._book = FactsBook()
         self._joined_ms: dict[str, int] = {}
         self._rest_ms: dict[str, tuple[int, int]] = {}
-        self._complaint = ""
+        self._complaints: set[str] = set()
+        self._complained: set[str] = set()
 
     def wake(self) -> None:
         """Say that somebody has made or changed a rollout, or a device's tags."""
@@ -88,9 +92,7 @@ class Rollouts:
             try:
                 self.tick(time.time_ns() // 1_000_000)
             except (DBAPIError, PoolTimeout) as error:
-                self._complain(first_line(error))
-            else:
-                self._complaint = ""
+                self._complain(f"the database does not answer: {first_line(error)}")
 
     def tick(self, now_ms: int) -> bool:
         """Look at every rollout that lives, in the order of their start; return whether devices were told.
@@ -98,36 +100,47 @@ class Rollouts:
         Args:
             now_ms: Unix milliseconds.
         """
+        self._complained, self._complaints = self._complaints, set()
         with Session(self._engine) as session:
-            query = select(col(Rollout.id), col(Rollout.filter)).where(col(Rollout.state).in_(LIVE))
-            live = [(one, text) for one, text in session.execute(query.order_by(*_FIRST_COME)).all()]
-            asks = {one: text for one, text in live if self._has_to_ask(one, now_ms)}
+            columns = (col(Rollout.id), col(Rollout.filter), col(Rollout.state))
+            query = select(*columns).where(col(Rollout.state).in_(LIVE)).order_by(*_FIRST_COME)
+            rows = session.execute(query).all()
+            asks = {row.id: row.filter for row in rows if self._has_to_ask(row.id, row.state, now_ms)}
             facts = self._facts(session, asks.values()) if asks else []
-        for one in asks:
-            while self._join(one, facts, now_ms):
-                pass
-        told = [self._look(one, now_ms) for one, _ in live if not self._rests(one, now_ms)]
-        for gone in (self._joined_ms.keys() | self._rest_ms.keys()) - {one for one, _ in live}:
+        live = [row.id for row in rows]
+        told = [self._serve(one, facts if one in asks else None, now_ms) for one in live]
+        for gone in (self._joined_ms.keys() | self._rest_ms.keys()) - set(live):
             self._joined_ms.pop(gone, None)
             self._rest_ms.pop(gone, None)
         if any(told):
             self._on_told()
         return any(told)
 
-    def _has_to_ask(self, rollout: str, now_ms: int) -> bool:
-        return not 0 <= now_ms - self._joined_ms.get(rollout, -JOIN_MS) < JOIN_MS
+    def _serve(self, rollout_id: str, facts: list[Facts] | None, now_ms: int) -> bool:
+        """Let one rollout go on; one whose row cannot be read does not keep the others waiting."""
+        try:
+            while facts is not None and self._join(rollout_id, facts, now_ms):
+                pass
+            return not self._rests(rollout_id, now_ms) and self._look(rollout_id, now_ms)
+        except (FleetError, msgspec.ValidationError) as error:
+            self._complain(f"rollout {rollout_id}: {first_line(error)}")
+            self._joined_ms[rollout_id] = now_ms
+            return False
+
+    def _has_to_ask(self, rollout: str, state: str, now_ms: int) -> bool:
+        return state in JOINED and not 0 <= now_ms - self._joined_ms.get(rollout, -JOIN_MS) < JOIN_MS
 
     def _facts(self, session: Session, filters: Iterable[str]) -> list[Facts]:
-        return self._book.read(session, with_tags=any("tag" in _read_filter(text)[1] for text in filters))
+        return self._book.read(session, with_tags=any("tag" in text.lower() for text in filters))
 
     def _join(self, rollout_id: str, facts: list[Facts], now_ms: int) -> bool:
         """Bring a rollout's devices up to date in one transaction; return whether it takes another one."""
         with Session(self._engine) as session:
-            rollout = _take(session, rollout_id, ("running", "paused"))
+            rollout = _take(session, rollout_id, JOINED)
             if rollout is None:
                 return False
             release = session.get_one(Release, rollout.release)
-            has_more = renew(session, rollout_id, release, _read_filter(rollout.filter)[0], facts, now_ms)
+            has_more = renew(session, rollout_id, release, _read_filter(rollout.filter), facts, now_ms)
             session.commit()
         if not has_more:
             self._joined_ms[rollout_id] = now_ms
@@ -151,6 +164,9 @@ class Rollouts:
             rollout = _take(session, rollout_id, LIVE)
             if rollout is None:
                 return False
+            _read_filter(
+                rollout.filter
+            )  # one that cannot be read tells nobody, those who joined before neither
             release = session.get_one(Release, rollout.release)
             before = rollout.state
             view = gather(session, rollout, release, now_ms, hears_devices=self._hears_devices())
@@ -161,9 +177,10 @@ class Rollouts:
             return told
 
     def _complain(self, reason: str) -> None:
-        if reason != self._complaint:
-            log.error("rollouts wait, the database does not answer reason=%r", reason)
-        self._complaint = reason
+        """Say what is wrong, once for as long as it lasts."""
+        if reason not in self._complained:
+            log.error("rollouts wait reason=%r", reason)
+        self._complaints.add(reason)
 
 
 _FIRST_COME: Final = (col(Rollout.started_ms), col(Rollout.id))
@@ -178,10 +195,13 @@ def _take(session: Session, rollout_id: str, states: tuple[str, ...]) -> Rollout
 
 
 @lru_cache(maxsize=64)
-def _read_filter(text: str) -> tuple[Test, frozenset[str]]:
-    """Return the filter of a row as a function, and the fields that it asks for."""
-    wanted = parse_filter(text)
-    return compiled(wanted), fields_of(wanted)
+def _read_filter(text: str) -> Test:
+    """Return the filter of a row as a function.
+
+    Raises:
+        BadFilter: another version of Pehra has written it.
+    """
+    return compiled(parse_filter(text))
 
 
 def _note_change(session: Session, rollout: Rollout, before: str, decision: Decision, now_ms: int) -> None:

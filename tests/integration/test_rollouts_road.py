@@ -20,6 +20,7 @@ from fleet.rollouts.tags import set_tags, tags_of
 from fleet.rollouts.tell import read_wanted, target_of
 from fleet.store.database import open_database
 from fleet.store.tables_identity import Identity
+from fleet.store.tables_rollouts import Rollout
 from tests.rollout_fleet import NEW, OLD, OTHER, Town, names
 
 MIDDLE = "10%,100%"
@@ -525,3 +526,59 @@ def test_settings_of_a_rollout_survive_the_database(town: Town) -> None:
 
     wanted = settings_of(window="sat,sun 00:00-24:00", soak_s="2d", at_once=7, deadline_s=3600)
     assert settings_in(town.row(rollout)) == wanted
+
+
+def test_a_rollout_that_another_version_wrote_does_not_keep_the_others_waiting(
+    town: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    town.add(names(4))
+    odd = town.rollout("device:cam-000000", name="odd")
+    good = town.rollout("not device:cam-000000", release=town.release("street-3", "2.0", OTHER))
+    for field, value in (("filter", "colour:red"), ("settings", {"tries": "many"}), ("stages", "a lot")):
+        with Session(town.engine) as session:
+            row = session.get_one(Rollout, odd)
+            before = getattr(row, field)
+            setattr(row, field, value)
+            session.add(row)
+            session.commit()
+            town.rollouts._joined_ms.clear()
+            caplog.clear()
+            town.pass_time(120)
+            setattr(row, field, before)
+            session.add(row)
+            session.commit()
+        assert [odd in record.getMessage() for record in caplog.records] == [True], "said once while it lasts"
+    town.run_until(good, "done")
+    assert town.counts(good) == {"succeeded": 3}
+
+
+def test_going_back_waits_for_no_window(town: Town) -> None:
+    town.release("street-2", "1.3.0", OLD)
+    town.add(names(2))
+    rollout = town.rollout(stages="2", window="00:00-24:00")
+    town.run_until(rollout, "done")
+    town.behave = lambda *_: "silent"
+    town.act("revert", rollout)
+    town.tick()
+    with Session(town.engine) as session:
+        ((wanted, release),) = read_wanted(session, "cam-000000")
+    assert (wanted.window, release.version) == ("", "1.3.0")
+
+
+def test_devices_are_asked_again_once_a_minute_and_not_at_every_look(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.add(names(20))
+    asked = []
+    read = town.rollouts._book.read
+    monkeypatch.setattr(town.rollouts._book, "read", lambda *a, **k: asked.append(1) or read(*a, **k))
+    town.behave = lambda *_: "rolled-back"
+    rollout = town.rollout()
+    for state in ("running", "stopped"):
+        asked.clear()
+        for _ in range(60):
+            town.tick(2)
+        assert len(asked) == (2 if state == "running" else 0)
+        town.answer()
+        town.tick(2)
+    assert town.state(rollout) == "stopped"
