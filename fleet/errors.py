@@ -84,7 +84,8 @@ class EnrolmentRefused(FleetError):
 
     Attributes:
         reason: short word: `claim-unknown`, `claim-used`, `claim-expired`, `claim-site`, `claim-serial`,
-            `csr`, `key-used`, `id-taken`, `refused`.
+            `csr`, `key-used`, `id-taken`, `refused`; of a renewal `foreign`, `revoked`, `expired`,
+            `too-early`, `too-many`, `csr`.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

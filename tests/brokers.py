@@ -1,4 +1,7 @@
-"""Real brokers for tests: Mosquitto on a free port with a throw-away folder, and the embedded amqtt."""
+"""Real brokers for tests: Mosquitto on a free port with a throw-away folder, and the embedded amqtt.
+
+Both let in by password, or with mutual TLS by certificates of a fleet's home.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,10 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from fleet.broker.mosquitto import write_mosquitto_config
+from fleet.broker.secure import write_secure_config
+from fleet.broker.trust import BrokerTls
+from fleet.identity.authority import Signer, as_pem, issue_client, new_key
+from fleet.identity.home import Home, key_pem
 from tests.conftest import missing
 
 SECRETS = {"fleet": "fleet-secret", **{f"cam-{n:02d}": f"secret-{n:02d}" for n in range(1, 13)}}
@@ -31,6 +40,30 @@ class RunningBroker:
 
     port: int
     secrets: dict[str, str]
+    certificates: Certificates | None = None
+
+
+class Certificates:
+    """Client certificates of a fleet's home, made when somebody asks; as files, and as TLS contexts."""
+
+    def __init__(self, home: Home, folder: Path) -> None:
+        self.home = home
+        self._folder = folder
+
+    def file(self, user: str, issuing: Signer | None = None) -> Path:
+        """Key, certificate and chain of a user; signed by this fleet, or by somebody else."""
+        signer, key = issuing or self.home.issuing(), new_key()
+        certificate = issue_client(signer, key.public_key(), user, datetime.now(UTC))
+        file = self._folder / f"{user}-{certificate.serial_number:x}.pem"
+        file.write_text(key_pem(key) + as_pem(certificate) + as_pem(signer.certificate))
+        return file
+
+    def context(self, file: Path | None) -> ssl.SSLContext:
+        """Trusts the fleet's brokers and comes with a file's certificate, or with none."""
+        context = ssl.create_default_context(cafile=str(self.home.authorities))
+        if file is not None:
+            context.load_cert_chain(file)
+        return context
 
 
 def free_port() -> int:
@@ -71,7 +104,12 @@ class Mosquitto:
         folder.mkdir(parents=True, exist_ok=True)
         run_as = "root" if os.geteuid() == 0 else ""
         is_open = options.pop("is_open", False)
-        self.config = write_mosquitto_config(folder, self.port, self.secrets, run_as=run_as, **options)
+        self.certificates: Certificates | None = options.pop("certificates", None)
+        if self.certificates is None:
+            self.config = write_mosquitto_config(folder, self.port, self.secrets, run_as=run_as, **options)
+        else:
+            home = self.certificates.home
+            self.config = write_secure_config(folder, home, self.port, host="127.0.0.1", run_as=run_as)
         if is_open:  # a load test speaks for many devices over one connection
             (folder / "acl").write_text("pattern readwrite #\n")
         self.process: subprocess.Popen[bytes] | None = None
@@ -102,17 +140,24 @@ def running_mosquitto(folder: Path, **options: Any) -> Iterator[Mosquitto]:
 
 
 @contextlib.contextmanager
-def running_embedded(secrets: dict[str, str] | None = None) -> Iterator[RunningBroker]:
+def running_embedded(
+    secrets: dict[str, str] | None = None, certificates: Certificates | None = None
+) -> Iterator[RunningBroker]:
     """The embedded broker in a thread of this process."""
     from fleet.broker.embedded import run_broker  # amqtt, which a device does not have
 
     secrets = dict(SECRETS if secrets is None else secrets)
     port, stop, ready = free_port(), threading.Event(), threading.Event()
-    thread = threading.Thread(target=run_broker, args=(port, secrets, stop), kwargs={"ready": ready})
+    tls = None
+    if certificates is not None:
+        home = certificates.home
+        tls = BrokerTls(home.authorities, home.broker, home.crl)
+    options = {"ready": ready, "tls": tls}
+    thread = threading.Thread(target=run_broker, args=(port, secrets, stop), kwargs=options)
     thread.start()
     try:
         assert ready.wait(15), "the embedded broker starts"
-        yield RunningBroker(port, secrets)
+        yield RunningBroker(port, secrets, certificates)
     finally:
         stop.set()
         thread.join(15)
@@ -122,7 +167,7 @@ class Client:
     """A plain paho client that keeps what it hears."""
 
     def __init__(self, port: int, user: str = "", password: str = "", **options: Any) -> None:
-        will = options.pop("will", None)
+        will, context = options.pop("will", None), options.pop("context", None)
         self.client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=options.pop("client_id", user), **options
         )
@@ -130,6 +175,8 @@ class Client:
             self.client.username_pw_set(user, password)
         if will:
             self.client.will_set(*will)
+        if context is not None:
+            self.client.tls_set_context(context)
         self.port = port
         self.heard: list[tuple[str, bytes]] = []
         self.refused: Any = None
@@ -137,12 +184,23 @@ class Client:
         self.client.on_message = self._on_message
         self.client.on_connect = self._on_connect
         self.client.on_subscribe = self._on_subscribe
+        self.client.on_disconnect = self._on_disconnect
+        self.client.on_connect_fail = self._on_connect_fail
+        self.times_lost = self.tried = 0
 
     def _on_message(self, _c: Any, _d: Any, message: Any) -> None:
         self.heard.append((message.topic, message.payload))
 
     def _on_connect(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.refused = reason if reason.is_failure else False
+
+    def _on_disconnect(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        self.times_lost += 1
+        if self.refused is None:
+            self.refused = reason
+
+    def _on_connect_fail(self, _c: Any, _d: Any) -> None:
+        self.tried += 1
 
     def _on_subscribe(self, _c: Any, _d: Any, mid: int, reasons: Any, _p: Any) -> None:
         self.granted[mid] = not any(reason.is_failure for reason in reasons)
@@ -152,6 +210,14 @@ class Client:
         self.client.loop_start()
         wait_until(lambda: self.refused is not None, "the broker answers")
         return self
+
+    def is_let_in(self) -> bool:
+        """Try once; whether the broker takes us. TLS 1.3 says no only after the handshake."""
+        try:
+            self.start()
+        except ssl.SSLError:
+            return False
+        return not self.refused
 
     def publish(self, topic: Any, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         self.client.publish(str(topic), payload, qos=qos, retain=retain).wait_for_publish(10)
@@ -183,7 +249,12 @@ class Client:
 
 
 def as_user(broker: Any, user: str, **options: Any) -> Client:
-    return Client(broker.port, user, broker.secrets[user], **options)
+    """A client that the broker knows: by its password, or by its certificate alone."""
+    certificates = broker.certificates
+    if certificates is None:
+        return Client(broker.port, user, broker.secrets[user], **options)
+    context = certificates.context(certificates.file(user))
+    return Client(broker.port, **{"client_id": user, "context": context} | options)
 
 
 def python_process(*arguments: str, env: dict[str, str] | None = None, log: Path) -> subprocess.Popen[bytes]:

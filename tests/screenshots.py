@@ -7,6 +7,7 @@ console in Debian's Chromium. Nothing on the pictures is staged; it is no test a
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import signal
 import subprocess
@@ -62,6 +63,46 @@ def main() -> None:
             page.wait_for_function(is_ready)
             page.screenshot(path=folder / f"{name}.png")
             say(folder / f"{name}.png")
+    take_those_behind_a_log_in(folder)
+
+
+def take_those_behind_a_log_in(folder: Path) -> None:
+    """Take the pages of a fleet with its locks on, as those see them who work with them."""
+    with running_secure_demo() as (url, password):
+        for role, name, path in (
+            ("technician", "enrol", "/enrol"),
+            ("fleet-admin", "identity", f"/devices/{DEVICE}?tab=about"),
+        ):
+            with console(url) as page:
+                page.goto("/login")
+                page.fill("input[name=name]", role)
+                page.fill("input[name=password]", password)
+                page.keyboard.press("Enter")
+                page.wait_for_url("**/")
+                page.goto(path)
+                page.wait_for_timeout(4000)  # chips and lists are drawn
+                page.screenshot(path=folder / f"{name}.png")
+                say(folder / f"{name}.png")
+
+
+@contextmanager
+def running_secure_demo() -> Iterator[tuple[str, str]]:
+    """The demo with locks on, once all its cameras are online; gives address and password."""
+    port = free_port()
+    command = [sys.executable, "-m", "pehra", "demo", "--secure", "--no-browser", "--port", str(port)]
+    with tempfile.TemporaryFile("w+") as words:
+        demo = subprocess.Popen(command, stdout=words, stderr=words)
+
+        def password() -> str:
+            words.seek(0)
+            found = re.search(r"the password of\s+each\s+is\s+(\S+)", words.read())
+            return found[1] if found else ""
+
+        try:
+            yield f"https://localhost:{port}", wait_until(password, "the demo is up", PATIENCE_S)
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(60)
 
 
 @contextmanager
@@ -94,7 +135,7 @@ def console(url: str) -> Iterator[Page]:
         sys.exit("Chromium is not installed (Debian package: chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport=SIZE, base_url=url)
+        page = browser.new_page(viewport=SIZE, base_url=url, ignore_https_errors=True)
         page.set_default_timeout(PATIENCE_S * 1000)
         yield page
         browser.close()

@@ -170,13 +170,21 @@ def keep_identity(state: Path, identity: Identity, answer: EnrolAnswer, root_pem
         raise StateUnavailable(folder, f"{error.strerror}: the identity cannot be kept") from error
 
 
-def keep_renewed(state: Path, answer: EnrolAnswer) -> None:
-    """Put a renewed certificate, and its key, in the place of the old.
+def keep_renewed(state: Path, identity: Identity, answer: EnrolAnswer) -> None:
+    """Put a renewed certificate, and its key, in the place of the old; site and broker may be others now.
 
     Raises:
         StateUnavailable: the folder cannot be written.
     """
+    now = msgspec.structs.replace(
+        identity,
+        site=answer.site,
+        timezone=answer.timezone,
+        mqtt_host=answer.mqtt_host,
+        mqtt_port=answer.mqtt_port,
+    )
     try:
+        write_whole(state / IDENTITY / WHO, msgspec.json.format(msgspec.json.encode(now), indent=2))
         _keep_certificate(state, answer, NEXT_KEY)
     except OSError as error:
         raise StateUnavailable(state / IDENTITY, f"{error.strerror}: it cannot be kept") from error

@@ -40,7 +40,7 @@ def begin_totp(session: Session, caller: Caller, password: str, *, now_ms: int) 
     prove_password(session, user, password, now_ms)
     if user.totp_secret is not None:
         raise Conflict("TOTP is on already: turn it off first")
-    user.totp_pending = new_totp_secret()
+    user.totp_pending = user.totp_pending or new_totp_secret()  # a second click shows the same
     session.add(user)
     session.commit()
     assert user.totp_pending is not None

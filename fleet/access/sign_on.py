@@ -117,7 +117,7 @@ class SignOn:
         try:
             try:
                 claims = jwt.decode(id_token, keys, algorithms=ALGORITHMS).claims
-            except ValueError:  # a key that is not known: the provider may have changed them
+            except (JoseError, ValueError):  # the provider may have changed its keys
                 claims = jwt.decode(id_token, self._known(is_fresh=True)[1], algorithms=ALGORITHMS).claims
             self._registry(nonce, now_s).validate(claims)
         except (JoseError, ValueError) as error:

@@ -209,6 +209,8 @@ def prove_password(session: Session, user: User, password: str, now_ms: int) -> 
     keys = (f"user:{user.name}@own",)
     lockout.take_try(session, keys, now_ms)
     if not is_password(user.password, password):
+        audit.record(session, user.name, "password.refused", user.name, at_ms=now_ms)
+        session.commit()
         raise Forbidden("the password is wrong")
     lockout.give_back(session, keys, now_ms)
     session.commit()

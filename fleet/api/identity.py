@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from fleet.access.caller import Caller
-from fleet.access.reach import need_at
+from fleet.access.reach import check_site, need_at
 from fleet.access.roles import Permission
 from fleet.api.deps import (
     ApproveEnrolment,
@@ -32,6 +32,7 @@ from fleet.api.models_identity import (
     LeaveIn,
     ReplaceIn,
     RevokeIn,
+    SiteIn,
 )
 from fleet.errors import NotFound
 from fleet.identity import claims, enrolment, revocation
@@ -108,6 +109,15 @@ def post_replace(
     return ClaimOut.of(claim, ticket)
 
 
+@router.put("/devices/{device}/site", summary="Say that a device hangs elsewhere")
+def put_site(caller: ReplaceDevice, session: SessionDep, device: Id, body: SiteIn) -> IdentityOut:
+    """Move a device; who may see and change it follows at once."""
+    _identity(session, caller, Permission.REPLACE_DEVICE, device)
+    need_at(caller, Permission.REPLACE_DEVICE, body.site)
+    revocation.move_device(session, device, body.site, datetime.now(UTC), caller)
+    return _identity(session, caller, Permission.REPLACE_DEVICE, device)
+
+
 @router.post("/devices/{device}/revoke", summary="Trust a device no longer")
 def post_revoke(
     caller: RevokeDevice, session: SessionDep, services: ServicesDep, device: Id, body: RevokeIn
@@ -138,9 +148,9 @@ def _identity(session: SessionDep, caller: Caller, permission: Permission, devic
     """Return who a device is, if the caller may know of it.
 
     Raises:
-        NotFound: there is none, or it hangs where the caller may not.
+        NotFound: there is none, or it hangs where the caller sees nothing.
+        Forbidden: he sees it, but may not do this there.
     """
     row = revocation.get_identity(session, device)
-    if not caller.may(permission, row.site):
-        raise NotFound(f"no device {device[:60]!r} was ever enrolled")
+    check_site(caller, permission, row.site, f"no device {device[:60]!r} was ever enrolled")
     return IdentityOut.of(row, revocation.list_certificates(session, device))

@@ -1,9 +1,10 @@
 """The embedded broker: amqtt with our rules, for the demo and tests. Never for production.
 
-Three things in amqtt 0.12 would go around a plugin and are closed here: a will is published without
-asking (so its topic is checked at connect), retained messages are pushed to a client for everybody's
-subscriptions (so only its own count), and a session is handed to whoever says its client id, before
-anybody asks for a password (so we ask first, and the user name is the client id, as with Mosquitto).
+Four things in amqtt 0.12 are not as MQTT or our rules have them and are closed here: a will is published
+without asking (so its topic is checked at connect), retained messages are pushed to a client for everybody's
+subscriptions (so only its own count), a session is handed to whoever says its client id, before anybody asks
+for a password (so we ask first, and the user name is the client id, as with Mosquitto), and who connects anew
+with a clean session leaves the old connection standing (so we end it).
 """
 
 from __future__ import annotations
@@ -149,6 +150,7 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
         """Return the session that waits for this user, or a new one."""
         session.parent = 0
         if session.clean_session:
+            await self._end_standing(session.client_id)
             await self._delete_session(session.client_id)
         waiting, _ = self._sessions.get(session.client_id, (None, None))
         if waiting is None:
@@ -157,6 +159,13 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is untyped here
             setattr(waiting, name, getattr(session, name))
         waiting.parent = 1
         return cast(_Session, waiting)
+
+    async def _end_standing(self, client_id: str | None) -> None:
+        """End the connection that stands under this name (MQTT 3.1.1, section 3.1.4)."""
+        standing, handler = self._sessions.get(client_id, (None, None))
+        if standing is not None and standing.transitions.is_connected():
+            await handler.handle_connection_closed()
+            await handler.stop()
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: _Session

@@ -182,7 +182,9 @@ class TokensView:
         """Put the widgets on the page and fill them."""
         with ui.element("div").classes("card pad q-mt-md"):
             ui.label("API tokens").classes("subtitle")
-            ui.label("For programs: `Authorization: Bearer pehra_...`, never in a URL.").classes("quiet")
+            ui.label("For programs, in the header Authorization: Bearer pehra_…, never in a URL.").classes(
+                "quiet"
+            )
             self._list = ui.element("div")
             self._draw_form()
             self._made = ui.element("div")

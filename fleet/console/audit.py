@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from nicegui import ui
@@ -10,6 +11,7 @@ from sqlmodel import Session
 from fleet.access import audit
 from fleet.access.caller import Caller
 from fleet.access.chain import Finding, Head
+from fleet.access.roles import Permission
 from fleet.console.frame import ask, now_ms, page_frame, spared
 from fleet.console.words import clock_time, url_of, word_of
 from fleet.errors import BadQuery
@@ -46,6 +48,7 @@ class AuditTable:
     def __init__(
         self, services: Services, caller: Caller, words: dict[str, str] | None = None, *, cursor: str = ""
     ) -> None:
+        caller.need(Permission.SEE_AUDIT)
         self._services = services
         self._caller = caller
         self._words = words or dict.fromkeys(FIELDS, "")
@@ -111,5 +114,14 @@ def audit_line(row: AuditEntry) -> dict[str, Any]:
         "who": row.who,
         "action": row.action,
         "target": row.target,
-        "detail": row.detail if row.detail != "{}" else "",
+        "detail": detail_words(row.detail),
     }
+
+
+def detail_words(detail: str) -> str:
+    """Return the canonical JSON of a row for people; what is not of that form stays as it is."""
+    try:
+        told = json.loads(detail)
+    except ValueError:
+        return detail
+    return " · ".join(f"{name} {value}" for name, value in told.items()) if isinstance(told, dict) else detail

@@ -50,8 +50,9 @@ def add_page(services: Services) -> None:
                 await DevicesView(services, q=q, state=state, page=page, within=within).draw()
                 return
             ui.label(TITLES[role]).classes("title q-mb-md")
-            for section in HOMES[role]:
-                await section(services, caller)
+            for section, permission in HOMES[role]:
+                if caller.has(permission):
+                    await section(services, caller)
 
 
 Section = Callable[[Services, Caller], Awaitable[None]]
@@ -133,14 +134,18 @@ async def show_users(services: Services, caller: Caller) -> None:
     await UsersView(services, caller).draw()
 
 
-HOMES: Final[dict[Role, tuple[Section, ...]]] = {
-    Role.OWNER: (show_state, show_needy, show_users),
-    Role.FLEET_ADMIN: (show_state, show_needy, show_sites),
-    Role.AUDITOR: (show_audit,),
-    Role.TECHNICIAN: (show_needy,),
-    Role.OPERATOR: (show_alarms, show_events),
-    Role.PILOT: (show_missions,),
+_STATE: Final = (show_state, Permission.SEE_DEVICES)
+_NEEDY: Final = (show_needy, Permission.SEE_DEVICES)
+HOMES: Final[dict[Role, tuple[tuple[Section, Permission], ...]]] = {
+    Role.OWNER: (_STATE, _NEEDY, (show_users, Permission.MANAGE_USERS)),
+    Role.FLEET_ADMIN: (_STATE, _NEEDY, (show_sites, Permission.SEE_DEVICES)),
+    Role.AUDITOR: ((show_audit, Permission.SEE_AUDIT), _STATE),
+    Role.TECHNICIAN: (_NEEDY,),
+    Role.OPERATOR: ((show_alarms, Permission.SEE_DEVICES), (show_events, Permission.SEE_EVENTS)),
+    Role.PILOT: ((show_missions, Permission.PLAN_MISSIONS),),
 }
+"""The sections of each role's page; one whose permission the caller has nowhere is left out, for example the
+users on the page of an owner of one site."""
 
 
 def state_html(summary: FleetSummary) -> str:

@@ -36,6 +36,7 @@ class UsersView:
     """The list of users of one open page."""
 
     def __init__(self, services: Services, caller: Caller) -> None:
+        caller.need(Permission.MANAGE_USERS)
         self._services = services
         self._caller = caller
 

@@ -18,7 +18,7 @@ from typing import Final
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col, select
@@ -27,11 +27,11 @@ from fleet.errors import FleetError, first_line
 from fleet.identity.authority import Signer, as_pem, issue_client, new_key
 from fleet.identity.claims import as_ms
 from fleet.identity.home import key_pem
-from fleet.identity.revocation import retire_device
+from fleet.identity.revocation import REPLACED, retire_device
 from fleet.link import Link
 from fleet.settings import Settings
 from fleet.store import tables
-from fleet.store.tables_identity import Identity
+from fleet.store.tables_identity import Certificate, Identity
 from ota.messages import Channel, Command, Reply, Topic, format_ts, new_id
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,11 @@ ASK_AGAIN_S: Final = 30.0
 COMMAND: Final = "decommission"
 CUT_AFTER_S: Final = (3.0, 12.0, 30.0, 50.0)
 """When a session is taken over, after the revocation: the broker may not have the list yet the first time."""
+CUT_REPLACED_AFTER_S: Final = (12.0, 50.0)
+"""The same for the board that was replaced: whoever holds the name is cut off, and the new one comes back."""
+WATCH_MS: Final = round((CUT_AFTER_S[-1] + 60) * 1000)
+"""So long after its end a device is looked after."""
+AT_START_MAX: Final = 500
 CONNECT_S: Final = 5.0
 MOMENT: Final = timedelta(minutes=5)
 
@@ -63,6 +68,7 @@ class Departures:
         self._asked_s: dict[str, float] = {}
         self._wiped: set[str] = set()
         self._cuts: dict[tuple[str, int], int] = {}
+        self._begun_ms = 0
         self._lock = threading.Lock()
 
     def note_reply(self, device: str, name: str, reply: Reply) -> None:
@@ -90,15 +96,39 @@ class Departures:
         with Session(self._engine) as session:
             leaving = session.exec(select(Identity.device).where(Identity.state == "leaving")).all()
             self._retire(session, set(leaving), now)
-            recent = as_ms(now) - round((CUT_AFTER_S[-1] + 60) * 1000)
-            wanted = select(Identity.device, Identity.since_ms).where(
-                col(Identity.state).in_(("revoked", "retired")), Identity.since_ms > recent
-            )
-            gone = session.exec(wanted).all()
+            gone, replaced = self._gone(session, as_ms(now)), self._replaced(session, as_ms(now))
         for device in leaving:
             self._ask(device, now, mono_s)
         for device, since_ms in gone:
-            self._cut_off(device, since_ms, as_ms(now))
+            self._cut_off(device, since_ms, as_ms(now), CUT_AFTER_S)
+        for device, since_ms in replaced:
+            self._cut_off(device, since_ms, as_ms(now), CUT_REPLACED_AFTER_S)
+
+    def _gone(self, session: Session, now_ms: int) -> list[tuple[str, int]]:
+        """Return who is to be cut off, and since when.
+
+        Whoever was revoked while no fleet manager ran may have a session that stands: at our start everybody
+        counts whose certificate has not expired, as if revoked just now.
+        """
+        self._begun_ms = self._begun_ms or now_ms
+        wanted = select(Identity.device, Identity.since_ms).where(
+            col(Identity.state).in_(("revoked", "retired"))
+        )
+        if now_ms - self._begun_ms < WATCH_MS:
+            living = select(Certificate.device).where(Certificate.end_ms > now_ms)
+            newest = wanted.order_by(col(Identity.since_ms).desc()).limit(AT_START_MAX)
+            wanted = newest.where(col(Identity.device).in_(living))
+        else:
+            wanted = wanted.where(Identity.since_ms > now_ms - WATCH_MS)
+        return [(device, max(since_ms, self._begun_ms)) for device, since_ms in session.exec(wanted)]
+
+    def _replaced(self, session: Session, now_ms: int) -> list[tuple[str, int]]:
+        """Return whose board was replaced lately, and since when."""
+        wanted = select(Certificate.device, func.max(col(Certificate.revoked_ms))).where(
+            Certificate.reason == REPLACED, col(Certificate.revoked_ms) > now_ms - WATCH_MS
+        )
+        found = session.exec(wanted.group_by(col(Certificate.device)))
+        return [(device, since_ms) for device, since_ms in found if since_ms is not None]
 
     def _retire(self, session: Session, leaving: set[str], now: datetime) -> None:
         with self._lock:
@@ -124,9 +154,9 @@ class Departures:
         self._link.publish(Topic(device, Channel.COMMAND, name=COMMAND), command)
         log.info("device told to wipe itself id=%s", device)
 
-    def _cut_off(self, device: str, since_ms: int, now_ms: int) -> None:
+    def _cut_off(self, device: str, since_ms: int, now_ms: int, after_s: tuple[float, ...]) -> None:
         done = self._cuts.get((device, since_ms), 0)
-        due = sum(now_ms - since_ms >= after_s * 1000 for after_s in CUT_AFTER_S)
+        due = sum(now_ms - since_ms >= one_s * 1000 for one_s in after_s)
         if due > done:
             self._cuts[device, since_ms] = due
             take_over(self._settings, self._issuing, device)

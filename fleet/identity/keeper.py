@@ -70,17 +70,16 @@ class Keeper:
             self._news.wait(LOOK_S)
             self._news.clear()
             try:
-                self.look(datetime.now(UTC))
-            except (DBAPIError, PoolTimeout, HomeUnusable) as error:
-                self._complain(first_line(error))
-            else:
-                self._complaint = ""
+                faults = self.look(datetime.now(UTC))
+            except (DBAPIError, PoolTimeout, HomeUnusable, OSError) as error:
+                faults = [first_line(error)]
+            self._complain("; ".join(faults))
 
-    def look(self, now: datetime) -> None:
-        """Bring everything up to date once.
+    def look(self, now: datetime) -> list[str]:
+        """Bring everything up to date once; return which brokers' folders could not follow, and why.
 
         Raises:
-            HomeUnusable: a file cannot be read or written.
+            HomeUnusable: a file of the home cannot be read or written.
         """
         with Session(self._engine) as session:
             trusted = session.exec(select(Identity.device).where(col(Identity.state).in_(TRUSTED)))
@@ -94,8 +93,13 @@ class Keeper:
             make_servers(self._home, self._issuing, self._home.read_addresses(), now)
             log.info("servers' certificates made anew")
             self._on_servers()
+        faults = []
         for folder in self._home.read_addresses().brokers:
-            follow(self._home, Path(folder))
+            try:
+                follow(self._home, Path(folder))
+            except HomeUnusable as error:  # one broker's full disk must not keep the others behind
+                faults.append(str(error))
+        return faults
 
     def _write_crl(self, revoked: list[Revoked], now: datetime) -> None:
         before = read_crl(self._home)
@@ -107,8 +111,8 @@ class Keeper:
         log.info("revocation list written number=%d certificates=%d", number, len(revoked))
 
     def _complain(self, reason: str) -> None:
-        if reason != self._complaint:
-            log.error("revocation list and trust are as they were reason=%r", reason)
+        if reason and reason != self._complaint:
+            log.error("not everything that is trusted is up to date reason=%r", reason)
         self._complaint = reason
 
 

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fleet.reading import Received, to_ms
 from fleet.standing import Standing, after_message
 from fleet.store import tables
+from fleet.store.tables_identity import Identity
 from ota.messages import Alarm, Channel, Count, Event, Health, Info, Reported
 
+IDENTITY = cast(Table, Identity.__table__)  # type: ignore[attr-defined]
 DEVICE = cast(Table, tables.Device.__table__)  # type: ignore[attr-defined]
 EVENT = cast(Table, tables.Event.__table__)  # type: ignore[attr-defined]
 COUNT = cast(Table, tables.Count.__table__)  # type: ignore[attr-defined]
@@ -237,7 +239,7 @@ def _write_description(connection: Connection, item: Received) -> None:
     """Keep the newest birth certificate, health and report; a remembered one only if it is not older."""
     message = item.message
     if isinstance(message, Info):
-        stamp, values = "info_ms", {"info": msgspec.to_builtins(message), "site": message.site}
+        stamp, values = "info_ms", {"info": msgspec.to_builtins(message), "site": _site(item, message)}
     elif isinstance(message, Health):
         stamp, values = "health_ms", {"health": msgspec.to_builtins(message)}
     elif isinstance(message, Reported):
@@ -248,6 +250,15 @@ def _write_description(connection: Connection, item: Received) -> None:
     if item.is_retained:
         where.append(DEVICE.c[stamp] <= item.at_ms)
     connection.execute(update(DEVICE).where(*where).values(values | {stamp: item.at_ms}))
+
+
+def _site(item: Received, message: Info) -> ColumnElement[str]:
+    """Return where a device hangs: as it was told when it enrolled, else as it says.
+
+    Rights hang on the site, so a captured camera must not be able to move itself.
+    """
+    told = select(IDENTITY.c.site).where(IDENTITY.c.device == item.topic.device).scalar_subquery()
+    return func.coalesce(told, message.site)
 
 
 def _new_device(name: str, received_ms: int) -> Row:

@@ -40,8 +40,11 @@ def enrol(
 
     Example: pehra device enrol claim.json
     """
+    import encodings.idna  # noqa: F401 (the name of the fleet's host is looked up with it)
+
     from device.errors import PehraDeviceError
     from device.firmware.claim_file import is_enrolled, keep_ticket
+    from device.firmware.enrol import Enroller  # noqa: F401 (before rights are given up that may be needed for it)
     from device.firmware.last_link import state_folder
 
     folder, read = state or state_folder(config), _ticket_of(ticket)

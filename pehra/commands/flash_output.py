@@ -26,7 +26,7 @@ from hardware.flash.image import Image
 from hardware.flash.os_format import OsFormat
 from pehra.commands.flash_asked import Planned
 
-_WORDS = {"write": "writing", "verify": "reading back", "customise": "first-boot files"}
+_WORDS = {"write": "writing", "verify": "reading back"}
 
 
 def show_disks() -> None:
@@ -68,6 +68,10 @@ class Shown:
         """A stage begins; the one before is over."""
         if self._task is not None:
             self._progress.stop_task(self._task)
+        if name == "customise":  # small beside the rest, and no bytes that anybody waits for
+            self._task = None
+            self._progress.console.print("first-boot files ...")
+            return
         self._task = self._progress.add_task(_WORDS[name], total=total_bytes)
 
     def done(self, done_bytes: int) -> None:

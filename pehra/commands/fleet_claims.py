@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 claim_app = typer.Typer(no_args_is_help=True, help="Tickets with which boards enrol.")
 enrolment_app = typer.Typer(no_args_is_help=True, help="Boards that wait for an administrator.")
 
+DAYS_MAX = 365
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 @claim_app.command("new")
 def new_claim(
-    site: Annotated[str, typer.Option(help="Where its devices hang; with --uses also anywhere below.")] = "",
+    site: Annotated[str, typer.Option(help="Where its devices hang, or anywhere below.")] = "",
+    anywhere: Annotated[bool, typer.Option("--anywhere", help="For any site.")] = False,
     timezone: Annotated[str, typer.Option(help="IANA name of the site's timezone.")] = "UTC",
     device: Annotated[str, typer.Option(help="Id of the one device that it is for.")] = "",
     serial: Annotated[str, typer.Option(help="Serial number of the one board that it is for.")] = "",
@@ -42,9 +45,14 @@ def new_claim(
 
     Example: pehra fleet claim new --site lahore/gulberg --timezone Asia/Karachi --device cam-liberty-01
     """
+    from fleet.errors import BadClaim
     from fleet.identity.claims import Terms, read_boards
 
     with at_the_counter(home, db) as (office, session):
+        if not 0 < days <= DAYS_MAX:
+            raise BadClaim(f"a claim lives from one minute to {DAYS_MAX} days")
+        if not (site or anywhere or boards):
+            raise BadClaim("say where: --site lahore/gulberg, or --anywhere")
         terms = Terms(
             site=site,
             timezone=timezone,
@@ -149,11 +157,7 @@ def show_ticket(claim: Claim, ticket: Ticket, out: Path | None, *, as_json: bool
     from ota.enrolment import ticket_json, ticket_text
 
     if out is not None:
-        try:
-            out.touch(mode=0o600)
-            out.write_bytes(ticket_json(ticket))
-        except OSError as error:
-            raise typer.BadParameter(f"{out} cannot be written ({error.strerror})") from error
+        _write_secret(out, ticket_json(ticket))
     if as_json:
         print(
             json.dumps({"id": claim.id, "ticket": ticket_text(ticket), "expires": _moment(claim.expires_ms)})
@@ -165,6 +169,23 @@ def show_ticket(claim: Claim, ticket: Ticket, out: Path | None, *, as_json: bool
             f"claim {claim.id}, until {_moment(claim.expires_ms)}; the ticket, shown only now:", err=True
         )
         typer.echo(ticket_text(ticket))
+
+
+def _write_secret(file: Path, content: bytes) -> None:
+    """Write what only its owner may read, also over a file that everybody could.
+
+    Raises:
+        SettingsError: the disk refuses.
+    """
+    from fleet.errors import SettingsError
+
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+            os.fchmod(opened.fileno(), 0o600)
+            opened.write(content)
+    except OSError as error:
+        words = f"{file} cannot be written ({error.strerror}): the ticket is lost, cancel its claim"
+        raise SettingsError(words) from error
 
 
 def show_rows(rows: list[dict[str, str]], *, as_json: bool) -> None:
@@ -192,10 +213,12 @@ def _decide(enrolment: str, state: str, home: Path | None, db: str | None) -> No
 
 
 def _text_of(file: Path) -> str:
+    from fleet.errors import SettingsError
+
     try:
         return file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file}: {error}") from error
+        raise SettingsError(f"{file}: {error}") from error
 
 
 def _moment(ms: int) -> str:

@@ -12,6 +12,7 @@ import typer
 from pehra.commands.fleet_shared import Refusals, secret_of
 
 PASSPHRASE_MIN = 12
+BROKER = "/var/lib/mosquitto/pehra"
 
 
 def init_fleet(
@@ -53,6 +54,7 @@ def init_fleet(
     from fleet.access.passwords import check_password
     from fleet.access.users import create_owner
     from fleet.access.words import user_name
+    from fleet.errors import SettingsError
     from fleet.identity.founding import check_addresses, check_new, found_fleet, read_authority
     from fleet.identity.home import Addresses, Home
     from fleet.store.database import open_database
@@ -69,7 +71,7 @@ def init_fleet(
         what = "Passphrase of the authority's key" if import_authority else "New passphrase of the root's key"
         passphrase = secret_of(root_passphrase_file, what, is_new=not import_authority)
         if not import_authority and len(passphrase) < PASSPHRASE_MIN:
-            raise typer.BadParameter(f"the root's passphrase has at least {PASSPHRASE_MIN} letters")
+            raise SettingsError(f"the root's passphrase has at least {PASSPHRASE_MIN} letters")
         imported = read_authority(import_authority, passphrase) if import_authority else None
         password = secret_of(owner_password_file, f"New password of {owner}", is_new=True)
         check_password(password, user_name(owner))
@@ -87,6 +89,6 @@ def _tell_next(home: Path, url: str, *, is_imported: bool) -> None:
     typer.echo(f"{home}: a new fleet at {url}")
     if not is_imported:
         typer.echo(f"Move {home / 'ca' / 'root.key.pem'} to a safe place (not on this machine).")
-    typer.echo(f"Broker:  pehra fleet broker-config {home / 'broker'} --home {home}")
+    typer.echo(f"Broker:  pehra fleet broker-config {BROKER} --home {home}")
     typer.echo(f"Run:     pehra fleet run --home {home} --host 0.0.0.0")
     typer.echo(f"Tickets: pehra fleet claim new --home {home} --site lahore/gulberg")

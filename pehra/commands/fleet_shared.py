@@ -88,11 +88,13 @@ def secret_of(file: Path | None, prompt: str, *, is_new: bool) -> str:
     """Return a secret from a file's first line, or ask for it (twice when it is new).
 
     Raises:
-        typer.BadParameter: the file cannot be read.
+        SettingsError: the file cannot be read.
     """
+    from fleet.errors import SettingsError
+
     if file is None:
         return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=is_new))
     try:
         return file.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file}: {error}") from error
+        raise SettingsError(f"{file}: {error}") from error

@@ -60,9 +60,9 @@ in_root /opt/pehra/venv/bin/python -m pip install --quiet --disable-pip-version-
 say "$(in_root uname -m), $(in_root /opt/pehra/venv/bin/python --version), $(in_root /opt/pehra/venv/bin/python -c \
   'import numpy, cv2, importlib.metadata as m; print("numpy", numpy.__version__, "opencv", cv2.__version__, \
   "ai-edge-litert", m.version("ai-edge-litert"))')"
-# Not the device's: the fleet and its console, training and quantising, and what wants a git checkout.
+# Not the device's: fleet, people and brokers, flashing, training and quantising, and what wants a git checkout.
 left_out=()
-for name in fleet training models_quantise models_evaluation documentation; do
+for name in fleet identity access broker flash training models_quantise models_evaluation documentation; do
   left_out+=("--ignore-glob=*/test_${name}*")
 done
 started=$(date +%s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,18 @@ def as_non_root(folder: Path) -> dict[str, Any]:
         return {}
     user = pwd.getpwnam("nobody")
     os.chown(folder, user.pw_uid, user.pw_gid)
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o001)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
+    """Outside of pytest's own folder, which every other run of pytest closes to PostgreSQL's user again."""
     binaries = postgres_folder()
-    folder = tmp_path_factory.mktemp("postgres")
+    with tempfile.TemporaryDirectory(prefix="pehra-postgres-", ignore_cleanup_errors=True) as place:
+        yield from running_postgres(binaries, Path(place))
+
+
+def running_postgres(binaries: Path, folder: Path) -> Iterator[str]:
     options = as_non_root(folder) | {
         "cwd": folder,
         "stdout": subprocess.DEVNULL,

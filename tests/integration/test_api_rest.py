@@ -256,7 +256,17 @@ def test_a_fault_of_ours_is_a_problem_document_too(
 
 def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.Client) -> None:
     description = get(api, "/openapi.json")
-    tails = ("", "/config", "/identity", "/replace", "/revoke", "/decommission", "/rollouts", "/tags")
+    tails = (
+        "",
+        "/config",
+        "/identity",
+        "/site",
+        "/replace",
+        "/revoke",
+        "/decommission",
+        "/rollouts",
+        "/tags",
+    )
     device = ("devices", *(f"devices/{{device}}{tail}" for tail in tails))
     identity = ("claims", "claims/{claim}", "enrolments", "enrolments/{enrolment_id}")
     rollout = [f"rollouts/{tail}" for tail in ("preview", "{rollout}", "{rollout}/devices")]

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import ssl
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from fleet.broker.mosquitto import hash_password
+from fleet.broker.secure import follow
+from fleet.identity.authority import Revoked, as_pem, make_crl, make_issuing
+from fleet.identity.departures import take_over
+from fleet.identity.home import PUBLIC, write_file
+from fleet.identity.keeper import read_crl
+from fleet.settings import Settings
 from ota.messages import ROOT
 from tests.brokers import (
     SECRETS,
+    Certificates,
     Client,
+    Mosquitto,
     as_user,
     free_port,
     is_open,
@@ -24,6 +38,7 @@ from tests.brokers import (
     running_mosquitto,
     wait_until,
 )
+from tests.homes import PASSPHRASE, make_home
 
 MARK = b'{"mark":1}'
 OWN = [
@@ -42,14 +57,24 @@ OWN = [
 FROM_FLEET = ["ack", "desired", "command/live"]
 
 
-@pytest.fixture(scope="module", params=["mosquitto", "embedded"])
+@pytest.fixture(scope="module", params=["mosquitto", "embedded", "mosquitto-tls", "embedded-tls"])
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if request.param == "mosquitto":
-        with running_mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
+    kind, _, is_secure = request.param.partition("-")
+    certificates = None
+    if is_secure:
+        certificates = Certificates(
+            make_home(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("users")
+        )
+    if kind == "mosquitto":
+        with running_mosquitto(tmp_path_factory.mktemp(kind), certificates=certificates) as running:
             yield running
     else:
-        with running_embedded() as running:
+        with running_embedded(certificates=certificates) as running:
             yield running
+
+
+by_password = pytest.mark.parametrize("broker", ["mosquitto", "embedded"], indirect=True)
+by_certificate = pytest.mark.parametrize("broker", ["mosquitto-tls", "embedded-tls"], indirect=True)
 
 
 def delivered(broker: Any, sender: Client, topics: list[str], fence: str) -> set[str]:
@@ -118,6 +143,7 @@ def test_the_fleet_cannot_speak_for_a_device(broker: Any) -> None:
         assert f"{ROOT}/cam-07/status" not in {topic for topic, _ in sender.heard}
 
 
+@by_password
 @pytest.mark.parametrize(
     ("user", "password"), [("", ""), ("cam-01", "wrong"), ("cam-01", ""), ("nobody", "x")]
 )
@@ -159,6 +185,7 @@ def test_a_device_cannot_take_over_the_session_of_another(broker: Any) -> None:
         wait_until(lambda: (topic, MARK) in victim.heard, "what waited is still there for its owner")
 
 
+@by_password
 def test_who_does_not_know_the_secret_cannot_throw_a_client_out(broker: Any) -> None:
     topic = f"{ROOT}/cam-11/ack"
     with as_user(broker, "cam-11") as victim, as_user(broker, "fleet") as fleet:
@@ -169,6 +196,123 @@ def test_who_does_not_know_the_secret_cannot_throw_a_client_out(broker: Any) -> 
             hostile.stop()
         fleet.publish(topic, MARK)
         wait_until(lambda: (topic, MARK) in victim.heard, "the client still hears")
+
+
+def newcomer(broker: Any, file: Path | None, **options: Any) -> Client:
+    context = broker.certificates.context(file)
+    options = {"client_id": "newcomer", "reconnect_on_failure": False} | options
+    return Client(
+        broker.port, options.pop("user", ""), options.pop("password", ""), context=context, **options
+    )
+
+
+def let_in(client: Client) -> bool:
+    try:
+        return client.is_let_in()
+    finally:
+        client.stop()
+
+
+@by_certificate
+def test_only_a_certificate_that_our_authority_gave_to_a_client_is_let_in(
+    broker: Any, tmp_path: Path
+) -> None:
+    certificates = broker.certificates
+    home = certificates.home
+    foreign = make_home(tmp_path / "foreign")
+    beside = make_issuing(home.root(PASSPHRASE), "beside", datetime.now(UTC))
+    assert let_in(newcomer(broker, certificates.file("cam-01")))
+    for what, file in (
+        ("none", None),
+        ("another fleet's", certificates.file("cam-01", foreign.issuing())),
+        ("another fleet's own", foreign.client),
+        ("one of another authority under our root", certificates.file("fleet", beside)),
+        ("a server's", home.broker),
+    ):
+        assert not let_in(newcomer(broker, file)), what
+
+
+@by_certificate
+def test_what_a_client_calls_itself_beside_its_certificate_counts_nothing(broker: Any) -> None:
+    """User, password and client id of CONNECT are not listened to: no other's session, no other's topics."""
+    topic = f"{ROOT}/cam-02/ack"
+    with as_user(broker, "cam-02", clean_session=False) as victim:
+        assert victim.subscribe(topic)
+    with as_user(broker, "fleet") as fleet:
+        fleet.publish(topic, MARK)
+    file = broker.certificates.file("cam-01")
+    for claimed in ("cam-02", "fleet"):
+        hostile = newcomer(broker, file, user=claimed, password="x", client_id=claimed, clean_session=False)
+        with hostile:
+            hostile.subscribe(topic)
+            topics = [f"{ROOT}/cam-02/status", f"{ROOT}/cam-02/desired"]
+            assert not delivered(broker, hostile, topics, f"{ROOT}/cam-01/status") & set(topics)
+            assert (topic, MARK) not in hostile.heard
+    with as_user(broker, "cam-02", clean_session=False) as victim:
+        wait_until(lambda: (topic, MARK) in victim.heard, "what waited is still there for its owner")
+
+
+def revoke(broker: Any, file: Path) -> None:
+    """Put a certificate on the list, and let the broker read it as the running fleet does."""
+    home = broker.certificates.home
+    serial = home.certificate(file).serial_number
+    before = read_crl(home)
+    assert before is not None
+    number = before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
+    now = datetime.now(UTC)
+    ended = [Revoked(entry.serial_number, now, x509.ReasonFlags.key_compromise) for entry in before]
+    ended.append(Revoked(serial, now, x509.ReasonFlags.key_compromise))
+    write_file(home.crl, as_pem(make_crl(home.issuing(), ended, number, now)), PUBLIC)
+    if isinstance(broker, Mosquitto):
+        follow(home, broker.config.parent)
+        assert broker.process is not None
+        broker.process.send_signal(signal.SIGHUP)
+
+
+@by_certificate
+def test_a_revoked_certificate_is_let_in_no_more(broker: Any) -> None:
+    file = broker.certificates.file("cam-04")
+    assert let_in(newcomer(broker, file))
+    revoke(broker, file)
+    wait_until(lambda: not let_in(newcomer(broker, file)), "the list is read")
+    assert let_in(newcomer(broker, broker.certificates.file("cam-04"))), "its next certificate is another"
+
+
+@by_certificate
+def test_the_standing_session_of_a_revoked_device_is_ended_and_does_not_come_back(broker: Any) -> None:
+    home, file = broker.certificates.home, broker.certificates.file("cam-05")
+    settings = Settings(mqtt_host="127.0.0.1", mqtt_port=broker.port, mqtt_ca=home.authorities)
+    client = newcomer(broker, file, client_id="cam-05", reconnect_on_failure=True)
+    other = as_user(broker, "cam-06")
+    client.client.reconnect_delay_set(1, 1)
+    with client, other:
+        assert client.refused is False
+        revoke(broker, file)
+        wait_until(lambda: not let_in(newcomer(broker, file, client_id="x")), "the list is read")
+        assert take_over(settings, home.issuing(), "cam-05")
+        wait_until(lambda: client.times_lost, "the session ends")
+        tries = client.times_lost
+        wait_until(lambda: client.tried > 1 or client.times_lost > tries, "it tries to come back")
+        assert not client.client.is_connected()
+        assert other.client.is_connected()
+        assert other.times_lost == 0
+
+
+@by_certificate
+def test_nothing_older_than_tls_1_2_is_spoken(broker: Any) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.load_cert_chain(broker.certificates.file("cam-07"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with (
+        socket.create_connection(("127.0.0.1", broker.port)) as plain,
+        pytest.raises(OSError, match=r"(?i)alert|reset|EOF|protocol"),
+        context.wrap_socket(plain),
+    ):
+        pass
 
 
 def test_a_password_is_hashed_as_mosquitto_hashes_it(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import shutil
 import socket
 import ssl
@@ -356,6 +358,41 @@ def test_two_processes_of_one_board_at_once_are_one_enrolment(fleet: FleetServer
     assert [one.communicate(timeout=60)[0] for one in pair] == ["True\n"] * 2
     assert len(certificates(fleet, "cam-twice")) == 1
     assert own_certificate(state).public_key() is not None
+
+
+CUTTING = """
+import sys
+from pathlib import Path
+from device.firmware.claim_file import kept_ticket
+from device.firmware.enrol import Hardware, enrol_once
+state = Path(sys.argv[1])
+print("up", flush=True)
+enrol_once(state, kept_ticket(state), Hardware("x", "1"))
+print("in", flush=True)
+"""
+
+
+def test_a_board_that_is_killed_twenty_times_while_it_enrols_has_one_identity(
+    fleet: FleetServer, tmp_path: Path
+) -> None:
+    kills, number = 0, 0
+    while kills < 20:
+        number += 1
+        state, device = tmp_path / str(number), f"cam-kill-{number}"
+        keep_ticket(state, fleet.ticket(Terms(device=device)))
+        while not is_enrolled(state):
+            board = subprocess.Popen([sys.executable, "-c", CUTTING, str(state)], stdout=-1)
+            assert board.stdout is not None
+            assert board.stdout.readline() == b"up\n"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                board.wait(random.uniform(0.0, 0.08) if kills < 20 else 60)
+            kills += board.poll() is None
+            board.kill()
+            board.communicate()
+        (certificate,) = certificates(fleet, device)
+        assert certificate.pem.strip() in (state / IDENTITY / CERTIFICATE).read_text()
+        assert read_identity(state) is not None
+        assert [one.used for one in fleet.rows(Claim) if one.device == device] == [1]
 
 
 def renewal_of(state: Path, told: list[int] | None = None, *, is_linked: bool = True) -> Renewal:

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final
-
-import msgspec
-from msgspec import Meta
 
 from device.check.checks import is_running
 from device.errors import PehraDeviceError, StateUnavailable
 from device.firmware.claim_file import is_enrolled, kept_ticket
 from device.firmware.config import Config, load_config
 from device.firmware.console.desk import Desk
+from device.firmware.customised import read_applied
 from device.firmware.enrol import read_refused
 from device.firmware.identity import read_identity
 from ota.cable import Identity, cut
 from ota.enrolment import Ticket, ticket_json
-
-CUSTOMISATION: Final = "customisation.json"
-"""In the state folder: what the first boot made of the card that the flasher wrote."""
-
-
-class _Applied(msgspec.Struct):
-    """Of that file, what is told."""
-
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 def identify(desk: Desk) -> Identity:
@@ -87,7 +75,10 @@ def _refusal(state: Path, ticket: Ticket | None) -> str:
 
 
 def _customisation(state: Path) -> str:
-    try:
-        return msgspec.json.decode((state / CUSTOMISATION).read_bytes(), type=_Applied).sha256
-    except (OSError, msgspec.DecodeError):
+    """Return what the first boot made of the card; empty on a board that was set up by hand."""
+    applied = read_applied(state)
+    if applied is None:
         return ""
+    return (
+        applied.sha256 if applied.result == "ok" else cut(f"{applied.sha256}, FAILED at {applied.step}", 100)
+    )
