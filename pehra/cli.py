@@ -20,6 +20,7 @@ from pehra.commands.fleet import fleet_app
 from pehra.commands.models import models_app
 from pehra.commands.ota import ota_app
 from pehra.commands.provision import provision_app
+from pehra.commands.rollout import rollout_app
 from pehra.commands.track import track
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(ota_app, name="ota")
 app.add_typer(provision_app, name="provision")
+app.add_typer(rollout_app, name="rollout")
 app.command()(aim)
 
 EXTRAS = {

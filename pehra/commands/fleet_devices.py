@@ -57,6 +57,24 @@ def certificates(device: Device, as_json: Json = False, home: HomeOption = None,
         show_rows(rows, as_json=as_json)
 
 
+@device_app.command("tag")
+def tag(
+    device: Device,
+    tags: Annotated[
+        list[str] | None, typer.Argument(help="All tags that it is to have; shows them without.")
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take all tags from it.")] = False,
+    home: HomeOption = None,
+    db: DbOption = None,
+) -> None:
+    """Hang words on a device, so that filters of rollouts can mean it: tag:night."""
+    from fleet.rollouts.tags import set_tags, tags_of
+
+    with at_the_counter(home, db) as (_, session):
+        kept = set_tags(session, device, tags or [], who_am_i()) if tags or none else tags_of(session, device)
+        typer.echo(f"{device}: {' '.join(kept) or 'no tags'}")
+
+
 @device_app.command("revoke")
 def revoke(
     device: Device,

@@ -25,6 +25,7 @@ from tests.bench import (
     flash,
     ingest,
     pipeline_cost,
+    rollouts,
     rules_cost,
     scenarios,
     soak,
@@ -47,6 +48,7 @@ PARTS: Final[dict[str, Part]] = {
     "soak": soak.measure,
     "view": view.measure,
     "flash": flash.measure,
+    "rollouts": rollouts.measure,
 }
 
 

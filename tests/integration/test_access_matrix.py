@@ -62,6 +62,19 @@ NEEDS = {
     ("PUT", "/devices/{device}/site"): "replace-device",
     ("POST", "/devices/{device}/revoke"): "revoke-device",
     ("POST", "/devices/{device}/decommission"): "decommission-device",
+    ("GET", "/releases"): "see-devices",
+    ("POST", "/releases"): "manage-rollouts",
+    ("POST", "/releases/{release}/withdraw"): "manage-rollouts",
+    ("GET", "/rollouts"): "see-devices",
+    ("POST", "/rollouts"): "manage-rollouts",
+    ("POST", "/rollouts/preview"): "manage-rollouts",
+    ("GET", "/rollouts/{rollout}"): "see-devices",
+    ("GET", "/rollouts/{rollout}/devices"): "see-devices",
+    ("POST", "/rollouts/{rollout}/approve"): "approve-rollouts",
+    ("POST", "/rollouts/{rollout}/{verb}"): "manage-rollouts",
+    ("GET", "/devices/{device}/rollouts"): "see-devices",
+    ("GET", "/devices/{device}/tags"): "see-devices",
+    ("PUT", "/devices/{device}/tags"): "change-config",
     ("GET", "/openapi.json"): "any",
     ("GET", "/me"): "any",
     ("GET", "/sessions"): "own",
@@ -84,6 +97,8 @@ MAY = {
     "approve-enrolment": {Role.FLEET_ADMIN, Role.OWNER},
     "revoke-device": {Role.FLEET_ADMIN, Role.OWNER},
     "decommission-device": {Role.FLEET_ADMIN, Role.OWNER},
+    "manage-rollouts": {Role.FLEET_ADMIN, Role.OWNER},
+    "approve-rollouts": {Role.FLEET_ADMIN, Role.OWNER},
     "manage-users": {Role.OWNER},
     "see-audit": {Role.AUDITOR, Role.OWNER},
     "any": set(Role),
@@ -96,6 +111,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/devices/{device}/replace"): {},
     ("POST", "/devices/{device}/revoke"): {},
     ("POST", "/devices/{device}/decommission"): {"is_gone": True},
+    ("PUT", "/devices/{device}/tags"): {"tags": ["night"]},
+    ("POST", "/releases"): {"kind": "model", "name": "x", "version": "1", "sha256": "a" * 64, "length": 1},
+    ("POST", "/rollouts"): {"release": "y@1", "filter": "all", "name": "x"},
+    ("POST", "/rollouts/preview"): {"release": "y@1", "filter": "all"},
     ("POST", "/users"): {"name": "-", "password": "x"},
     ("PUT", "/users/{name}/grants"): {"grants": []},
     ("PUT", "/users/{name}/state"): {"is_disabled": True},
@@ -106,7 +125,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/me/totp"): {"code": "x"},
     ("POST", "/me/totp/off"): {"password": "x"},
 }
-FLEET_WIDE = {"see-audit", "manage-users"}
+FLEET_WIDE = {"see-audit", "manage-users", "manage-rollouts", "approve-rollouts"}
 SITES = {OWN: "lahore/gulberg/liberty", FOREIGN: "lahore/gulbergia"}
 
 
@@ -194,7 +213,8 @@ def clients(url: str) -> Iterator[dict[str, httpx.Client]]:
 
 def ask(client: httpx.Client, method: str, path: str, device: str) -> httpx.Response:
     nobody = "nobody-of-that-name"
-    real = path.format(device=device, name=nobody, id="0" * 16, claim=nobody, enrolment_id=nobody)
+    words = dict.fromkeys(("name", "claim", "enrolment_id", "release", "rollout"), nobody)
+    real = path.format(device=device, id="0" * 16, verb="pause", **words)
     body = {"site": SITES[device]} if path.endswith("/site") else BODIES.get((method, path))
     return client.request(method, real, json=body)
 
