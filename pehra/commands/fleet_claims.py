@@ -25,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 
 @claim_app.command("new")
 def new_claim(
-    site: Annotated[str, typer.Option(help="Where its devices hang; with --uses also anywhere below.")] = "",
+    site: Annotated[str, typer.Option(help="Where its devices hang: there, or anywhere below.")] = "",
     timezone: Annotated[str, typer.Option(help="IANA name of the site's timezone.")] = "UTC",
     device: Annotated[str, typer.Option(help="Id of the one device that it is for.")] = "",
     serial: Annotated[str, typer.Option(help="Serial number of the one board that it is for.")] = "",
