@@ -52,20 +52,22 @@ def enrol(
     import encodings.idna  # noqa: F401 (the name of the fleet's host is looked up with it)
 
     from device.errors import PehraDeviceError
-    from device.firmware.claim_file import is_enrolled, keep_ticket
+    from device.firmware.claim_file import keep_ticket
     from device.firmware.config import ticket_for
     from device.firmware.enrol import Enroller  # noqa: F401 (before rights are given up that may be needed for it)
+    from device.firmware.fleet_word import make_room, takes_ticket
     from device.firmware.last_link import state_folder
 
     folder, read = state or state_folder(config or CONFIG), _ticket_of(ticket)
     try:
         _become_owner(folder)
-        if is_enrolled(folder):
+        if not takes_ticket(folder):
             typer.echo(f"{folder}: this board is enrolled already; decommission it first", err=True)
             raise typer.Exit(2)
         if config is not None or CONFIG.exists():
             read = ticket_for(config or CONFIG, read)
         keep_ticket(folder, read)
+        make_room(folder)
     except PehraDeviceError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

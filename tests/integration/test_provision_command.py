@@ -14,9 +14,9 @@ from contextlib import closing, contextmanager
 
 import msgspec
 import pytest
-import typer
 import serial
 import serial.rfc2217
+import typer
 from typer.testing import CliRunner
 
 from device.firmware.claim_file import IDENTITY, drop_ticket, kept_ticket
