@@ -14,8 +14,8 @@ import pytest
 
 from device.errors import ConfigError
 from device.firmware.claim_file import kept_ticket
-from device.firmware.fleet_word import keep_word
 from device.firmware.console.doors import TcpDoor
+from device.firmware.fleet_word import keep_word
 from hardware.cable.framing import Frame, Kind, Unpacker, packed
 from hardware.cable.line import open_line
 from hardware.errors import CableLost, CableUnavailable
