@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from device.firmware.config import load_config
 from device.firmware.enrol import Hardware, enrol_once
 from device.firmware.identity import read_identity
 from ota.enrolment import parse_ticket
@@ -107,3 +108,20 @@ def test_the_documented_single_card_is_made(desk: Path) -> None:
     typed("pehra fleet claim new --site lahore/gulberg --out claim.json")
     ticket = parse_ticket(inspect(card_of(desk, line, "card.img"), "pehra/claim.json"))
     assert ticket.site == "lahore/gulberg/liberty-chowk"
+
+
+@pytest.mark.parametrize("document", ["docs/device.md", "README.md"])
+def test_the_documented_road_by_hand_leads_to_a_configuration_that_starts(desk: Path, document: str) -> None:
+    assert "device.example.toml` to `/etc/pehra/device.toml`" in (ROOT / document).read_text()
+    (line,) = re.findall(
+        r"`sudo -u pehra (pehra device enrol - )< ticket.txt`", (ROOT / document).read_text()
+    )
+    ticket = typed(claim_line("README.md")).stdout
+    config = desk / "device.toml"
+    example = (ROOT / "device.example.toml").read_text()
+    config.write_text(example.replace("/var/lib/pehra", str(desk / "state")))
+    typed(f"{line} -c {config}", input=ticket)
+    typed(f"pehra device check -c {config} --config-only")
+    loaded = load_config(config)
+    assert (loaded.device.id, loaded.device.site) == ("gulberg-01", "lahore/gulberg")
+    assert (loaded.mqtt.host, loaded.mqtt.port) == ("localhost", 8883)
