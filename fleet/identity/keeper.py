@@ -71,7 +71,7 @@ class Keeper:
             self._news.clear()
             try:
                 faults = self.look(datetime.now(UTC))
-            except (DBAPIError, PoolTimeout, HomeUnusable) as error:
+            except (DBAPIError, PoolTimeout, HomeUnusable, OSError) as error:
                 faults = [first_line(error)]
             self._complain("; ".join(faults))
 

@@ -25,7 +25,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 
 @claim_app.command("new")
 def new_claim(
-    site: Annotated[str, typer.Option(help="Where its devices hang: there, or anywhere below.")] = "",
+    site: Annotated[str, typer.Option(help="Where its devices hang, or anywhere below.")] = "",
+    anywhere: Annotated[bool, typer.Option("--anywhere", help="For any site.")] = False,
     timezone: Annotated[str, typer.Option(help="IANA name of the site's timezone.")] = "UTC",
     device: Annotated[str, typer.Option(help="Id of the one device that it is for.")] = "",
     serial: Annotated[str, typer.Option(help="Serial number of the one board that it is for.")] = "",
@@ -50,6 +51,8 @@ def new_claim(
     with at_the_counter(home, db) as (office, session):
         if not 0 < days <= DAYS_MAX:
             raise BadClaim(f"a claim lives from one minute to {DAYS_MAX} days")
+        if not (site or anywhere or boards):
+            raise BadClaim("say where: --site lahore/gulberg, or --anywhere")
         terms = Terms(
             site=site,
             timezone=timezone,

@@ -59,6 +59,7 @@ NEEDS = {
     ("POST", "/enrolments/{enrolment_id}"): "approve-enrolment",
     ("GET", "/devices/{device}/identity"): "see-devices",
     ("POST", "/devices/{device}/replace"): "replace-device",
+    ("PUT", "/devices/{device}/site"): "replace-device",
     ("POST", "/devices/{device}/revoke"): "revoke-device",
     ("POST", "/devices/{device}/decommission"): "decommission-device",
     ("GET", "/openapi.json"): "any",
@@ -106,6 +107,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/me/totp/off"): {"password": "x"},
 }
 FLEET_WIDE = {"see-audit", "manage-users"}
+SITES = {OWN: "lahore/gulberg/liberty", FOREIGN: "lahore/gulbergia"}
 
 
 def all_routes(router: Any = api) -> list[APIRoute]:
@@ -166,7 +168,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     for role in Role:
         add(built, f"all-{role}", str(role))
         add(built, f"own-{role}", f"{role}@lahore/gulberg")
-    for device, site in ((OWN, "lahore/gulberg/liberty"), (FOREIGN, "lahore/gulbergia")):
+    for device, site in SITES.items():
         store(built, device, info(site), health(), event(1), count(2, 1_795_426_200.0))
         with built.session() as session:
             session.add(Identity(device=device, site=site, state="active", since_ms=1, enrolled_ms=1))
@@ -193,7 +195,8 @@ def clients(url: str) -> Iterator[dict[str, httpx.Client]]:
 def ask(client: httpx.Client, method: str, path: str, device: str) -> httpx.Response:
     nobody = "nobody-of-that-name"
     real = path.format(device=device, name=nobody, id="0" * 16, claim=nobody, enrolment_id=nobody)
-    return client.request(method, real, json=BODIES.get((method, path)))
+    body = {"site": SITES[device]} if path.endswith("/site") else BODIES.get((method, path))
+    return client.request(method, real, json=body)
 
 
 KEEPS_SESSION = [key for key in NEEDS if key != ("DELETE", "/sessions/current")]

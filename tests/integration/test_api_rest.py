@@ -256,7 +256,7 @@ def test_a_fault_of_ours_is_a_problem_document_too(
 
 def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.Client) -> None:
     description = get(api, "/openapi.json")
-    tails = ("", "/config", "/identity", "/replace", "/revoke", "/decommission")
+    tails = ("", "/config", "/identity", "/site", "/replace", "/revoke", "/decommission")
     device = ("devices", *(f"devices/{{device}}{tail}" for tail in tails))
     identity = ("claims", "claims/{claim}", "enrolments", "enrolments/{enrolment_id}")
     user = [f"users/{{name}}{tail}" for tail in ("", "/grants", "/state", "/password", "/unlock", "/totp")]
