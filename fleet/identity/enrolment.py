@@ -29,7 +29,7 @@ from fleet.identity.holding import hold_claim, hold_identity
 from fleet.identity.revocation import REPLACED, revoke_certificates
 from fleet.store.tables import Device
 from fleet.store.tables_identity import Certificate, Claim, ClaimBoard, Enrolment, Identity
-from ota.enrolment import EnrolRequest
+from ota.enrolment import EnrolRequest, contradiction
 from ota.messages import new_id
 
 log = logging.getLogger(__name__)
@@ -208,8 +208,7 @@ def _site_of(claim: Claim, listed: ClaimBoard | None, request: EnrolRequest) -> 
     """Return where the device hangs; a card may say more exactly what its claim leaves open."""
     allowed = (listed.site if listed else "") or claim.site
     said = request.site
-    is_below = claim.uses > 1 and not (listed and listed.site) and said.startswith(f"{allowed}/")
-    if said and allowed and said != allowed and not is_below:
+    if contradiction(allowed, "", said):
         raise EnrolmentRefused("claim-site", f"the claim is for site {allowed}, the card says {said}")
     return said or allowed
 

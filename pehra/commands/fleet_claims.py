@@ -217,7 +217,10 @@ def _text_of(file: Path) -> str:
 
     try:
         return file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        words = f"{file} cannot be read ({error.strerror}): name a CSV file with serial, id, site"
+        raise SettingsError(words) from error
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{file}: {error}") from error
 
 

@@ -149,7 +149,7 @@ def test_a_claim_that_nobody_made_is_unknown(counter: Counter) -> None:
 def test_a_claim_for_another_site_serial_or_id_is_refused(counter: Counter) -> None:
     here = counter.claim(Terms(site="lahore/gulberg"))
     assert counter.refusal(Board_().request(here, site="lahore/johar")) == "claim-site"
-    assert counter.refusal(Board_().request(here, site="lahore/gulberg/north")) == "claim-site"
+    assert counter.refusal(Board_().request(here, site="lahore")) == "claim-site"
     assert counter.enrol(Board_().request(here, site="lahore/gulberg")).site == "lahore/gulberg"
     bound = counter.claim(Terms(serial="100"))
     assert counter.refusal(Board_("101").request(bound)) == "claim-serial"
@@ -160,11 +160,19 @@ def test_a_claim_for_another_site_serial_or_id_is_refused(counter: Counter) -> N
     assert {one.used for one in counter.rows(Claim)} == {0, 1}
 
 
-def test_a_batch_may_be_below_its_site_but_not_beside_it(counter: Counter) -> None:
-    claim = counter.claim(Terms(site="lahore", uses=5))
-    assert counter.enrol(Board_().request(claim, site="lahore/gulberg")).site == "lahore/gulberg"
+@pytest.mark.parametrize("uses", [1, 5])
+def test_a_card_may_be_below_its_claims_site_but_not_beside_it(counter: Counter, uses: int) -> None:
+    claim = counter.claim(Terms(site="lahore", uses=uses))
     for beside in ("lahore-cantt", "karachi"):
         assert counter.refusal(Board_().request(claim, site=beside)) == "claim-site"
+    assert counter.enrol(Board_().request(claim, site="lahore/gulberg")).site == "lahore/gulberg"
+
+
+def test_a_card_may_be_below_what_the_list_says_of_its_board_but_not_beside_it(counter: Counter) -> None:
+    boards = read_boards("serial,id,site\n100,,lahore/a\n")
+    claim = counter.claim(Terms(site="lahore", boards=boards))
+    assert counter.refusal(Board_("100").request(claim, site="lahore/b")) == "claim-site"
+    assert counter.enrol(Board_("100").request(claim, site="lahore/a/gate")).site == "lahore/a/gate"
 
 
 def test_a_list_lets_its_boards_in_once_each_with_the_id_and_site_it_says(counter: Counter) -> None:

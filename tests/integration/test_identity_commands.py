@@ -151,7 +151,10 @@ def test_a_claim_that_makes_no_sense_is_refused_in_a_line(home: Path, tmp_path: 
         ("fleet's own", ["--device", "fleet"]),
         ("line 3", ["--boards", tmp_path / "boards.csv"]),
         ("utf-8", ["--boards", tmp_path / "latin.csv"]),
-        ("No such file", ["--boards", tmp_path / "none.csv"]),
+        (
+            "none.csv cannot be read (No such file or directory): name a CSV",
+            ["--boards", tmp_path / "none.csv"],
+        ),
     ):
         assert word in refusal("claim", "new", "--anywhere", "--home", home, *words)
 

@@ -244,6 +244,9 @@ def test_a_due_certificate_is_renewed_by_itself_and_a_revoked_device_is_cut_off_
     ups = board.said("link up")
     wait_until(lambda: board.said("no connection") or board.said("refused"), board.log.read_text, 60)
     assert board.said("link up") == ups, "it does not come back"
+    wait_until(
+        lambda: board.said("fleet: revoked by its fleet: it needs a new ticket"), board.log.read_text, 90
+    )
     with Session(road.engine) as session:
         assert session.get_one(Known, "cam-old").state == "revoked"
 
