@@ -51,7 +51,7 @@ class Terms:
     """What a claim allows.
 
     Attributes:
-        site: where; with several uses also anywhere below; empty for anywhere.
+        site: where; or anywhere below; empty for anywhere.
         timezone: IANA name.
         device: id of the one device; empty for any.
         serial: of the one board; empty for any.
