@@ -23,6 +23,7 @@ from tests.bench import (
     camera_process,
     detectors,
     flash,
+    identity,
     ingest,
     pipeline_cost,
     rules_cost,
@@ -47,6 +48,7 @@ PARTS: Final[dict[str, Part]] = {
     "soak": soak.measure,
     "view": view.measure,
     "flash": flash.measure,
+    "identity": identity.measure,
 }
 
 
