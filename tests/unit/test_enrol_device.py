@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,10 @@ class Authority:
         return self._sign(device, key, "issuing", self._key, use, ago=ago)
 
     def server_file(self, folder: Path, ago: timedelta = timedelta(0)) -> Path:
-        """Key, certificate and chain of `localhost`."""
+        """Key, certificate and chain of 127.0.0.1: the arm64 root knows no names."""
         key = ec.generate_private_key(ec.SECP256R1())
-        use = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-        certificate = self._sign("localhost", key.public_key(), "issuing", self._key, use, ago=ago)
+        use = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+        certificate = self._sign("server", key.public_key(), "issuing", self._key, use, ago=ago)
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -136,7 +137,7 @@ class SmallFleet:
 
     def ticket(self, **changes: Any) -> Ticket:
         made = format_ts(datetime.now(UTC).timestamp())
-        url = f"https://localhost:{self.port}"
+        url = f"https://127.0.0.1:{self.port}"
         ticket = Ticket(claim=CLAIM, url=url, pin=self.authority.pin, made=made, device="cam-01")
         return msgspec.structs.replace(ticket, **changes)
 
@@ -298,7 +299,7 @@ def test_a_stranger_gets_no_claim(fleet: SmallFleet, state: Path, tmp_path: Path
     other = Authority()
     for shown in (other.root, fleet.authority.root):
         with serving(SmallFleet(other, shown), other.server_file(tmp_path)) as stranger:
-            ticket = fleet.ticket(url=f"https://localhost:{stranger.port}")
+            ticket = fleet.ticket(url=f"https://127.0.0.1:{stranger.port}")
             with pytest.raises(NotOurFleet):
                 enrol_once(state, ticket, HARDWARE)
         assert stranger.asked == []
