@@ -62,6 +62,7 @@ def rows_of_renewals(found: Renewals) -> list[Row]:
         Row(
             "what became of them",
             f"{found.listed} old ones on the revocation list {found.listed_s:.1f} s after the last, "
+            f"which was written {found.lists} times; "
             f"{found.taken} new and {found.old_taken} old taken by Mosquitto",
             f"wanted {number}, {number} and 0",
             "enough" if (found.listed, found.taken, found.old_taken) == (number, number, 0) else "MISSED",

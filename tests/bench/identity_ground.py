@@ -106,10 +106,15 @@ class Ground:
                 socket.create_connection(("127.0.0.1", self.mqtt_port), ANSWER_S) as plain,
                 self.context(file).wrap_socket(plain, server_hostname="localhost") as secured,
             ):
+                secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 secured.sendall(connect_packet(name, "", "", 30))
                 return secured.recv(4) == LET_IN
         except (ssl.SSLError, ConnectionError):
             return False
+
+    def lists_written(self) -> int:
+        """How often the fleet manager has written the revocation list."""
+        return self.fleet.log.read_text().count("revocation list written")
 
     def crl(self) -> set[int]:
         """The numbers on the revocation list that lies in the home."""

@@ -53,6 +53,7 @@ class Renewals:
         peer_s: the same number of handshakes and signatures without a fleet.
         peer_server_s: processor time of `openssl s_server` for them.
         listed_s: from the last confirmation until all old ones stood on the revocation list.
+        lists: how often it was written meanwhile.
         listed: old ones that stand there.
         taken: new ones that the broker took.
         old_taken: old ones that the broker took.
@@ -64,6 +65,7 @@ class Renewals:
     peer_s: float
     peer_server_s: float
     listed_s: float
+    lists: int
     listed: int
     taken: int
     old_taken: int
@@ -88,6 +90,7 @@ def renew_all(ground: Ground, number: int) -> Renewals:
     members = ground.let_in([f"cam-r{n:05d}" for n in range(number)], LONG_AGO - timedelta(days=1))
     asking = [_prepared(ground, one) for one in members]
     root = ground.home.root_certificate.read_text()
+    lists = ground.lists_written()
     begun_s, used_s = time.perf_counter(), _used_s(ground.fleet.process)
     each_ms = np.array(_at_once(lambda one: _renew(ground.url, root, one), asking))
     whole_s = time.perf_counter() - begun_s
@@ -95,6 +98,7 @@ def renew_all(ground: Ground, number: int) -> Renewals:
     old = {one.number for one in members}
     wait_until(lambda: old <= ground.crl(), lambda: f"{len(old - ground.crl())} are not listed", LIST_S)
     listed_s = time.perf_counter() - begun_s - whole_s
+    lists = ground.lists_written() - lists
     wait_until(
         lambda: not ground.is_taken(members[-1].file, members[-1].device), "the broker follows", LIST_S
     )
@@ -103,7 +107,7 @@ def renew_all(ground: Ground, number: int) -> Renewals:
     peer_s, peer_server_s = _peer(ground, root, asking)
     listed = len(old & ground.crl())
     return Renewals(
-        whole_s, each_ms, server_s, peer_s, peer_server_s, listed_s, listed, sum(taken), sum(old_taken)
+        whole_s, each_ms, server_s, peer_s, peer_server_s, listed_s, lists, listed, sum(taken), sum(old_taken)
     )
 
 
