@@ -23,6 +23,7 @@ from tests.bench import (
     camera_process,
     detectors,
     flash,
+    identity,
     ingest,
     pipeline_cost,
     rollouts,
@@ -49,6 +50,7 @@ PARTS: Final[dict[str, Part]] = {
     "view": view.measure,
     "flash": flash.measure,
     "rollouts": rollouts.measure,
+    "identity": identity.measure,
 }
 
 
