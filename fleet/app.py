@@ -10,6 +10,8 @@ import threading
 
 from fastapi import FastAPI
 
+from fleet.api.bodies import BodyGuard
+from fleet.api.description import DescribedApi
 from fleet.api.gate import Gate
 from fleet.api.problems import install_problems
 from fleet.api.routers import api
@@ -34,7 +36,7 @@ def create_app(services: Services) -> FastAPI:
 
 
 def _make_api(services: Services) -> FastAPI:
-    app = FastAPI(title="Pehra fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    app = DescribedApi(title="Pehra fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.services = services
     install_problems(app)
     app.include_router(api)
@@ -42,6 +44,7 @@ def _make_api(services: Services) -> FastAPI:
 
 
 def _behind_gate(app: FastAPI, services: Services) -> FastAPI:
+    app.add_middleware(BodyGuard)
     app.add_middleware(Gate, is_open=services.settings.is_open)
     return app
 

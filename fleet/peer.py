@@ -1,4 +1,4 @@
-"""Who is at the other end of a TLS connection: the web server asks for a certificate and hands it on.
+"""Who is at the other end of a connection: the web server asks for a certificate and hands it on.
 
 uvicorn verifies a peer's certificate but does not tell the application of it; this puts it where the ASGI TLS
 extension says (asgi.readthedocs.io, "TLS extension"). A browser has none and is let through without.
@@ -7,9 +7,10 @@ extension says (asgi.readthedocs.io, "TLS extension"). A browser has none and is
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,9 +18,23 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from fleet.errors import HomeUnusable
 
+log = logging.getLogger(__name__)
+
+HEAD_MAX_BYTES: Final = 65_536
+"""Of a request's first line and headers; cookies and a page's address need a few thousand."""
+HEAD_S: Final = 20.0
+"""Until the head of a request must be there; a connection that says nothing is closed too."""
+
 
 class PeerProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
-    """One connection that tells the application of its peer's certificate."""
+    """One connection that tells the application of its peer's certificate, and is closed if no request comes.
+
+    uvicorn itself waits for ever for the head of a request, and httptools takes one of any size.
+    """
+
+    head_s: float = HEAD_S
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Look at the certificate once, when the handshake is over."""
@@ -28,6 +43,48 @@ class PeerProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chose
         found = secured.getpeercert(binary_form=True) if secured is not None else None
         if found:
             self.app: ASGIApp = _Told(self.app, ssl.DER_cert_to_PEM_cert(found))
+        self._head_timer = self.loop.call_later(self.head_s, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; the head of one request may be so long and take so long."""
+        is_head, cycle = self._is_head_due, self.cycle
+        super().data_received(data)
+        if not is_head or self.cycle is not cycle:
+            self._end_head()
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX_BYTES:
+            self._close(f"more than {HEAD_MAX_BYTES} bytes of a request's head")
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_s, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._end_head()
+        super().connection_lost(exc)
+
+    @property
+    def _is_head_due(self) -> bool:
+        """Whether what comes next belongs to no body."""
+        return self.cycle is None or self.cycle.response_complete or not self.cycle.more_body
+
+    def _end_head(self) -> None:
+        self._head_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if self.transport.get_protocol() is not self:  # it has become a socket
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self._close(f"no whole request after {self.head_s:g} s")
+
+    def _close(self, why: str) -> None:
+        log.info("connection closed peer=%s reason=%r", (self.client or ("unknown",))[0], why)
+        self._end_head()
+        self.transport.abort()
 
 
 class _Told:

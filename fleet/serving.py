@@ -15,9 +15,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from fleet.errors import AddressInUse, FleetError
-from fleet.peer import PeerProtocol
+from fleet.peer import HEAD_MAX_BYTES, PeerProtocol
 
 GRACE_S: Final = 2
+CONNECTIONS_MAX: Final = 500
+"""Beyond this requests are answered with 503; a system gives a process 1024 open files by default."""
+KEEP_ALIVE_S: Final = 5
+SOCKET_MESSAGE_BYTES: Final = 1024 * 1024
+"""Of one message of an open page, which sends clicks and typed words."""
 _POLL_S: Final = 0.05
 
 
@@ -67,6 +72,10 @@ def serve(
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         http=PeerProtocol,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        h11_max_incomplete_event_size=HEAD_MAX_BYTES,
+        ws_max_size=SOCKET_MESSAGE_BYTES,
         ssl_context_factory=None if tls is None else lambda *_: tls,
     )
     server = uvicorn.Server(config)

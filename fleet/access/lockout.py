@@ -1,11 +1,14 @@
 """How long to wait after wrong log-ins: pure decisions, and the rows that remember them over a restart.
 
-Each user and each address has a count. Nobody waits longer than 15 minutes, and a user who comes from where
-he has logged in before has a count of his own there, so that a stranger's tries do not keep him out.
+Each user and each address (of IPv6 each /64) has a count. Nobody waits longer than 15 minutes. A user who
+comes from an address from which he has logged in before has a count of his own there, so that the tries of
+strangers elsewhere do not keep him out; one whose browser has the mark of a log-in has a count of his own in
+that browser, so that the tries of others at his address do not either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -102,8 +105,14 @@ def unlock(session: Session, name: str) -> None:
 
 def waiting_until_ms(session: Session, name: str, now_ms: int) -> int:
     """Return until when the user's log-ins from unknown places wait; 0 if they do not."""
-    row = session.get(LoginDelay, f"user:{name}")
-    return row.until_ms if row is not None and row.until_ms > now_ms else 0
+    return waits_of(session, [name], now_ms).get(name, 0)
+
+
+def waits_of(session: Session, names: Sequence[str], now_ms: int) -> dict[str, int]:
+    """Return until when log-ins from unknown places wait, of those of these users that do."""
+    keys = [f"user:{name}" for name in names]
+    query = select(LoginDelay).where(col(LoginDelay.key).in_(keys), col(LoginDelay.until_ms) > now_ms)
+    return {row.key.removeprefix("user:"): row.until_ms for row in session.exec(query)}
 
 
 def _free(key: str) -> int:

@@ -14,8 +14,9 @@ from sqlmodel import Session, col, delete, select
 from fleet.access import audit, lockout
 from fleet.access.caller import Caller
 from fleet.access.passwords import is_password
+from fleet.access.places import network_of
 from fleet.access.secrets import hash_of, new_secret
-from fleet.access.sessions import end_session, is_known_place, open_session
+from fleet.access.sessions import end_session, is_known_place, marked_session, open_session
 from fleet.access.totp import matching_counter, recovery_word
 from fleet.access.users import renew_hash
 from fleet.access.words import user_name
@@ -30,11 +31,16 @@ WRONG_CODE: Final = "the code is wrong or was used before: wait for the next one
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Where somebody knocks, and when."""
+    """Where somebody knocks, and when.
+
+    Attributes:
+        mark: that an earlier log-in left in this browser; empty without.
+    """
 
     address: str
     agent: str
     now_ms: int
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ def log_out(session: Session, caller: Caller, now_ms: int) -> None:
 
 def enter_by_provider(session: Session, user: User, visit: Visit) -> Entered:
     """Let in whom the single sign-on provider vouches for; the caller has checked that. Commits."""
-    return _enter(session, user, visit, (f"address:{visit.address[:64]}",), "single sign-on")
+    return _enter(session, user, visit, (f"address:{network_of(visit.address)}",), "single sign-on")
 
 
 def open_step(session: Session, kind: str, data: dict[str, Any], now_ms: int) -> str:
@@ -173,14 +179,22 @@ def refuse_provider(session: Session, why: str, visit: Visit) -> None:
 
 
 def _user_and_keys(session: Session, name: str, visit: Visit) -> tuple[User | None, tuple[str, ...]]:
-    from_address = f"address:{visit.address[:64]}"
+    """Return whose name it is, and what a try counts for.
+
+    A browser with the user's own mark has a count of its own, whatever others try at its address. Without the
+    mark a try at an address that waits is refused unseen, so it tells nobody who is known there.
+    """
+    place = network_of(visit.address)
+    from_address = f"address:{place}"
     try:
         word = user_name(name)
     except BadInput:
         return None, (from_address,)
     user = session.exec(select(User).where(col(User.name) == word)).first()
+    if user is not None and (marked := marked_session(session, user.id, visit.mark, visit.now_ms)):
+        return user, (f"user:{word}@{marked}",)
     if user is not None and is_known_place(session, user.id, visit.address, visit.now_ms):
-        return user, (f"user:{word}@{visit.address[:64]}", from_address)
+        return user, (f"user:{word}@{place}", from_address)
     return user, (f"user:{word}", from_address)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, func, update
 from sqlmodel import Session, col, delete, select
 
 from fleet.access import audit
 from fleet.access.caller import Caller, Grant
+from fleet.access.places import matching, network_of
 from fleet.access.roles import Role
 from fleet.access.secrets import hash_of, new_secret
 from fleet.errors import NotFound
@@ -91,13 +92,16 @@ def grants_of(session: Session, user_id: str) -> tuple[Grant, ...]:
     return tuple(sorted(Grant(Role(row.role), row.site) for row in rows if row.role in set(Role)))
 
 
-def list_sessions(session: Session, user_id: str, now_ms: int) -> list[LoginSession]:
-    """Return the sessions of a user that hold, newest first."""
-    query = select(LoginSession).where(
-        col(LoginSession.user) == user_id, col(LoginSession.ended_ms).is_(None)
+def standing_of(user_id: str, now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that leave the sessions of a user that hold; the same as `is_standing`."""
+    made_ms, seen_ms = col(LoginSession.made_ms), col(LoginSession.seen_ms)
+    return (
+        col(LoginSession.user) == user_id,
+        col(LoginSession.ended_ms).is_(None),
+        made_ms <= now_ms + CLOCK_SLACK_S * 1000,
+        made_ms > now_ms - ABSOLUTE_S * 1000,
+        seen_ms > now_ms - IDLE_S * 1000,
     )
-    rows = session.exec(query.order_by(col(LoginSession.made_ms).desc(), col(LoginSession.hash))).all()
-    return [row for row in rows if is_standing(row.made_ms, row.seen_ms, now_ms)]
 
 
 def public_id(row: LoginSession) -> str:
@@ -119,8 +123,9 @@ def end_own_session(session: Session, caller: Caller, public: str, now_ms: int) 
     Raises:
         NotFound: the caller has none of that id.
     """
-    own = list_sessions(session, caller.user_id, now_ms)
-    found = next((row for row in own if public_id(row) == public), None)
+    is_it = func.substr(col(LoginSession.hash), 1, PUBLIC_CHARS) == public
+    query = select(LoginSession).where(*standing_of(caller.user_id, now_ms), is_it)
+    found = session.exec(query.limit(1)).first()
     if found is None:
         raise NotFound("you have no session of that id: see /api/v1/sessions")
     end_session(session, found.hash, now_ms)
@@ -138,13 +143,21 @@ def end_all_sessions(session: Session, user_id: str, now_ms: int) -> None:
 
 
 def is_known_place(session: Session, user_id: str, address: str, now_ms: int) -> bool:
-    """Whether the user has logged in from this address in the last 30 days."""
-    query = select(LoginSession.hash).where(
-        col(LoginSession.user) == user_id,
-        col(LoginSession.address) == address[:64],
-        col(LoginSession.made_ms) > now_ms - KNOWN_PLACE_S * 1000,
-    )
-    return session.exec(query.limit(1)).first() is not None
+    """Whether the user has logged in from this address, or its network, in the last 30 days."""
+    query = select(LoginSession.address).where(*_recently(user_id, now_ms)).distinct()
+    return network_of(address) in {network_of(one) for one in session.exec(query)}
+
+
+def marked_session(session: Session, user_id: str, mark: str, now_ms: int) -> str:
+    """Return the hash of the user's session of the last 30 days that left this mark; empty for none."""
+    if not mark:
+        return ""
+    return matching(mark, session.exec(select(LoginSession.hash).where(*_recently(user_id, now_ms))))
+
+
+def _recently(user_id: str, now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    since_ms = now_ms - KNOWN_PLACE_S * 1000
+    return col(LoginSession.user) == user_id, col(LoginSession.made_ms) > since_ms
 
 
 def _caller(session: Session, found: LoginSession) -> Caller | None:

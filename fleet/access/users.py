@@ -254,23 +254,23 @@ def reset_totp(session: Session, caller: Caller, name: str, *, now_ms: int) -> N
     session.commit()
 
 
-def list_users(session: Session, now_ms: int) -> list[Person]:
-    """Return all users by name."""
-    users = session.exec(select(User).order_by(col(User.name))).all()
-    return [person_of(session, user, now_ms) for user in users]
+def show_user(session: Session, user: User, now_ms: int) -> Person:
+    """Return one user as lists show him."""
+    waits_ms = lockout.waiting_until_ms(session, user.name, now_ms)
+    return person_of(user, grants_of(session, user.id), waits_ms)
 
 
-def person_of(session: Session, user: User, now_ms: int) -> Person:
-    """Return a user as lists show him."""
+def person_of(user: User, grants: tuple[Grant, ...], waits_until_ms: int) -> Person:
+    """Return a user with what belongs to him."""
     return Person(
         name=user.name,
-        grants=grants_of(session, user.id),
+        grants=grants,
         is_disabled=user.is_disabled,
         has_password=user.password is not None,
         has_totp=user.totp_secret is not None,
         is_single_sign_on=user.subject is not None,
         made_ms=user.made_ms,
-        waits_until_ms=lockout.waiting_until_ms(session, user.name, now_ms),
+        waits_until_ms=waits_until_ms,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Final
 from fleet.errors import BadInput
 
 NAME_CHARS: Final = 64
-_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
+NAME_PATTERN: Final = r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?"
+_NAME: Final = re.compile(NAME_PATTERN)
 
 
 def user_name(text: str) -> str:

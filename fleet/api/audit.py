@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from fleet.access import audit
 from fleet.access.export import csv_lines
 from fleet.api.deps import Cursor, Limit, SeeAudit, ServicesDep, SessionDep
+from fleet.api.description import gives_file
 from fleet.api.entry import now_ms
 from fleet.api.events import Moment, as_ms
 from fleet.api.models_people import AuditCheck, AuditOut, AuditPage
@@ -51,7 +52,12 @@ def check_audit(caller: SeeAudit, session: SessionDep) -> AuditCheck:
     return AuditCheck(is_whole=not findings, rows=head.n, head=str(head), findings=told)
 
 
-@router.get("/export.csv", summary="Export the audit log as CSV", response_class=StreamingResponse)
+@router.get(
+    "/export.csv",
+    summary="Export the audit log as CSV",
+    response_class=StreamingResponse,
+    responses=gives_file("text/csv"),
+)
 def export_audit(caller: SeeAudit, session: SessionDep, services: ServicesDep) -> StreamingResponse:
     """All rows, oldest first; safe to open in a spreadsheet."""
     audit.look(session, caller, "audit.export", at_ms=now_ms())

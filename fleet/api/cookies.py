@@ -6,9 +6,10 @@ from sqlmodel import Session
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from fleet.access.places import mark_of
 from fleet.access.secrets import hash_of
-from fleet.access.sessions import ABSOLUTE_S, end_session
-from fleet.api.entry import SESSION_COOKIE, cookie_name, now_ms, read_cookie
+from fleet.access.sessions import ABSOLUTE_S, KNOWN_PLACE_S, end_session
+from fleet.api.entry import MARK_COOKIE, SESSION_COOKIE, cookie_name, now_ms, read_cookie
 
 
 def give_cookie(
@@ -28,6 +29,12 @@ def give_cookie(
         httponly=True,
         samesite="lax",
     )
+
+
+def give_session(response: Response, connection: HTTPConnection, secret: str) -> None:
+    """Set the cookie of a session, and the mark by which the browser is known after its end."""
+    give_cookie(response, connection, SESSION_COOKIE, secret)
+    give_cookie(response, connection, MARK_COOKIE, mark_of(hash_of(secret)), age_s=KNOWN_PLACE_S)
 
 
 def forget_cookie(response: Response, connection: HTTPConnection, base: str) -> None:

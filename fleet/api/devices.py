@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from fleet.access import audit
 from fleet.access.reach import reach_device
@@ -33,6 +33,7 @@ Q = Annotated[Storable, Query(max_length=100, description="part of the id or the
 State = Annotated[Storable, Query(max_length=20, description="`online`, `offline`, or a reported state")]
 Site = Annotated[Storable, Query(max_length=200, description="a site and all below it")]
 Id = Annotated[Storable, Query(max_length=60, description="of one device; empty for all")]
+DeviceId = Annotated[Storable, Path(max_length=60)]
 
 
 @router.get("/devices", summary="List devices by id")
@@ -52,13 +53,13 @@ def read_devices(
 
 
 @router.get("/devices/{device}", summary="Read one device")
-def read_device(caller: SeeDevices, session: SessionDep, device: Storable) -> DeviceOut:
+def read_device(caller: SeeDevices, session: SessionDep, device: DeviceId) -> DeviceOut:
     """One device with its last health and birth certificate."""
     return DeviceOut.of(reach_device(session, caller, Permission.SEE_DEVICES, device))
 
 
 @router.get("/devices/{device}/config", summary="Read what is wanted of a device's configuration")
-def read_config(caller: SeeConfig, session: SessionDep, device: Storable) -> ConfigOut:
+def read_config(caller: SeeConfig, session: SessionDep, device: DeviceId) -> ConfigOut:
     """What is wanted, and what the device says that it runs."""
     reach_device(session, caller, Permission.SEE_CONFIG, device)
     audit.look(session, caller, "config.read", device, at_ms=now_ms())
@@ -67,7 +68,7 @@ def read_config(caller: SeeConfig, session: SessionDep, device: Storable) -> Con
 
 @router.put("/devices/{device}/config", summary="Want another configuration of a device")
 def put_config(
-    caller: ChangeConfig, session: SessionDep, services: ServicesDep, device: Storable, body: ConfigIn
+    caller: ChangeConfig, session: SessionDep, services: ServicesDep, device: DeviceId, body: ConfigIn
 ) -> ConfigOut:
     """Keep an overlay and tell the device; whether it holds is said by `state` once the device answers."""
     reach_device(session, caller, Permission.CHANGE_CONFIG, device)

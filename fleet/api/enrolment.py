@@ -11,9 +11,10 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from fleet.api.deps import PUBLIC, OfficeDep, ServicesDep, SessionDep
+from fleet.api.description import gives, gives_file, takes
 from fleet.errors import BadQuery
 from fleet.peer import peer_certificate
-from ota.enrolment import EnrolRequest, RenewRequest
+from ota.enrolment import EnrolAnswer, EnrolRequest, RenewRequest
 
 router = APIRouter(tags=["enrolment"], dependencies=[PUBLIC])
 MAX_BODY_BYTES: Final = 65_536
@@ -33,19 +34,34 @@ async def _body(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(_body)]
 
 
-@router.get("/enrol/root", summary="The fleet's root certificate")
+@router.get(
+    "/enrol/root",
+    summary="The fleet's root certificate",
+    response_class=Response,
+    responses=gives_file(PEM),
+)
 def read_root(office: OfficeDep) -> Response:
     """PEM; a board compares its key with the pin of its ticket before it trusts it."""
     return Response(office.root_pem, media_type=PEM)
 
 
-@router.get("/enrol/crl", summary="Certificates that are no longer trusted")
+@router.get(
+    "/enrol/crl",
+    summary="Certificates that are no longer trusted",
+    response_class=Response,
+    responses=gives_file(PEM),
+)
 def read_crl(office: OfficeDep) -> Response:
     """The revocation list (PEM)."""
     return Response(office.home.crl.read_text(), media_type=PEM)
 
 
-@router.post("/enrol", summary="Enrol a board with a claim")
+@router.post(
+    "/enrol",
+    summary="Enrol a board with a claim",
+    responses=gives(EnrolAnswer),
+    openapi_extra=takes(EnrolRequest),
+)
 def post_enrol(body: Body, session: SessionDep, services: ServicesDep, office: OfficeDep) -> Response:
     """Give an identity for a claim and a signing request; the same again gets the same answer."""
     answer = office.enrol(session, _decoded(body, EnrolRequest))
@@ -53,7 +69,12 @@ def post_enrol(body: Body, session: SessionDep, services: ServicesDep, office: O
     return _json(answer)
 
 
-@router.post("/enrol/renew", summary="Renew a device's certificate (mutual TLS)")
+@router.post(
+    "/enrol/renew",
+    summary="Renew a device's certificate (mutual TLS)",
+    responses=gives(EnrolAnswer),
+    openapi_extra=takes(RenewRequest),
+)
 def post_renew(request: Request, body: Body, session: SessionDep, office: OfficeDep) -> Response:
     """Give a new certificate to the device that comes with its old one."""
     asked = _decoded(body, RenewRequest)

@@ -18,6 +18,7 @@ from fleet.services import Services
 
 SESSION_COOKIE: Final = "pehra_session"
 STEP_COOKIE: Final = "pehra_login"
+MARK_COOKIE: Final = "pehra_known"
 BEARER: Final = "bearer "
 
 
@@ -43,7 +44,8 @@ def address_of(connection: HTTPConnection) -> str:
 
 def visit_of(connection: HTTPConnection) -> Visit:
     """Return where and when somebody knocks."""
-    return Visit(address_of(connection), connection.headers.get("user-agent", ""), now_ms())
+    agent, mark = connection.headers.get("user-agent", ""), read_cookie(connection, MARK_COOKIE)
+    return Visit(address_of(connection), agent, now_ms(), mark)
 
 
 def identify(services: Services, connection: HTTPConnection, *, is_use: bool = True) -> Caller:

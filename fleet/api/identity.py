@@ -12,7 +12,9 @@ from fleet.access.reach import check_site, need_at
 from fleet.access.roles import Permission
 from fleet.api.deps import (
     ApproveEnrolment,
+    Cursor,
     DecommissionDevice,
+    Limit,
     MakeClaims,
     OfficeDep,
     ReplaceDevice,
@@ -37,6 +39,7 @@ from fleet.api.models_identity import (
 from fleet.errors import NotFound
 from fleet.identity import claims, enrolment, revocation
 from fleet.identity.office import replacement_terms
+from fleet.queries.admission import page_claims, page_enrolments
 from fleet.queries.paging import Storable
 from fleet.store.tables_identity import Claim, Enrolment
 
@@ -47,10 +50,13 @@ State = Annotated[Storable, Query(max_length=20, description="`waiting`, `enroll
 
 
 @router.get("/claims", summary="List claims, newest first")
-def read_claims(caller: MakeClaims, session: SessionDep) -> ClaimList:
-    """Claims for sites at which the caller makes them; their secrets are not kept."""
-    rows = [one for one in claims.list_claims(session) if caller.may(Permission.MAKE_CLAIMS, one.site)]
-    return ClaimList(items=[ClaimOut.of(row) for row in rows])
+def read_claims(
+    caller: MakeClaims, session: SessionDep, limit: Limit = 100, cursor: Cursor = None
+) -> ClaimList:
+    """Claims for sites at which the caller makes them, in pages; their secrets are not kept."""
+    within = caller.sites(Permission.MAKE_CLAIMS)
+    page = page_claims(session, limit=limit, cursor=cursor, within=within)
+    return ClaimList(items=[ClaimOut.of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.post("/claims", summary="Make a claim")
@@ -73,11 +79,17 @@ def delete_claim(caller: MakeClaims, session: SessionDep, claim: Id) -> ClaimOut
 
 
 @router.get("/enrolments", summary="List boards that asked to be let in, newest first")
-def read_enrolments(caller: ApproveEnrolment, session: SessionDep, state: State = "waiting") -> EnrolmentList:
-    """Boards at sites at which the caller lets them in."""
-    rows = enrolment.list_enrolments(session, state)
-    found = [one for one in rows if caller.may(Permission.APPROVE_ENROLMENT, one.site)]
-    return EnrolmentList(items=[EnrolmentOut.of(row) for row in found])
+def read_enrolments(
+    caller: ApproveEnrolment,
+    session: SessionDep,
+    state: State = "waiting",
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> EnrolmentList:
+    """Boards at sites at which the caller lets them in; in pages."""
+    within = caller.sites(Permission.APPROVE_ENROLMENT)
+    page = page_enrolments(session, state, limit=limit, cursor=cursor, within=within)
+    return EnrolmentList(items=[EnrolmentOut.of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.post("/enrolments/{enrolment_id}", summary="Let a board in that waits, or refuse it")

@@ -8,20 +8,25 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from fleet.api.models import Moment, as_moment
-from fleet.identity.claims import Board, Terms, claim_state
+from fleet.identity.claims import SERIAL_PATTERN, Board, Terms, claim_state
+from fleet.identity.revocation import REASONS
 from fleet.queries.paging import Storable
 from fleet.store import tables_identity as tables
-from ota.enrolment import Ticket, ticket_text
+from ota.enrolment import SITE_PATTERN, Ticket, ticket_text
+from ota.messages.fields import DEVICE_ID_PATTERN
 
-Id = Annotated[Storable, Field(max_length=40)]
-Serial = Annotated[Storable, Field(max_length=64)]
-Site = Annotated[Storable, Field(max_length=200, examples=["lahore/gulberg"])]
+Id = Annotated[Storable, Field(max_length=40, json_schema_extra={"pattern": f"^$|{DEVICE_ID_PATTERN}"})]
+Serial = Annotated[Storable, Field(max_length=64, json_schema_extra={"pattern": f"^({SERIAL_PATTERN})?$"})]
+Site = Annotated[
+    Storable,
+    Field(max_length=200, examples=["lahore/gulberg"], json_schema_extra={"pattern": SITE_PATTERN}),
+]
 
 
 class BoardIn(BaseModel):
     """One board of a list."""
 
-    serial: Serial
+    serial: Annotated[Serial, Field(json_schema_extra={"pattern": f"^{SERIAL_PATTERN}$"})]
     id: Id = ""
     site: Site = ""
 
@@ -83,9 +88,10 @@ class ClaimOut(BaseModel):
 
 
 class ClaimList(BaseModel):
-    """Claims, newest first."""
+    """One page of claims, newest first."""
 
     items: list[ClaimOut]
+    next_cursor: str | None
 
 
 class EnrolmentOut(BaseModel):
@@ -109,9 +115,10 @@ class EnrolmentOut(BaseModel):
 
 
 class EnrolmentList(BaseModel):
-    """Boards that asked, newest first."""
+    """One page of boards that asked, newest first."""
 
     items: list[EnrolmentOut]
+    next_cursor: str | None
 
 
 class DecisionIn(BaseModel):
@@ -164,7 +171,10 @@ class IdentityOut(BaseModel):
 class RevokeIn(BaseModel):
     """Why a device is shut out."""
 
-    reason: Annotated[Storable, Field(max_length=40, examples=["keyCompromise"])] = "keyCompromise"
+    reason: Annotated[
+        Storable,
+        Field(max_length=40, examples=["keyCompromise"], json_schema_extra={"enum": [*REASONS]}),
+    ] = "keyCompromise"
 
 
 class ReplaceIn(BaseModel):

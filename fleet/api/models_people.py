@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from fleet.access.caller import Caller, Grant, site_prefix
-from fleet.access.passwords import LENGTH_MAX
-from fleet.access.roles import Permission, role_of
+from fleet.access.passwords import LENGTH_MAX, LENGTH_MIN
+from fleet.access.roles import Permission, Role, role_of
 from fleet.access.sessions import public_id
+from fleet.access.tokens import NOT_FOR_TOKENS
 from fleet.access.users import GRANTS_MAX, Person
+from fleet.access.words import NAME_PATTERN
 from fleet.api.models import Moment, as_moment
 from fleet.queries.paging import Storable
 from fleet.store.tables_people import ApiToken, AuditEntry, LoginSession
 
-Name = Annotated[Storable, Field(min_length=1, max_length=64, examples=["asad"])]
+Name = Annotated[
+    Storable,
+    Field(min_length=1, max_length=64, examples=["asad"], json_schema_extra={"pattern": f"^{NAME_PATTERN}$"}),
+]
 Password = Annotated[str, Field(max_length=LENGTH_MAX, json_schema_extra={"format": "password"})]
+NewPassword = Annotated[
+    str,
+    Field(max_length=LENGTH_MAX, json_schema_extra={"format": "password", "minLength": LENGTH_MIN}),
+]
 Code = Annotated[Storable, Field(max_length=40, description="of TOTP, or a recovery code")]
+
+
+SCOPES: Final[list[JsonValue]] = [str(one) for one in Permission if one not in NOT_FOR_TOKENS]
+"""What a token may have."""
 
 
 class Done(BaseModel):
@@ -29,7 +42,9 @@ class Done(BaseModel):
 class GrantModel(BaseModel):
     """A role in a part of the tree of sites."""
 
-    role: Annotated[Storable, Field(max_length=40, examples=["operator"])]
+    role: Annotated[
+        Storable, Field(max_length=40, examples=["operator"], json_schema_extra={"enum": [*map(str, Role)]})
+    ]
     site: Annotated[
         Storable, Field(max_length=200, examples=["lahore/gulberg"], description="empty: all")
     ] = ""
@@ -96,16 +111,17 @@ class SessionOut(BaseModel):
 
 
 class SessionList(BaseModel):
-    """One's own sessions, newest first."""
+    """One page of one's own sessions, newest first."""
 
     items: list[SessionOut]
+    next_cursor: str | None
 
 
 class PasswordIn(BaseModel):
     """One's own new password; the old one proves who asks."""
 
     old: Password
-    new: Password
+    new: NewPassword
 
 
 class ProofIn(BaseModel):
@@ -136,14 +152,14 @@ class RecoveryOut(BaseModel):
 class ResetIn(BaseModel):
     """A user's new password."""
 
-    password: Password
+    password: NewPassword
 
 
 class UserIn(BaseModel):
     """A new user."""
 
     name: Name
-    password: Password
+    password: NewPassword
     grants: Annotated[list[GrantModel], Field(max_length=GRANTS_MAX)] = []
 
 
@@ -184,16 +200,20 @@ class UserOut(BaseModel):
 
 
 class UserList(BaseModel):
-    """All users by name."""
+    """One page of users, by name."""
 
     items: list[UserOut]
+    next_cursor: str | None
 
 
 class TokenIn(BaseModel):
     """A new token."""
 
     name: Annotated[Storable, Field(max_length=64, examples=["nightly report"])]
-    permissions: Annotated[list[Storable], Field(max_length=len(Permission), examples=[["see-events"]])]
+    permissions: Annotated[
+        list[Annotated[Storable, Field(json_schema_extra={"enum": SCOPES})]],
+        Field(max_length=len(Permission), examples=[["see-events"]], json_schema_extra={"minItems": 1}),
+    ]
     sites: Annotated[list[Storable], Field(max_length=20, description="empty: all of your sites")] = []
     days: Annotated[int, Field(ge=1, le=366)] = 90
 
@@ -227,6 +247,7 @@ class TokenList(BaseModel):
     """One's own tokens, newest first."""
 
     items: list[TokenOut]
+    next_cursor: str | None
 
 
 class AuditOut(BaseModel):

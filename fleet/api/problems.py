@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from fleet.api.description import PROBLEM_TYPE, Problem
 from fleet.errors import (
     BadClaim,
     BadInput,
@@ -30,29 +29,6 @@ from fleet.errors import (
 )
 
 log = logging.getLogger(__name__)
-
-
-class Problem(BaseModel):
-    """What went wrong (RFC 9457); `errors` names the arguments, `reason` is one word for a machine."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    errors: list[dict[str, str]] | None = None
-    reason: str | None = None
-
-
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
-    for status, text in (
-        (401, "nobody has logged in, or the token is no good"),
-        (403, "no role of the caller has the permission"),
-        (404, "there is no such thing"),
-        (422, "an argument makes no sense"),
-        (503, "the database does not answer, or a part of the fleet manager does not do its work"),
-    )
-}
 
 
 def install_problems(app: FastAPI) -> None:
@@ -80,9 +56,7 @@ def problem(
     body = Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors, reason=reason
     )
-    return JSONResponse(
-        body.model_dump(exclude_none=True), status_code=status, media_type="application/problem+json"
-    )
+    return JSONResponse(body.model_dump(exclude_none=True), status_code=status, media_type=PROBLEM_TYPE)
 
 
 def _on_not_found(_request: Request, error: Exception) -> JSONResponse:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from fleet.api import audit, devices, enrolment, events, identity, rollouts, sessions, stats, tokens, users
-from fleet.api.problems import RESPONSES
+from fleet.api.description import RESPONSES
 from fleet.errors import NotFound
 
 api = APIRouter(prefix="/api/v1", responses=RESPONSES)

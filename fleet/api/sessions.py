@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
+from fleet.access.lists import page_sessions
 from fleet.access.login import NeedsCode, log_in, log_out
 from fleet.access.second_factor import begin_totp, confirm_totp, drop_totp
-from fleet.access.sessions import end_own_session, find_caller, list_sessions
+from fleet.access.sessions import end_own_session, find_caller
 from fleet.access.users import change_password
-from fleet.api.cookies import end_replaced, forget_cookie, give_cookie
-from fleet.api.deps import PUBLIC, AnyCaller, OwnAccount, ServicesDep, SessionDep
+from fleet.api.cookies import end_replaced, forget_cookie, give_session
+from fleet.api.deps import PUBLIC, AnyCaller, Cursor, Limit, OwnAccount, ServicesDep, SessionDep
 from fleet.api.entry import SESSION_COOKIE, now_ms, visit_of
 from fleet.api.models_people import (
     CodeIn,
@@ -42,7 +43,7 @@ def post_session(
     if isinstance(entered, NeedsCode):
         raise NotLoggedIn("this user logs in with a code too: send it as `code`")
     end_replaced(session, request)
-    give_cookie(response, request, SESSION_COOKIE, entered.secret)
+    give_session(response, request, entered.secret)
     caller = find_caller(session, entered.secret, now_ms())
     assert caller is not None
     return MeOut.of(caller)
@@ -55,10 +56,13 @@ def read_me(caller: AnyCaller) -> MeOut:
 
 
 @router.get("/sessions", summary="List your sessions")
-def read_sessions(caller: OwnAccount, session: SessionDep) -> SessionList:
-    """The browsers in which you are logged in."""
-    rows = list_sessions(session, caller.user_id, now_ms())
-    return SessionList(items=[SessionOut.of(row, caller) for row in rows])
+def read_sessions(
+    caller: OwnAccount, session: SessionDep, limit: Limit = 100, cursor: Cursor = None
+) -> SessionList:
+    """The browsers in which you are logged in, newest first; in pages."""
+    page = page_sessions(session, caller.user_id, now_ms(), limit=limit, cursor=cursor)
+    items = [SessionOut.of(row, caller) for row in page.items]
+    return SessionList(items=items, next_cursor=page.next_cursor)
 
 
 @router.delete("/sessions/current", summary="Log out")

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from fleet.access.tokens import list_tokens, make_token, revoke_token
-from fleet.api.deps import ManageTokens, SessionDep, browser_only
+from fleet.access.lists import page_tokens
+from fleet.access.tokens import make_token, revoke_token
+from fleet.api.deps import Cursor, Limit, ManageTokens, SessionDep, browser_only
 from fleet.api.entry import now_ms
 from fleet.api.models_people import Done, MadeToken, TokenIn, TokenList, TokenOut
 from fleet.queries.paging import Storable
@@ -16,10 +17,12 @@ router = APIRouter(tags=["people"])
 
 
 @router.get("/tokens", summary="List your API tokens")
-def read_tokens(caller: ManageTokens, session: SessionDep) -> TokenList:
-    """Your tokens that were not revoked, newest first."""
-    rows = list_tokens(session, browser_only(caller).user_id)
-    return TokenList(items=[TokenOut.of(row) for row in rows])
+def read_tokens(
+    caller: ManageTokens, session: SessionDep, limit: Limit = 100, cursor: Cursor = None
+) -> TokenList:
+    """Your tokens that were not revoked, newest first; in pages."""
+    page = page_tokens(session, browser_only(caller).user_id, limit=limit, cursor=cursor)
+    return TokenList(items=[TokenOut.of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.post("/tokens", summary="Make an API token")

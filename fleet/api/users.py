@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from fleet.access import users
-from fleet.api.deps import ManageUsers, SessionDep
+from fleet.access.lists import page_users
+from fleet.api.deps import Cursor, Limit, ManageUsers, SessionDep
 from fleet.api.entry import now_ms
 from fleet.api.models_people import Done, GrantsIn, ResetIn, StateIn, UserIn, UserList, UserOut
 from fleet.queries.paging import Storable
@@ -18,9 +19,12 @@ UserName = Annotated[Storable, Path(max_length=64)]
 
 
 @router.get("/users", summary="List users")
-def read_users(_caller: ManageUsers, session: SessionDep) -> UserList:
-    """All users with their roles, by name."""
-    return UserList(items=[UserOut.of(one) for one in users.list_users(session, now_ms())])
+def read_users(
+    _caller: ManageUsers, session: SessionDep, limit: Limit = 100, cursor: Cursor = None
+) -> UserList:
+    """Users with their roles, by name; in pages."""
+    page = page_users(session, now_ms(), limit=limit, cursor=cursor)
+    return UserList(items=[UserOut.of(one) for one in page.items], next_cursor=page.next_cursor)
 
 
 @router.post("/users", summary="Add a user")
@@ -29,7 +33,7 @@ def post_user(caller: ManageUsers, session: SessionDep, body: UserIn) -> UserOut
     grants = [one.grant() for one in body.grants]
     moment_ms = now_ms()
     user = users.add_user(session, caller, body.name, body.password, grants, now_ms=moment_ms)
-    return UserOut.of(users.person_of(session, user, moment_ms))
+    return UserOut.of(users.show_user(session, user, moment_ms))
 
 
 @router.put("/users/{name}/grants", summary="Give a user roles")

@@ -18,6 +18,7 @@ from ota.messages import ROOT, Topic
 from ota.messages.topics import FROM_FLEET
 
 MESSAGE_MAX_BYTES: Final = 256 * 1024
+"""Four times what a device of ours may say: who sends more is none, and is cut off before all is read."""
 HASH_ROUNDS: Final = 101
 """Mosquitto's own default; our secrets are random, so stretching adds nothing."""
 
@@ -38,7 +39,7 @@ def write_mosquitto_config(
         port: where it listens.
         host: address to listen on.
         secrets: user (a device id, or `fleet`) -> password.
-        message_max_bytes: larger ones are dropped by the broker.
+        message_max_bytes: who sends a larger one, all of its packet counted, is cut off.
         run_as: user that Mosquitto changes to when started by root; empty leaves its default.
     """
     passwords, acl, config = folder / "passwords", folder / "acl", folder / "mosquitto.conf"
@@ -62,12 +63,12 @@ def keeping_lines(state: Path, message_max_bytes: int, run_as: str) -> list[str]
 
     Args:
         state: folder of its persistent state.
-        message_max_bytes: larger ones are dropped by the broker.
+        message_max_bytes: who sends a larger one, all of its packet counted, is cut off.
         run_as: user that it changes to when started by root; empty leaves its default.
     """
     return [
         "use_username_as_clientid true",
-        f"message_size_limit {message_max_bytes}",
+        f"max_packet_size {message_max_bytes}",
         "max_inflight_messages 1000",
         "max_queued_messages 100000",
         "persistence true",

@@ -39,7 +39,7 @@ def write_secure_config(
         port: where it listens.
         host: address to listen on; empty for all.
         run_as: user that Mosquitto changes to when started by root; empty leaves its default.
-        message_max_bytes: larger ones are dropped by the broker.
+        message_max_bytes: who sends a larger one, all of its packet counted, is cut off.
 
     Raises:
         HomeUnusable: a file cannot be read or written.

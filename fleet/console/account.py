@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from nicegui import ui
 from sqlmodel import Session
 
 from fleet.access.caller import Caller
+from fleet.access.lists import page_sessions
 from fleet.access.roles import MEANINGS, Permission
 from fleet.access.second_factor import begin_totp, confirm_totp, drop_totp
-from fleet.access.sessions import end_own_session, list_sessions, public_id
+from fleet.access.sessions import end_own_session, public_id
 from fleet.access.tokens import NOT_FOR_TOKENS, list_tokens, make_token, revoke_token
 from fleet.access.users import change_password, get_user
 from fleet.console.acting import act
@@ -18,6 +19,8 @@ from fleet.console.frame import ask, now_ms, page_frame, spared
 from fleet.console.words import ago, clock_time
 from fleet.services import Services
 from fleet.store.tables_people import ApiToken, LoginSession
+
+SESSIONS_SHOWN: Final = 50
 
 
 def add_page(services: Services) -> None:
@@ -143,12 +146,13 @@ class SessionsView:
 
     @spared
     async def _refresh(self) -> None:
-        rows = await ask(
-            self._services, lambda session: list_sessions(session, self._caller.user_id, now_ms())
+        page = await ask(
+            self._services,
+            lambda session: page_sessions(session, self._caller.user_id, now_ms(), limit=SESSIONS_SHOWN),
         )
         self._list.clear()
         with self._list:
-            for row in rows:
+            for row in page.items:
                 self._draw_row(row)
 
     def _draw_row(self, row: LoginSession) -> None:

@@ -16,9 +16,10 @@ from fleet.access.roles import Permission
 from fleet.console.acting import act
 from fleet.console.frame import ask, empty_state, page_frame, spared
 from fleet.console.words import clock_time
-from fleet.identity.claims import Terms, cancel_claim, claim_state, list_claims
-from fleet.identity.enrolment import decide, list_enrolments
+from fleet.identity.claims import Terms, cancel_claim, claim_state
+from fleet.identity.enrolment import decide
 from fleet.identity.office import Office
+from fleet.queries.admission import page_claims, page_enrolments
 from fleet.services import Services
 from fleet.store.tables_identity import Claim, Enrolment
 from ota.enrolment import Ticket, ticket_text
@@ -77,11 +78,11 @@ class EnrolView:
                 ui.html(NO_TICKETS, sanitize=False).classes("empty slim")
 
     def _read(self, session: Session) -> tuple[list[Claim], list[Enrolment]]:
-        may = self._caller.may
-        claims = [one for one in list_claims(session) if may(Permission.MAKE_CLAIMS, one.site)]
-        waiting = list_enrolments(session, "waiting")
-        boards = [one for one in waiting if may(Permission.APPROVE_ENROLMENT, one.site)]
-        return claims[:SHOWN], boards[:SHOWN]
+        makes = self._caller.sites(Permission.MAKE_CLAIMS)
+        approves = self._caller.sites(Permission.APPROVE_ENROLMENT)
+        claims = page_claims(session, limit=SHOWN, within=makes)
+        boards = page_enrolments(session, "waiting", limit=SHOWN, within=approves)
+        return claims.items, boards.items
 
     def _draw_board(self, board: Enrolment) -> None:
         with ui.element("div").classes("card pad row-line"):

@@ -26,7 +26,7 @@ from fleet.access.login import (
 )
 from fleet.access.secrets import form_token, is_same, new_secret
 from fleet.access.sign_on import user_by_provider
-from fleet.api.cookies import end_replaced, forget_cookie, give_cookie
+from fleet.api.cookies import end_replaced, forget_cookie, give_cookie, give_session
 from fleet.api.deps import PUBLIC, ServicesDep, SessionDep
 from fleet.api.entry import SESSION_COOKIE, STEP_COOKIE, identify, now_ms, read_cookie, visit_of
 from fleet.console.pages import safe_next
@@ -161,7 +161,7 @@ def _ask(
 def _enter(request: Request, session: SessionDep, entered: Entered, to: str) -> Response:
     end_replaced(session, request)
     answer = RedirectResponse(to, 303)
-    give_cookie(answer, request, SESSION_COOKIE, entered.secret)
+    give_session(answer, request, entered.secret)
     forget_cookie(answer, request, STEP_COOKIE)
     return answer
 

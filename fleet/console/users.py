@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from fleet.access import users
 from fleet.access.caller import Caller, Grant, site_prefix
+from fleet.access.lists import page_users
 from fleet.access.roles import Permission, Role, role_of
 from fleet.access.users import Person
 from fleet.console.acting import act
@@ -18,6 +19,7 @@ from fleet.console.frame import ask, now_ms, page_frame, spared
 from fleet.errors import BadInput
 from fleet.services import Services
 
+SHOWN: Final = 100
 Change = Callable[[Session, Caller], Any]
 NO_ROLE: Final = '<span class="quiet">no role: sees nothing</span>'
 ROLE_NAMES: Final = [str(role) for role in Role]
@@ -39,6 +41,7 @@ class UsersView:
         caller.need(Permission.MANAGE_USERS)
         self._services = services
         self._caller = caller
+        self._shown = SHOWN
 
     async def draw(self) -> None:
         """Put the widgets on the page and fill them."""
@@ -50,11 +53,17 @@ class UsersView:
 
     @spared
     async def _refresh(self) -> None:
-        people = await ask(self._services, lambda session: users.list_users(session, now_ms()))
+        page = await ask(self._services, lambda session: page_users(session, now_ms(), limit=self._shown))
         self._list.clear()
         with self._list:
-            for person in people:
+            for person in page.items:
                 self._draw_person(person)
+            if page.next_cursor is not None:
+                ui.button("Show more", on_click=self._show_more).props("flat no-caps")
+
+    async def _show_more(self) -> None:
+        self._shown += SHOWN
+        await self._refresh()
 
     def _draw_person(self, person: Person) -> None:
         with ui.element("div").classes("person"):

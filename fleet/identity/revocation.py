@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from fleet.access.audit import record
@@ -150,6 +150,18 @@ def revoke_certificates(
         certificate.revoked_ms, certificate.reason = as_ms(now), reason
         session.add(certificate)
     return [certificate.number for certificate in ended]
+
+
+def revoked_stamp(session: Session, now: datetime) -> tuple[int, int]:
+    """Return how many certificates belong on the revocation list, and when the latest was revoked.
+
+    As long as both stay, so does the list: a revocation is never taken back.
+    """
+    wanted = select(func.count(), func.max(col(Certificate.revoked_ms))).where(
+        col(Certificate.revoked_ms).is_not(None), Certificate.end_ms > as_ms(now)
+    )
+    number, latest_ms = session.exec(wanted).one()
+    return number, latest_ms or 0
 
 
 def read_revoked(session: Session, now: datetime) -> list[Revoked]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 from pydantic import AfterValidator
 from sqlalchemy import ColumnElement, and_, or_
+from sqlmodel import Session
+from sqlmodel.sql.expression import SelectOfScalar
 
 from fleet.errors import BadQuery
 
@@ -26,6 +29,15 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
 
     items: list[Item]
     next_cursor: str | None
+
+
+def pages(read: Callable[[str | None], Page[Item]]) -> Iterator[Item]:
+    """Give the rows of all pages, of which one at a time is in memory; `read` takes a cursor."""
+    page = read(None)
+    yield from page.items
+    while page.next_cursor is not None:
+        page = read(page.next_cursor)
+        yield from page.items
 
 
 def pack_cursor(*position: str | int) -> str:
@@ -51,6 +63,37 @@ def unpack_cursor(cursor: str, shape: tuple[type, ...]) -> list[Any]:
     if not all(is_storable(part) for part in position if isinstance(part, str)):
         raise BadQuery("cursor: a text in it is none that could be stored")
     return list(position)
+
+
+def page_of(
+    session: Session,
+    wanted: SelectOfScalar[Item],
+    order: Sequence[tuple[Any, type]],
+    place: Callable[[Item], tuple[str | int, ...]],
+    *,
+    limit: int,
+    cursor: str | None,
+) -> Page[Item]:
+    """Return one page of rows, the greatest first.
+
+    Args:
+        session: to read with.
+        wanted: which rows.
+        order: the columns that the rows fall in, together unique, each with the type of its values.
+        place: of a row: its values of these columns.
+        limit: rows of a page.
+        cursor: of the page before; None for the first.
+
+    Raises:
+        BadQuery: the cursor is not ours.
+    """
+    columns = [column for column, _ in order]
+    if cursor:
+        position = unpack_cursor(cursor, tuple(kind for _, kind in order))
+        wanted = wanted.where(rows_after(list(zip(columns, position, strict=True))))
+    query = wanted.order_by(*(column.desc() for column in columns)).limit(limit + 1)
+    found = list(session.exec(query))
+    return Page(found[:limit], pack_cursor(*place(found[limit - 1])) if len(found) > limit else None)
 
 
 def rows_after(place: list[tuple[ColumnElement[object], str | int]]) -> ColumnElement[bool]:

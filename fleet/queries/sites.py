@@ -15,11 +15,16 @@ Sites = tuple[str, ...]
 EVERYWHERE: Final[Sites] = ("",)
 
 
-def at_sites(sites: Sites) -> list[ColumnElement[bool]]:
-    """Return the conditions that leave devices at these sites and below; none for everywhere."""
+def at_sites(sites: Sites, of: str = Device.site) -> list[ColumnElement[bool]]:
+    """Return the conditions that leave rows at these sites and below; none for everywhere.
+
+    Args:
+        sites: beginnings of site paths.
+        of: the attribute of a table that holds the site; of devices if not said.
+    """
     if "" in sites:
         return []
-    site = col(Device.site)
+    site = col(of)
     # Not LIKE: in SQLite it takes small and capital letters for the same.
     below = [or_(site == one, func.substr(site, 1, len(one) + 1) == f"{one}/") for one in sites]
     return [or_(false(), *below)]

@@ -98,7 +98,7 @@ class LoginDelay(SQLModel, table=True):
     """Wrong log-ins of a user or from an address.
 
     Attributes:
-        key: `user:NAME`, `user:NAME@ADDRESS` or `address:ADDRESS`.
+        key: `user:NAME`, `user:NAME@ADDRESS`, `user:NAME@SESSION` or `address:ADDRESS`.
         until_ms: no try is looked at before.
     """
 

@@ -75,14 +75,30 @@ def init_fleet(
         imported = read_authority(import_authority, passphrase) if import_authority else None
         password = secret_of(owner_password_file, f"New password of {owner}", is_new=True)
         check_password(password, user_name(owner))
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        was_open = _close(home)
         found_fleet(place, addresses, datetime.now(UTC), passphrase=passphrase, imported=imported)
         engine = open_database(f"sqlite:///{place.database}")
         try:
             create_owner(engine, owner, password)
         finally:
             engine.dispose()
+    if was_open:
+        typer.echo(f"{home}: others could look into this folder; now only its owner can (mode 0700)")
     _tell_next(home, addresses.url, is_imported=imported is not None)
+
+
+def _close(home: Path) -> bool:
+    """Make the home's folder, or close one to all but its owner; returns whether it was open."""
+    from fleet.errors import HomeUnusable
+
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_open = bool(home.stat().st_mode & 0o077)
+        if is_open:
+            home.chmod(0o700)
+    except OSError as error:
+        raise HomeUnusable(home, f"cannot be made or closed to others ({error.strerror})") from error
+    return is_open
 
 
 def _tell_next(home: Path, url: str, *, is_imported: bool) -> None:

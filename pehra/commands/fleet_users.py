@@ -19,6 +19,7 @@ Grants = Annotated[
     typer.Argument(help="ROLE or ROLE@SITE, for example operator@lahore/gulberg; several are allowed."),
 ]
 PASSWORD_BYTES: Final = 1024
+PAGE: Final = 200
 
 
 @user_app.command("add")
@@ -36,10 +37,11 @@ def add(name: Name, grants: Grants = None, home: Home = None, db: Database = Non
 @user_app.command("list")
 def show(home: Home = None, db: Database = None) -> None:
     """List users with their roles."""
-    from fleet.access.users import list_users
+    from fleet.access.lists import page_users
+    from fleet.queries.paging import pages
 
     with fleet_session(home, db) as session:
-        for one in list_users(session, _now_ms()):
+        for one in pages(lambda cursor: page_users(session, _now_ms(), limit=PAGE, cursor=cursor)):
             marks = [
                 *(["disabled"] if one.is_disabled else []),
                 *(["totp"] if one.has_totp else []),

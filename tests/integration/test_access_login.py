@@ -320,6 +320,23 @@ def test_the_wait_survives_a_restart_and_keeps_nobody_out_who_is_known_at_his_pl
     assert post_login(url, "vera").status_code == 429
 
 
+def test_a_browser_that_is_known_logs_in_while_its_address_waits_and_others_do_not(
+    url: str, services: Services
+) -> None:
+    with logged_in(url, "vera") as browser:
+        browser.delete("/sessions/current")
+        with services.session() as session:
+            waits = LoginDelay(
+                key="address:127.0.0.1", failures=30, last_ms=now_ms(), until_ms=now_ms() + 600_000
+            )
+            session.merge(waits)
+            session.commit()
+        body = {"name": "vera", "password": PASSWORD}
+        assert browser.post("/sessions", json=body | {"password": "x" * 20}).status_code == 401
+        assert browser.post("/sessions", json=body).status_code == 200
+    assert post_login(url, "vera").status_code == 429
+
+
 def form_of(browser: httpx.Client, path: str) -> str:
     page = browser.get(path)
     assert page.status_code == 200

@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlmodel import Session
 
+from fleet.access.caller import SYSTEM
 from fleet.access.lockout import DELAY_MAX_S, FREE_TRIES, give_back, take_try, unlock, waiting_until_ms
 from fleet.access.login import Entered, Visit, log_in
-from fleet.access.users import create_owner, disable_user, set_grants
+from fleet.access.places import mark_of
+from fleet.access.secrets import hash_of
+from fleet.access.sessions import KNOWN_PLACE_S
+from fleet.access.users import add_user, create_owner, disable_user, set_grants
 from fleet.errors import Conflict, NotLoggedIn, TooManyTries
+from fleet.store.tables_people import LoginSession
 from tests.people import OWNER, PASSWORD
 
 NOW_MS = 1_800_000_000_000
@@ -125,3 +130,99 @@ def test_two_owners_who_disable_each_other_at_once_leave_one(engine: Engine) -> 
     for thread in threads:
         thread.join()
     assert len(refused) == 1
+
+
+ADDRESS = "10.0.0.9"
+
+
+def make_wait(engine: Engine, address: str = ADDRESS) -> None:
+    """Try so many wrong names from an address that it waits."""
+    for n in range(FREE_TRIES["address"] + 2):
+        with Session(engine) as session, pytest.raises((NotLoggedIn, TooManyTries)):
+            log_in(session, f"nobody-{n}", "wrong wrong wrong", Visit(address, "", NOW_MS))
+
+
+def entered(engine: Engine, visit: Visit, password: str = PASSWORD) -> str:
+    """Log in; the mark that it leaves in the browser."""
+    with Session(engine) as session:
+        found = log_in(session, OWNER, password, visit)
+    assert isinstance(found, Entered)
+    return mark_of(hash_of(found.secret))
+
+
+def test_wrong_names_at_his_own_address_keep_nobody_out_whose_browser_is_known(engine: Engine) -> None:
+    create_owner(engine, OWNER, PASSWORD)
+    mark = entered(engine, Visit(ADDRESS, "", NOW_MS))
+    make_wait(engine)
+    assert entered(engine, Visit(ADDRESS, "", NOW_MS, mark)) != mark
+
+
+def test_the_mark_is_good_after_log_out_and_for_thirty_days(engine: Engine) -> None:
+    create_owner(engine, OWNER, PASSWORD)
+    mark = entered(engine, Visit(ADDRESS, "", NOW_MS))
+    with Session(engine) as session:
+        session.execute(update(LoginSession).values(ended_ms=NOW_MS))
+        session.commit()
+    make_wait(engine)
+    entered(engine, Visit(ADDRESS, "", NOW_MS, mark))
+    with Session(engine) as session:
+        session.execute(update(LoginSession).values(made_ms=NOW_MS - KNOWN_PLACE_S * 1000))
+        session.commit()
+    with pytest.raises(TooManyTries):
+        entered(engine, Visit(ADDRESS, "", NOW_MS, mark))
+
+
+def test_a_mark_gives_a_guesser_no_more_tries_than_a_user_has_anywhere(engine: Engine) -> None:
+    create_owner(engine, OWNER, PASSWORD)
+    mark = entered(engine, Visit(ADDRESS, "", NOW_MS))
+    make_wait(engine)
+    for n in range(FREE):
+        with pytest.raises(NotLoggedIn):
+            entered(engine, Visit(ADDRESS, "", NOW_MS, mark), f"wrong wrong {n}")
+    with pytest.raises(TooManyTries):
+        entered(engine, Visit(ADDRESS, "", NOW_MS, mark))
+
+
+def test_a_mark_is_nothing_for_another_user_and_one_that_is_made_up_is_nothing(engine: Engine) -> None:
+    create_owner(engine, OWNER, PASSWORD)
+    with Session(engine) as session:
+        add_user(session, SYSTEM, "vera", PASSWORD, [], now_ms=NOW_MS)
+    mark = entered(engine, Visit(ADDRESS, "", NOW_MS))
+    make_wait(engine)
+    for name, shown in (("vera", mark), (OWNER, "0" * 64), (OWNER, ""), ("no name", mark)):
+        with Session(engine) as session, pytest.raises(TooManyTries):
+            log_in(session, name, PASSWORD, Visit(ADDRESS, "", NOW_MS, shown))
+
+
+def test_an_address_that_waits_looks_at_no_password_of_who_has_no_mark(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the time of the answer would tell who is known there."""
+    create_owner(engine, OWNER, PASSWORD)
+    entered(engine, Visit(ADDRESS, "", NOW_MS))
+    make_wait(engine)
+    monkeypatch.setattr("fleet.access.login.is_password", None)
+    for name in (OWNER, "nobody"):
+        with Session(engine) as session, pytest.raises(TooManyTries):
+            log_in(session, name, PASSWORD, Visit(ADDRESS, "", NOW_MS))
+
+
+def test_all_addresses_of_an_ipv6_network_wait_together_and_others_do_not(engine: Engine) -> None:
+    create_owner(engine, OWNER, PASSWORD)
+    for n in range(FREE_TRIES["address"]):
+        with Session(engine) as session, pytest.raises(NotLoggedIn):
+            log_in(session, f"nobody-{n}", "wrong wrong", Visit(f"2001:db8::{n:x}", "", NOW_MS))
+    with pytest.raises(TooManyTries):
+        entered(engine, Visit("2001:db8::ffff", "", NOW_MS))
+    entered(engine, Visit("2001:db8:0:1::1", "", NOW_MS))
+
+
+def test_another_address_of_a_known_ipv6_network_is_a_known_place(engine: Engine) -> None:
+    create_owner(engine, OWNER, PASSWORD)
+    entered(engine, Visit("2001:db8::1", "", NOW_MS))
+    for n in range(FREE):
+        with Session(engine) as session, pytest.raises(NotLoggedIn):
+            log_in(session, OWNER, f"wrong wrong {n}", Visit("10.9.9.9", "", NOW_MS))
+    with pytest.raises(TooManyTries):
+        entered(engine, Visit("10.8.8.8", "", NOW_MS))
+    entered(engine, Visit("2001:db8::2", "", NOW_MS))

@@ -79,6 +79,21 @@ def test_init_makes_a_home_that_is_its_owners_alone_and_opens_with_the_first_lin
     assert addresses.url == "https://fleet.example:8443"
 
 
+def test_the_database_of_a_home_is_its_owners_alone(home: Path) -> None:
+    assert Home(home).database.stat().st_mode & 0o777 == 0o600
+
+
+def test_init_closes_a_folder_that_was_there_and_open_and_says_so(
+    tmp_path: Path, secrets: list[str | Path]
+) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    folder.chmod(0o755)
+    done = run("init", folder, "--host", "fleet.example", *secrets)
+    assert "now only its owner can" in done.output
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_init_refuses_a_second_time_and_changes_nothing(home: Path, secrets: list[str | Path]) -> None:
     before = Home(home).issuing_key.read_bytes()
     assert "already" in refusal("init", home, *secrets)

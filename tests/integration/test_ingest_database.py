@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from fleet.queries.counts import CountFilter, list_counts, sum_by_class
 from fleet.queries.devices import DeviceFilter, list_devices
 from fleet.queries.events import EventFilter, list_events
 from fleet.reading import Received, read_message
-from fleet.store.database import open_database
+from fleet.store.database import connect_database, open_database
 from fleet.store.write import Stored, write_batch
 from ota.messages import Alarm, Channel, Message, Status, Topic, encode, format_ts, new_id
 from tests.brokers import free_port
@@ -49,6 +51,63 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(engine: Engine) ->
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {one.name: one.stat().st_mode & 0o777 for one in folder.iterdir()}
+
+
+PRIVATE = {"fleet.db": 0o600, "fleet.db-wal": 0o600, "fleet.db-shm": 0o600}
+
+
+@pytest.fixture
+def open_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder into which all can look, for a process that closes nothing by itself."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o755)
+    before = os.umask(0)
+    yield folder
+    os.umask(before)
+
+
+def test_a_database_in_a_folder_that_is_open_to_all_is_its_owners_alone(open_folder: Path) -> None:
+    engine = open_database(f"sqlite:///{open_folder}/fleet.db")
+    with engine.connect() as connection:
+        connection.execute(text("select count(*) from event"))
+        assert modes(open_folder) == PRIVATE
+    engine.dispose()
+
+
+def test_a_database_that_was_open_to_all_is_closed_when_it_is_opened(open_folder: Path) -> None:
+    url = f"sqlite:///{open_folder}/fleet.db"
+    first = open_database(url)
+    with first.connect() as connection:
+        connection.execute(text("select count(*) from event"))
+        for one in open_folder.iterdir():
+            one.chmod(0o666)
+        second = open_database(url)
+        assert modes(open_folder) == PRIVATE
+    first.dispose()
+    second.dispose()
+
+
+def test_opening_a_database_twice_in_a_process_leaves_the_lock_of_the_first(open_folder: Path) -> None:
+    url = f"sqlite:///{open_folder}/fleet.db"
+    first = open_database(url)
+    other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=0); c.execute('begin immediate')"
+    with first.connect() as connection:
+        connection.exec_driver_sql("begin immediate")
+        connect_database(url).dispose()
+        done = subprocess.run(
+            [sys.executable, "-c", other, f"{open_folder}/fleet.db"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert "database is locked" in done.stderr
+    first.dispose()
 
 
 def test_opening_twice_changes_nothing(engine: Engine) -> None:
@@ -243,7 +302,7 @@ def test_a_database_that_cannot_be_opened_is_refused_with_a_sentence(tmp_path: P
 KILLED_MIDWAY = """
 import os, signal, sys
 from sqlalchemy import Engine, event
-from fleet.store.database import open_database
+from fleet.store.database import connect_database, open_database
 
 made = 0
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from fleet.access import passwords
 from fleet.access.caller import Caller, Grant, Scope, lies_within, site_prefix
 from fleet.access.lockout import DELAY_MAX_S, FREE_TRIES, Tries, after_failure, delay_s, settled
+from fleet.access.places import mark_of, matching, network_of
 from fleet.access.provider import load_provider
 from fleet.access.roles import FLEET_WIDE, MEANINGS, ROLES, Permission, Role, role_of
-from fleet.access.secrets import form_token, holds_token, new_token
+from fleet.access.secrets import form_token, hash_of, holds_token, new_token
 from fleet.access.sessions import ABSOLUTE_S, CLOCK_SLACK_S, IDLE_S, is_standing
 from fleet.access.totp import matching_counter, new_totp_secret
 from fleet.access.words import user_name
@@ -309,3 +310,28 @@ def test_groups_become_roles_and_the_secret_is_printed_nowhere(tmp_path: Path) -
     assert "hidden" not in repr(provider)
     assert provider.grants_of(["x", "guards", 7]) == (Grant(Role.OPERATOR, "lahore"),)
     assert provider.grants_of(None) == provider.grants_of({"guards": 1}) == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("a proxy's word", "a proxy's word"),
+        ("x" * 99, "x" * 64),
+    ],
+)
+def test_an_ipv6_network_counts_as_one_place_and_an_ipv4_address_by_itself(address: str, place: str) -> None:
+    assert network_of(address) == place
+
+
+def test_a_mark_matches_the_session_that_left_it_alone_and_is_not_its_secret() -> None:
+    kept = [hash_of("one"), hash_of("two")]
+    assert matching(mark_of(kept[1]), kept) == kept[1]
+    assert matching(mark_of(hash_of("three")), kept) == ""
+    for junk in ("", "one", kept[1], "\ud800", "é" * 64):
+        assert matching(junk, kept) == ""
