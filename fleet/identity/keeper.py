@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
 REREAD: Final = timedelta(minutes=1)
-"""So often the list on the disk is compared, also when nothing was revoked: it may be old, or have been lost."""
+"""So often the list on the disk is looked at though nothing was revoked: it may be old, or lost."""
 TRUSTED: Final = ("active", "leaving")
 
 
