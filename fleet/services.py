@@ -29,6 +29,8 @@ from fleet.parts import Parts
 from fleet.peer import load_chain, tls_context
 from fleet.presence import LastHeard, Presence
 from fleet.replies import Replies
+from fleet.rollouts.engine import Rollouts
+from fleet.rollouts.tell import Tell, WantedTable
 from fleet.settings import Settings
 from fleet.store.database import connect_database, open_database
 from fleet.tally import Tally
@@ -41,6 +43,8 @@ class Services:
     Attributes:
         sign_on: single sign-on, where a provider is set.
         engine: for API, console and presence; the writer has its own, so that neither waits for the other.
+        rollouts: lets rollouts go on.
+        tell: where orders of rollouts go.
         office: lets devices in; None for a fleet without a home.
         keeper: knows whom to trust; None for a fleet without a home.
         departures: sees devices off; None for a fleet without a home.
@@ -57,6 +61,8 @@ class Services:
     ingest: Ingest
     presence: Presence
     director: Director
+    rollouts: Rollouts
+    tell: Tell
     parts: Parts
     office: Office | None
     keeper: Keeper | None
@@ -101,6 +107,8 @@ def build_services(settings: Settings) -> Services:
         replies.hand_to(departures.note_reply)
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
     director = Director(engine, link)
+    tell = WantedTable()
+    rollouts = Rollouts(engine, tell, director.wake, lambda: link.is_up)
     return Services(
         settings,
         engine,
@@ -112,6 +120,8 @@ def build_services(settings: Settings) -> Services:
         ingest,
         presence,
         director,
+        rollouts,
+        tell,
         Parts(),
         office,
         keeper,
@@ -150,6 +160,7 @@ def running(services: Services) -> Iterator[None]:
     services.parts.start("ingest", services.ingest.run, services.link, drained)
     services.parts.start("presence", services.presence.run, stop)
     services.parts.start("director", services.director.run, stop)
+    services.parts.start("rollouts", services.rollouts.run, stop)
     if services.keeper is not None:
         services.parts.start("keeper", services.keeper.run, stop)
     if services.departures is not None:

@@ -1,4 +1,5 @@
-"""What crosses the air: messages and topics now; releases, trust and slots later.
+"""What crosses the air: messages and topics, releases and the trust in them.
 
-Open `ota/messages/topics.py` first, then `ota/messages/structs.py`. Nothing here does I/O.
+Open `messages/topics.py` first, then `messages/structs.py`: they do no I/O. A device's side of releases is
+`trust/` (what it believes, how it downloads), the operator's is `images/` (signing, publishing).
 """

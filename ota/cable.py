@@ -121,9 +121,10 @@ class Identity(_Says, frozen=True, tag="identity"):
         board: model.
         serial: of the board; empty where it has none.
         firmware: version of Pehra.
-        enrolled: whether it has a certificate.
+        enrolled: whether it has a certificate, as far as it knows one that its fleet trusts.
         has_claim: whether a claim waits to be spent.
         refusal: why the fleet refused that claim.
+        standing: why the fleet trusts its certificate no longer.
         device: its id; empty where it has none yet.
         site: where it hangs.
         customisation: SHA-256 of what was written onto the card for it; empty where nothing was.
@@ -139,6 +140,7 @@ class Identity(_Says, frozen=True, tag="identity"):
     serial: Word = ""
     has_claim: bool = False
     refusal: Line = ""
+    standing: Line = ""
     device: Word = ""
     site: Annotated[str, Meta(max_length=200)] = ""
     customisation: Word = ""

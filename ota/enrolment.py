@@ -40,7 +40,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
         url: of the fleet, `https://HOST[:PORT]`.
         pin: SHA-256 of the DER SubjectPublicKeyInfo of the fleet's root certificate (RFC 7469, section 2.4).
         made: when; a board whose clock is earlier knows that its clock is wrong.
-        site: where the device will hang; empty where the claim does not say.
+        site: where the device will hang, or below which; empty where the claim does not say.
         device: id that the device will have; empty to let it or the fleet choose one.
     """
 
@@ -142,6 +142,24 @@ def parse_ticket(text: str | bytes) -> Ticket:
     except (ValueError, RecursionError, BadMessage) as error:
         raise BadMessage("ticket", f"{error}: copy the whole line or file that the fleet gave") from error
     return ticket
+
+
+def contradiction(
+    claim_site: str, claim_device: str, site: str, device: str = ""
+) -> Literal["", "site", "id"]:
+    """Return what a card says that its claim does not allow; empty where the two agree.
+
+    A card may name the claim's site or any site below it, and must name the claim's id; either may be silent.
+
+    Args:
+        claim_site: where the claim lets devices hang; empty for anywhere.
+        claim_device: the one id that it is for; empty for any.
+        site: that the card says.
+        device: id that the card says.
+    """
+    if claim_site and site and site != claim_site and not site.startswith(f"{claim_site}/"):
+        return "site"
+    return "id" if claim_device and device and device != claim_device else ""
 
 
 def _check(ticket: Ticket) -> None:

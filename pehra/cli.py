@@ -18,7 +18,9 @@ from pehra.commands.device import device_app
 from pehra.commands.flash import flash
 from pehra.commands.fleet import fleet_app
 from pehra.commands.models import models_app
+from pehra.commands.ota import ota_app
 from pehra.commands.provision import provision_app
+from pehra.commands.rollout import rollout_app
 from pehra.commands.track import track
 
 app = typer.Typer(
@@ -46,7 +48,9 @@ app.command()(flash)
 app.add_typer(device_app, name="device")
 app.add_typer(models_app, name="models")
 app.add_typer(fleet_app, name="fleet")
+app.add_typer(ota_app, name="ota")
 app.add_typer(provision_app, name="provision")
+app.add_typer(rollout_app, name="rollout")
 app.command()(aim)
 
 EXTRAS = {
@@ -56,6 +60,7 @@ EXTRAS = {
     "argon2": "fleet",
     "authlib": "fleet",
     "av": "device",
+    "bsdiff4": "fleet",
     "cv2": "device",
     "fastapi": "fleet",
     "lap": "device",
@@ -66,10 +71,12 @@ EXTRAS = {
     "pyotp": "fleet",
     "psutil": "device",
     "reportlab": "field",
+    "securesystemslib": "fleet",
     "serial": "field",
     "sqlmodel": "fleet",
     "tensorflow": "train",
     "torch": "train",
+    "tuf": "fleet",
     "uvicorn": "fleet",
     "yaml": "field",
     "zstandard": "field",

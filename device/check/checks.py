@@ -6,6 +6,7 @@ import fcntl
 import threading
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from device.check.board import look_at_board
@@ -13,9 +14,11 @@ from device.check.camera import look_at_camera
 from device.check.clock import is_kept, look_at_clock
 from device.check.disk import look_at_disk
 from device.check.finding import Finding, warn
+from device.check.identity import look_at_identity
 from device.check.link import look_at_link
 from device.check.model import look_at_model
 from device.check.run import Check
+from device.firmware.claim_file import CERTIFICATE, IDENTITY
 from device.firmware.config import CameraSection, Config
 from hardware.board import Board
 from hardware.camera.isolated import opener_of
@@ -23,6 +26,8 @@ from hardware.camera.sharing import Order
 from hardware.camera.sources import has_driver
 
 BOARD_S, CLOCK_S, DISK_S, LINK_S, MODEL_S, CAMERA_S = 10.0, 10.0, 20.0, 40.0, 90.0, 40.0
+IDENTITY_S = 50.0
+"""Longer than one question to the fleet may take (`fleet_https.WHOLE_S`)."""
 
 
 def checks_of(config: Config, board: Board, *, with_cameras: bool) -> list[Check]:
@@ -37,6 +42,7 @@ def checks_of(config: Config, board: Board, *, with_cameras: bool) -> list[Check
     is_up = is_running(state)
     checks = [
         Check("board", BOARD_S, lambda stop: look_at_board(board, state)),
+        *_identity_check(config, state),
         Check("clock", CLOCK_S, lambda stop: look_at_clock(time.time(), is_kept())),
         Check("disk", DISK_S, lambda stop: look_at_disk(state)),
         Check(
@@ -49,6 +55,13 @@ def checks_of(config: Config, board: Board, *, with_cameras: bool) -> list[Check
     if with_cameras:
         checks += [_camera_check(section, is_up=is_up) for section in config.camera]
     return checks
+
+
+def _identity_check(config: Config, state: Path) -> list[Check]:
+    """The check of a board that goes by its own identity."""
+    if config.mqtt.cert != str(state / IDENTITY / CERTIFICATE):
+        return []
+    return [Check("identity", IDENTITY_S, lambda stop: look_at_identity(state, datetime.now(UTC)))]
 
 
 def is_running(state: Path) -> bool:

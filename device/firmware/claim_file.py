@@ -17,6 +17,7 @@ from ota.errors import BadMessage
 IDENTITY: Final = "identity"
 CLAIM: Final = "claim.json"
 CERTIFICATE: Final = "device.pem"
+WORD: Final = "word"
 
 
 def is_enrolled(state: Path) -> bool:

@@ -21,6 +21,7 @@ from device.errors import ConfigError, StateUnavailable
 from device.firmware.claim_file import CERTIFICATE, IDENTITY
 from device.firmware.config import Config
 from device.firmware.eye import Eye, make_eye
+from device.firmware.fleet_word import FleetWord
 from device.firmware.health import Pace
 from device.firmware.link import Link, LinkSettings
 from device.firmware.outbox import Outbox, OutboxSettings
@@ -103,7 +104,16 @@ class Daemon:
             if self._detector is not None
         ]
         self._pace = Pace()
-        self._voice = Voice(config, model, self._eyes, self._outbox, self._pace, safe_reason=safe_reason)
+        self._word = FleetWord(self._state)
+        self._voice = Voice(
+            config,
+            model,
+            self._eyes,
+            self._outbox,
+            self._pace,
+            safe_reason=safe_reason,
+            fleet_says=lambda: self._word.words,
+        )
         self._steward = Steward(config, model, self._eyes, self._outbox, remote=remote, logs=logs)
         try:
             self._link = Link(
@@ -145,7 +155,13 @@ class Daemon:
         own = self._state / IDENTITY / CERTIFICATE
         if self._config.mqtt.cert != str(own):
             return []
-        renewal = Renewal(self._state, lambda: self.is_linked, lambda: self._steward.end("configuration"))
+        renewal = Renewal(
+            self._state,
+            lambda: self.is_linked,
+            lambda: self._steward.end("configuration"),
+            is_turned_away=lambda: self._link.is_turned_away,
+            word=self._word,
+        )
         return [Part("renewal", Worker("renewal", renewal.run), always, NO_LIMIT_S, RESTARTS)]
 
     @property

@@ -9,6 +9,7 @@
       identity.json   who it is, and where fleet and broker are
       device.pem      key, certificate and chain in one file: whole, or not there
       next-key.pem    the key of the next certificate, while it is asked for
+      word            why the fleet trusts the certificate no longer (fleet_word.py)
       ended.json      taken out of service: waits for a ticket
     STATE/wiping      everything is being removed; whoever finds it goes on with that
 
@@ -32,7 +33,7 @@ from cryptography.x509.oid import NameOID
 from msgspec import Meta
 
 from device.errors import NotOurFleet, StateUnavailable
-from device.firmware.claim_file import CERTIFICATE, IDENTITY, drop_ticket
+from device.firmware.claim_file import CERTIFICATE, IDENTITY, WORD, drop_ticket
 from device.firmware.whole_file import write_whole
 from ota.enrolment import EnrolAnswer, Pin, Site, Url
 from ota.messages.fields import DeviceId
@@ -164,7 +165,8 @@ def keep_identity(state: Path, identity: Identity, answer: EnrolAnswer, root_pem
         write_whole(folder / ROOT, root_pem.encode(), 0o644)
         write_whole(folder / WHO, msgspec.json.format(msgspec.json.encode(identity), indent=2))
         _keep_certificate(state, answer, KEY)
-        (folder / ENDED).unlink(missing_ok=True)
+        for over in (ENDED, WORD):
+            (folder / over).unlink(missing_ok=True)
         drop_ticket(state)
     except OSError as error:
         raise StateUnavailable(folder, f"{error.strerror}: the identity cannot be kept") from error

@@ -86,6 +86,8 @@ class Link:
 
     Attributes:
         beat_s: monotonic time at which the thread that publishes last began a round.
+        is_connected: the broker has taken the device in.
+        is_turned_away: it answered the last time, and broke off or refused before it took the device in.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Link:
         self.bytes_sent = 0
         self.beat_s = time.monotonic()
         self.is_connected = False
+        self.is_turned_away = False
         self._is_unreachable = False
         self._client = self._make_client()
 
@@ -258,6 +261,7 @@ class Link:
     ) -> None:
         del userdata, flags, properties
         if reason.is_failure:
+            self.is_turned_away = True
             self._note_refusal(str(reason))
             return
         # Birth waits for the broker's answer: paho first sends again what it still holds of an earlier
@@ -282,6 +286,7 @@ class Link:
             _log.error("link: the broker denies ack, desired or command; check its access list")
         self._delivery.begin_anew()
         self.is_connected, self._is_unreachable, self._refusal = True, False, ""
+        self.is_turned_away = False
         _log.info("link up session=%s waiting=%d", self._session, self._outbox.depth)
         try:
             self._on_birth()
@@ -291,6 +296,7 @@ class Link:
 
     def _not_connected(self, client: mqtt.Client, userdata: object) -> None:
         del client, userdata
+        self.is_turned_away = False
         self._note_unreachable()
 
     def _note_refusal(self, reason: str) -> None:
@@ -322,6 +328,8 @@ class Link:
         self._session = new_id()
         self._set_will(client)
         if not was_connected:
+            # TLS 1.3 tells who comes with a bad certificate only after it has let him begin.
+            self.is_turned_away = not self._stop.is_set()
             self._note_unreachable()
         elif not self._stop.is_set():
             _log.warning("link down reason=%r durable messages wait in the outbox", str(reason))

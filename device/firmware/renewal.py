@@ -1,5 +1,8 @@
 """Gets this board a new certificate when two thirds of the old one's life are over, without anybody's help.
 
+While the broker does not take the board in, it asks the fleet whether it is still trusted (`fleet_word.py`),
+and a board that is not asks for no certificate: it waits for a ticket.
+
 The old one stays in force until the new one has been used: an answer that is lost is simply asked for again
 with the same key. Both are told apart by one file that is written whole.
 """
@@ -12,14 +15,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-import msgspec
 from cryptography import x509
 
 from device.errors import EnrolRefused, FleetAway, NotOurFleet, StateUnavailable
 from device.firmware.claim_file import CERTIFICATE, IDENTITY
-from device.firmware.fleet_https import post, trusting
+from device.firmware.fleet_word import Doubt, FleetWord, Nothing, ask_fleet, ask_word
 from device.firmware.identity import (
     NEXT_KEY,
     ROOT,
@@ -38,14 +40,10 @@ _log = logging.getLogger(__name__)
 
 RENEW_AT: Final = 2 / 3
 RETRY_S: Final = 60.0
-LOOK_MAX_S: Final = 3600.0
+LOOK_MAX_S: Final = 5.0
 LOOK_MIN_S: Final = 0.5
 UNCONFIRMED: Final = "unconfirmed"
-T = TypeVar("T")
-
-
-class _Nothing(msgspec.Struct):
-    """A question without words."""
+_TROUBLE: Final = (FleetAway, NotOurFleet, EnrolRefused, StateUnavailable)
 
 
 class Renewal:
@@ -54,25 +52,78 @@ class Renewal:
     Args:
         state: the board's state folder.
         is_linked: whether the broker has taken us in with the certificate in use.
-        on_renewed: called when another certificate lies ready; the link is to be made anew with it.
+        on_renewed: called when another certificate lies ready, or the one in use was given up for a ticket;
+            the link is to be made anew.
+        is_turned_away: whether the broker answered and did not take us in.
+        word: what the fleet says of us; kept here.
+        doubt: when it is asked.
     """
 
-    def __init__(self, state: Path, is_linked: Callable[[], bool], on_renewed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        is_linked: Callable[[], bool],
+        on_renewed: Callable[[], None],
+        *,
+        is_turned_away: Callable[[], bool] = lambda: False,
+        word: FleetWord | None = None,
+        doubt: Doubt | None = None,
+    ) -> None:
         self._state = state
         self._is_linked = is_linked
         self._on_renewed = on_renewed
+        self._is_turned_away = is_turned_away
+        self._word = word or FleetWord(state)
+        self._doubt = doubt or Doubt()
         self._complaint = ""
 
     def run(self, stop: threading.Event) -> None:
         """Look whether it is time, ask, and say once that the new one is in use."""
-        while not stop.wait(self._next_s()):
-            try:
-                self.work(datetime.now(UTC))
-            except (FleetAway, NotOurFleet, EnrolRefused, StateUnavailable) as error:
-                self._complain(str(error))
-                stop.wait(RETRY_S)
-            else:
-                self._complaint = ""
+        in_use, again_s = self._in_use(), 0.0
+        while not stop.wait(LOOK_MAX_S if time.monotonic() < again_s else self._next_s()):
+            now_s = time.monotonic()
+            self.heed(now_s, datetime.now(UTC))
+            if self._in_use() != in_use:
+                in_use = self._in_use()
+                self._on_renewed()
+            elif now_s >= again_s and not self._word.reason:
+                again_s = now_s + (0.0 if self._has_worked() else RETRY_S)
+                in_use = self._in_use()
+
+    def heed(self, now_s: float, now: datetime) -> None:
+        """Ask the fleet whether it trusts us, if the link gives reason to and it was not asked just before.
+
+        Args:
+            now_s: monotonic.
+            now: the board's clock.
+        """
+        is_linked, is_turned_away = self._is_linked(), self._is_turned_away()
+        is_due = self._doubt.is_due(now_s, is_linked=is_linked, is_turned_away=is_turned_away)
+        try:
+            if is_linked:
+                self._word.note("")
+            elif is_due:
+                reason = ask_word(self._state, now)
+                self._word.note(reason)
+                self._doubt.hear(reason)
+        except _TROUBLE as error:
+            _log.info("fleet: it does not say whether it trusts this board reason=%r", str(error))
+
+    def _has_worked(self) -> bool:
+        try:
+            self.work(datetime.now(UTC))
+        except _TROUBLE as error:
+            self._complain(str(error))
+            return False
+        self._complaint = ""
+        return True
+
+    def _in_use(self) -> bytes:
+        """Return the file with the certificate; empty where there is none."""
+        try:
+            return (self._state / IDENTITY / CERTIFICATE).read_bytes()
+        except OSError:
+            return b""
 
     def work(self, now: datetime) -> None:
         """Do what is due.
@@ -99,7 +150,7 @@ class Renewal:
         self._drop_used_key()
         key = own_key(self._state, NEXT_KEY)
         request = RenewRequest(csr=signing_request(key, identity.device))
-        answer = self._ask(identity, "/enrol/renew", request, EnrolAnswer)
+        answer = ask_fleet(self._state, identity, "/enrol/renew", request, EnrolAnswer)
         check_answer(answer, key, x509.load_pem_x509_certificate(root_pem.encode()))
         try:
             write_whole(mark, b"")
@@ -122,25 +173,19 @@ class Renewal:
             file.unlink(missing_ok=True)
 
     def _confirm(self, identity: Identity, mark: Path) -> None:
-        self._ask(identity, "/enrol/confirm", _Nothing(), dict)
+        ask_fleet(self._state, identity, "/enrol/confirm", Nothing(), dict)
         mark.unlink(missing_ok=True)
         _log.info("the renewed certificate is in use, older ones have ended")
 
-    def _ask(self, identity: Identity, path: str, question: msgspec.Struct, kind: type[T]) -> T:
-        folder = self._state / IDENTITY
-        begun_s = own_certificate(self._state).not_valid_before_utc.timestamp()
-        context = trusting((folder / ROOT).read_text(), valid_from_s=begun_s, identity=folder / CERTIFICATE)
-        return post(identity.url, context, path, question, kind)
-
     def _next_s(self) -> float:
-        """Return how long nothing will be due, as far as can be known."""
+        """Return how long nothing will be due, as far as can be known; the link is looked at in between."""
         folder = self._state / IDENTITY
         if (folder / UNCONFIRMED).exists():
             return LOOK_MIN_S
         try:
             left_s = renew_after(own_certificate(self._state)).timestamp() - time.time()
         except StateUnavailable:
-            return RETRY_S
+            return LOOK_MAX_S
         return min(max(left_s, LOOK_MIN_S), LOOK_MAX_S)
 
     def _complain(self, reason: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -54,8 +55,19 @@ class Voice:
         pace: Pace,
         *,
         safe_reason: str = "",
+        fleet_says: Callable[[], str] = str,
     ) -> None:
-        """Prepare; `link` is given before anything is said. `safe_reason`: of safe mode, if it is in it."""
+        """Prepare; `link` is given before anything is said.
+
+        Args:
+            config: of the device.
+            model: that it looks with.
+            eyes: its cameras.
+            outbox: where it writes.
+            pace: of its frames.
+            safe_reason: of safe mode, if it is in it.
+            fleet_says: why the fleet trusts this board no longer; empty while it does.
+        """
         self._config = config
         self._id = config.device.id
         self._model = model
@@ -64,6 +76,7 @@ class Voice:
         self._pace = pace
         self._board = BoardWatch(board(), Path(config.device.state))
         self._safe_reason = safe_reason
+        self._fleet_says = fleet_says
         self._started_s = time.monotonic()
         self._is_born = True
         self._alarms = Alarms(self._id, outbox, say=self._say, clear=self._clear)
@@ -137,7 +150,8 @@ class Voice:
 
     def standing(self) -> tuple[DeviceState, str]:
         """How the device stands, and why it is not `online`."""
-        reasons = degraded_reasons(self._eyes)
+        reasons = [said] if (said := self._fleet_says()) else []
+        reasons += degraded_reasons(self._eyes)
         if self._outbox.fault:
             reasons.append(f"disk refuses the outbox: {self._outbox.fault}")
         reasons += [complaint.words for complaint in self._board.complaints]

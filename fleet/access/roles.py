@@ -27,6 +27,8 @@ class Permission(StrEnum):
     REVOKE_DEVICE = "revoke-device"
     DECOMMISSION_DEVICE = "decommission-device"
     MANAGE_FLEET_IDENTITY = "manage-fleet-identity"
+    MANAGE_ROLLOUTS = "manage-rollouts"
+    APPROVE_ROLLOUTS = "approve-rollouts"
     PLAN_MISSIONS = "plan-missions"
     SEE_AUDIT = "see-audit"
     MANAGE_USERS = "manage-users"
@@ -59,13 +61,21 @@ MEANINGS: Final = {
     Permission.REVOKE_DEVICE: "shut a device out",
     Permission.DECOMMISSION_DEVICE: "take a device out of service and wipe it",
     Permission.MANAGE_FLEET_IDENTITY: "the fleet's own authorities and certificates",
+    Permission.MANAGE_ROLLOUTS: "releases, and rollouts of them: make, pause, abort, revert",
+    Permission.APPROVE_ROLLOUTS: "let a rollout begin that somebody else has made",
     Permission.PLAN_MISSIONS: "patrol plans and flights",
     Permission.SEE_AUDIT: "the audit log",
     Permission.MANAGE_USERS: "users, their roles, passwords and locks",
     Permission.MANAGE_TOKENS: "one's own API tokens",
 }
 FLEET_WIDE: Final = frozenset(
-    {Permission.MANAGE_FLEET_IDENTITY, Permission.SEE_AUDIT, Permission.MANAGE_USERS}
+    {
+        Permission.MANAGE_FLEET_IDENTITY,
+        Permission.MANAGE_ROLLOUTS,
+        Permission.APPROVE_ROLLOUTS,
+        Permission.SEE_AUDIT,
+        Permission.MANAGE_USERS,
+    }
 )
 """What concerns the whole fleet: a grant for a part of the sites does not give it."""
 
@@ -91,6 +101,8 @@ ROLES: Final[dict[Role, frozenset[Permission]]] = {
         Permission.REVOKE_DEVICE,
         Permission.DECOMMISSION_DEVICE,
         Permission.MANAGE_FLEET_IDENTITY,
+        Permission.MANAGE_ROLLOUTS,
+        Permission.APPROVE_ROLLOUTS,
     },
     Role.AUDITOR: _LOOKS | {Permission.SEE_CONFIG, Permission.SEE_AUDIT},
     Role.OWNER: frozenset(Permission),

@@ -34,6 +34,7 @@ from fleet.api.models_identity import (
     LeaveIn,
     ReplaceIn,
     RevokeIn,
+    SiteIn,
 )
 from fleet.errors import NotFound
 from fleet.identity import claims, enrolment, revocation
@@ -118,6 +119,15 @@ def post_replace(
     terms = replacement_terms(session, device, body.serial)
     claim, ticket = office.new_ticket(session, terms, caller)
     return ClaimOut.of(claim, ticket)
+
+
+@router.put("/devices/{device}/site", summary="Say that a device hangs elsewhere")
+def put_site(caller: ReplaceDevice, session: SessionDep, device: Id, body: SiteIn) -> IdentityOut:
+    """Move a device; who may see and change it follows at once."""
+    _identity(session, caller, Permission.REPLACE_DEVICE, device)
+    need_at(caller, Permission.REPLACE_DEVICE, body.site)
+    revocation.move_device(session, device, body.site, datetime.now(UTC), caller)
+    return _identity(session, caller, Permission.REPLACE_DEVICE, device)
 
 
 @router.post("/devices/{device}/revoke", summary="Trust a device no longer")

@@ -183,6 +183,12 @@ class ReplaceIn(BaseModel):
     serial: Serial = ""
 
 
+class SiteIn(BaseModel):
+    """Where a device hangs from now on."""
+
+    site: Site
+
+
 class LeaveIn(BaseModel):
     """How a device is taken out of service."""
 

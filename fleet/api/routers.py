@@ -7,12 +7,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from fleet.api import audit, devices, enrolment, events, identity, sessions, stats, tokens, users
+from fleet.api import audit, devices, enrolment, events, identity, rollouts, sessions, stats, tokens, users
 from fleet.api.description import RESPONSES
 from fleet.errors import NotFound
 
 api = APIRouter(prefix="/api/v1", responses=RESPONSES)
-for one in (stats, devices, events, sessions, users, tokens, audit, enrolment, identity):
+for one in (stats, devices, events, sessions, users, tokens, audit, enrolment, identity, rollouts):
     api.include_router(one.router)
 
 

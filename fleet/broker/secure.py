@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from fleet.errors import HomeUnusable
 from fleet.identity.home import PRIVATE, PUBLIC, Home, write_file
 
 DEBIAN_USER: Final = "mosquitto"
+FOR_GROUP: Final = 0o640
 UNITS: Final = ("mosquitto.service.d.conf", "pehra-broker-follow.path", "pehra-broker-follow.service")
 
 
@@ -63,17 +65,23 @@ def write_secure_config(
         f"acl_file {place}/acl",
         *keeping_lines(state, message_max_bytes, run_as),
     ]
-    owner = _owner_of(place)
-    if owner is not None and run_as != "root":
-        _check_reach(place, owner)
-    write_file(place / "acl", acl_text(), PRIVATE, owner)
+    readers = _readers(place, run_as)
+    if readers.user is not None and run_as != "root":
+        _check_reach(place, readers.user)
+    write_file(place / "acl", acl_text(), readers.mode, readers.owner, readers.group)
     write_file(place / "mosquitto.conf", "\n".join(lines) + "\n", PUBLIC)
     for name in UNITS:
         text = (files("fleet.broker") / "units" / name).read_text("utf-8")
         # systemd reads % as the beginning of a specifier
         write_file(place / "systemd" / name, text.replace("@FOLDER@", str(place).replace("%", "%%")), PUBLIC)
-    if owner is not None:
-        os.chown(state, owner, -1, follow_symlinks=False)
+    try:
+        if os.geteuid() == 0 and readers.user is not None:
+            os.chown(state, readers.user, -1, follow_symlinks=False)
+        elif readers.group is not None:
+            os.chown(state, -1, readers.group, follow_symlinks=False)
+            state.chmod(0o770)
+    except OSError as error:
+        raise HomeUnusable(state, f"cannot be given to Mosquitto ({error.strerror})") from error
     follow(home, place)
     return place / "mosquitto.conf"
 
@@ -84,19 +92,18 @@ def follow(home: Home, folder: Path) -> None:
     Raises:
         HomeUnusable: a file cannot be read or written.
     """
-    for source, name, mode in (
-        (home.authorities, "ca.pem", PUBLIC),
-        (home.broker, "broker.pem", PRIVATE),
-        (home.crl, "crl.pem", PUBLIC),
-    ):
-        target = folder / name
-        try:
-            text = source.read_text()
-            if target.exists() and target.read_bytes() == text.encode():
-                continue
-        except OSError as error:
-            raise HomeUnusable(folder, f"{error.filename}: {error.strerror}") from error
-        write_file(target, text, mode, _owner_of(folder))
+    try:
+        readers = _readers(folder)
+        for source, name, mode in (
+            (home.authorities, "ca.pem", PUBLIC),
+            (home.broker, "broker.pem", readers.mode),
+            (home.crl, "crl.pem", PUBLIC),
+        ):
+            target, text = folder / name, source.read_text()
+            if not target.exists() or target.read_bytes() != text.encode():
+                write_file(target, text, mode, readers.owner, readers.group)
+    except OSError as error:
+        raise HomeUnusable(folder, f"{error.filename}: {error.strerror}") from error
 
 
 def _check_reach(place: Path, owner: int) -> None:
@@ -114,14 +121,27 @@ def _check_reach(place: Path, owner: int) -> None:
             raise HomeUnusable(place, f"{reason} /var/lib/mosquitto/pehra")
 
 
-def _owner_of(folder: Path) -> int | None:
-    """Return the id of the broker's user, where there is one and we may give files away.
+@dataclass(frozen=True, slots=True)
+class _Readers:
+    """Whose a broker's files are, and who else reads what is private in them."""
 
-    A folder that another user owns already says whose its files are.
+    mode: int
+    owner: int | None
+    group: int | None
+    user: int | None
+
+
+def _readers(folder: Path, run_as: str = "") -> _Readers:
+    """Return who is to read a broker's private files: Mosquitto's group, where there is one that we may name.
+
+    The files stay the folder's owner's, so that a fleet manager without root's rights renews them.
     """
-    if os.geteuid() != 0:
-        return None
+    is_root = os.geteuid() == 0
+    owner = folder.stat().st_uid if is_root else None
     try:
-        return folder.stat().st_uid or pwd.getpwnam(DEBIAN_USER).pw_uid
+        known = pwd.getpwnam(run_as or DEBIAN_USER)
     except KeyError:
-        return None
+        return _Readers(PRIVATE, owner, None, None)
+    if not (is_root or known.pw_gid in os.getgroups()):
+        return _Readers(PRIVATE, owner, None, None)
+    return _Readers(FOR_GROUP, owner, known.pw_gid, known.pw_uid)

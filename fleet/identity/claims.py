@@ -16,13 +16,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from fleet.access.audit import Detail, record
 from fleet.access.caller import SYSTEM, Caller
+from fleet.access.roles import Permission
 from fleet.broker.acl import FLEET
-from fleet.errors import BadClaim, NotFound
-from fleet.store.tables_identity import Claim, ClaimBoard, Identity
+from fleet.errors import BadClaim, Forbidden, NotFound
+from fleet.store.tables_identity import Claim, ClaimBoard, Enrolment, Identity
 from ota.enrolment import SITE_PATTERN, Ticket
 from ota.messages import format_ts, new_id
 from ota.messages.fields import DEVICE_ID_PATTERN
@@ -49,7 +51,7 @@ class Terms:
     """What a claim allows.
 
     Attributes:
-        site: where; with several uses also anywhere below; empty for anywhere.
+        site: where; or anywhere below; empty for anywhere.
         timezone: IANA name.
         device: id of the one device; empty for any.
         serial: of the one board; empty for any.
@@ -78,8 +80,11 @@ def make_claim(
 
     Raises:
         BadClaim: the terms make no sense.
+        Forbidden: it is for a device that the caller may not take over or bring back.
     """
     check_terms(session, terms)
+    if isinstance(by, Caller):
+        _check_known(session, terms, by)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     claim = Claim(
         id=new_id(),
@@ -138,7 +143,7 @@ def list_claims(session: Session) -> list[Claim]:
 
 
 def cancel_claim(session: Session, claim_id: str, by: Caller | str = SYSTEM) -> Claim:
-    """End a claim; devices that enrolled with it stay. The second time changes nothing.
+    """End a claim and refuse boards that wait with it; those that enrolled stay. Twice changes nothing.
 
     Raises:
         NotFound: there is none of this id.
@@ -149,10 +154,20 @@ def cancel_claim(session: Session, claim_id: str, by: Caller | str = SYSTEM) -> 
     if not claim.is_cancelled:
         claim.is_cancelled = True
         session.add(claim)
+        _refuse_waiting(session, claim_id, by)
         record(session, by, "claim.cancel", claim.device or claim.site, {"claim": claim.id})
         session.commit()
     session.refresh(claim)
     return claim
+
+
+def _refuse_waiting(session: Session, claim_id: str, by: Caller | str) -> None:
+    session.execute(
+        update(Enrolment)
+        .where(col(Enrolment.claim) == claim_id, col(Enrolment.state).in_(("waiting", "approved")))
+        .values(state="refused", decided_by=name_of(by)[:100]),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def claim_state(claim: Claim, now: datetime) -> str:
@@ -206,6 +221,23 @@ def _check_words(terms: Terms) -> None:
         ZoneInfo(terms.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise BadClaim(f"there is no timezone {terms.timezone[:60]!r}, try 'Asia/Karachi'") from error
+
+
+def _check_known(session: Session, terms: Terms, by: Caller) -> None:
+    """Check that a caller may give an id away that was a device's before, with its history.
+
+    Raises:
+        BadClaim: it is a device of sites of which the caller knows nothing.
+        Forbidden: it was revoked, which the caller could not have done.
+    """
+    known = session.get(Identity, terms.device) if terms.device else None
+    if known is None:
+        return
+    needs = Permission.REPLACE_DEVICE if terms.replaces else Permission.MAKE_CLAIMS
+    if not by.may(needs, known.site):
+        raise BadClaim(f"{terms.device} is not free: choose another id")
+    if known.state == "revoked" and not by.may(Permission.REVOKE_DEVICE, known.site):
+        raise Forbidden(f"{terms.device} was revoked: only who may revoke it brings it back")
 
 
 def _check_free(session: Session, terms: Terms) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col, select
@@ -27,7 +27,7 @@ from fleet.errors import FleetError, first_line
 from fleet.identity.authority import Signer, as_pem, issue_client, new_key
 from fleet.identity.claims import as_ms
 from fleet.identity.home import key_pem
-from fleet.identity.revocation import retire_device
+from fleet.identity.revocation import REPLACED, retire_device
 from fleet.link import Link
 from fleet.settings import Settings
 from fleet.store import tables
@@ -41,6 +41,8 @@ ASK_AGAIN_S: Final = 30.0
 COMMAND: Final = "decommission"
 CUT_AFTER_S: Final = (3.0, 12.0, 30.0, 50.0)
 """When a session is taken over, after the revocation: the broker may not have the list yet the first time."""
+CUT_REPLACED_AFTER_S: Final = (12.0, 50.0)
+"""The same for the board that was replaced: whoever holds the name is cut off, and the new one comes back."""
 WATCH_MS: Final = round((CUT_AFTER_S[-1] + 60) * 1000)
 """So long after its end a device is looked after."""
 AT_START_MAX: Final = 500
@@ -94,11 +96,13 @@ class Departures:
         with Session(self._engine) as session:
             leaving = session.exec(select(Identity.device).where(Identity.state == "leaving")).all()
             self._retire(session, set(leaving), now)
-            gone = self._gone(session, as_ms(now))
+            gone, replaced = self._gone(session, as_ms(now)), self._replaced(session, as_ms(now))
         for device in leaving:
             self._ask(device, now, mono_s)
         for device, since_ms in gone:
-            self._cut_off(device, since_ms, as_ms(now))
+            self._cut_off(device, since_ms, as_ms(now), CUT_AFTER_S)
+        for device, since_ms in replaced:
+            self._cut_off(device, since_ms, as_ms(now), CUT_REPLACED_AFTER_S)
 
     def _gone(self, session: Session, now_ms: int) -> list[tuple[str, int]]:
         """Return who is to be cut off, and since when.
@@ -117,6 +121,14 @@ class Departures:
         else:
             wanted = wanted.where(Identity.since_ms > now_ms - WATCH_MS)
         return [(device, max(since_ms, self._begun_ms)) for device, since_ms in session.exec(wanted)]
+
+    def _replaced(self, session: Session, now_ms: int) -> list[tuple[str, int]]:
+        """Return whose board was replaced lately, and since when."""
+        wanted = select(Certificate.device, func.max(col(Certificate.revoked_ms))).where(
+            Certificate.reason == REPLACED, col(Certificate.revoked_ms) > now_ms - WATCH_MS
+        )
+        found = session.exec(wanted.group_by(col(Certificate.device)))
+        return [(device, since_ms) for device, since_ms in found if since_ms is not None]
 
     def _retire(self, session: Session, leaving: set[str], now: datetime) -> None:
         with self._lock:
@@ -142,9 +154,9 @@ class Departures:
         self._link.publish(Topic(device, Channel.COMMAND, name=COMMAND), command)
         log.info("device told to wipe itself id=%s", device)
 
-    def _cut_off(self, device: str, since_ms: int, now_ms: int) -> None:
+    def _cut_off(self, device: str, since_ms: int, now_ms: int, after_s: tuple[float, ...]) -> None:
         done = self._cuts.get((device, since_ms), 0)
-        due = sum(now_ms - since_ms >= after_s * 1000 for after_s in CUT_AFTER_S)
+        due = sum(now_ms - since_ms >= one_s * 1000 for one_s in after_s)
         if due > done:
             self._cuts[device, since_ms] = due
             take_over(self._settings, self._issuing, device)

@@ -21,15 +21,15 @@ from sqlmodel import Session, col, select
 from fleet.access.audit import Detail, record
 from fleet.access.caller import Caller
 from fleet.broker.acl import FLEET
-from fleet.errors import EnrolmentRefused, NotFound
+from fleet.errors import Conflict, EnrolmentRefused, NotFound
 from fleet.identity.authority import Signer, as_pem, issue_client, key_digest
 from fleet.identity.claims import as_ms, digest, name_of
 from fleet.identity.csr import read_csr
 from fleet.identity.holding import hold_claim, hold_identity
-from fleet.identity.revocation import revoke_certificates
+from fleet.identity.revocation import REPLACED, revoke_certificates
 from fleet.store.tables import Device
 from fleet.store.tables_identity import Certificate, Claim, ClaimBoard, Enrolment, Identity
-from ota.enrolment import EnrolRequest
+from ota.enrolment import EnrolRequest, contradiction
 from ota.messages import new_id
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ def decide(session: Session, enrolment_id: str, state: str, by: Caller | str, no
 
     Raises:
         NotFound: no board waits under this id.
+        Conflict: it was decided otherwise before.
     """
     decided = session.execute(
         update(Enrolment)
@@ -90,6 +91,10 @@ def decide(session: Session, enrolment_id: str, state: str, by: Caller | str, no
         session.commit()
         log.info("enrolment decided device=%s state=%s by=%r", enrolment.device, state, name_of(by))
     session.refresh(enrolment)
+    stands = "approved" if enrolment.state == "enrolled" else enrolment.state
+    if stands != state:
+        who = enrolment.decided_by or "the fleet"
+        raise Conflict(f"{enrolment.device} was {stands} by {who}: it needs another ticket to ask again")
     return enrolment
 
 
@@ -203,8 +208,7 @@ def _site_of(claim: Claim, listed: ClaimBoard | None, request: EnrolRequest) -> 
     """Return where the device hangs; a card may say more exactly what its claim leaves open."""
     allowed = (listed.site if listed else "") or claim.site
     said = request.site
-    is_below = claim.uses > 1 and not (listed and listed.site) and said.startswith(f"{allowed}/")
-    if said and allowed and said != allowed and not is_below:
+    if contradiction(allowed, "", said):
         raise EnrolmentRefused("claim-site", f"the claim is for site {allowed}, the card says {said}")
     return said or allowed
 
@@ -251,7 +255,7 @@ def _issue(
     device = enrolment.device
     known = session.get(Identity, device)
     if replaces and known is not None:
-        revoke_certificates(session, device, "superseded", now)
+        revoke_certificates(session, device, REPLACED, now)
         enrolment.site = enrolment.site or known.site
         enrolment.timezone = known.timezone if enrolment.timezone == "UTC" else enrolment.timezone
     identity = known or Identity(device=device, state="", since_ms=0, enrolled_ms=0)
@@ -261,8 +265,9 @@ def _issue(
     enrolment.state = "enrolled"
     enrolment.decided_ms = enrolment.decided_ms or as_ms(now)
     certificate = certificate_row(issue_client(issuing, key, device, now, life), device, key)
-    if session.get(Device, device) is None:
-        session.add(Device(id=device, site=enrolment.site, state="enrolled", first_seen_ms=as_ms(now)))
+    shown = session.get(Device, device) or Device(id=device, state="enrolled", first_seen_ms=as_ms(now))
+    shown.site = enrolment.site
+    session.add(shown)
     session.add_all([identity, certificate, enrolment])
     detail: Detail = {"claim": enrolment.claim, "certificate": certificate.number, "replaces": replaces}
     record(session, f"board {enrolment.serial or '?'}", "device.enrol", device, detail)

@@ -193,7 +193,7 @@ def chain_pem(home: Home, certificate: x509.Certificate) -> str:
     return as_pem(certificate) + home.issuing_certificate.read_text()
 
 
-def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> None:
+def write_file(path: Path, text: str, mode: int, owner: int | None = None, group: int | None = None) -> None:
     """Write beside, sync, rename over, sync the folder.
 
     The new file is made, never opened: what another user has laid in its place is not followed.
@@ -203,6 +203,7 @@ def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> No
         text: what is to be in it.
         mode: who may read it.
         owner: user id that it is given to before anybody finds it; None to keep it.
+        group: the same of its group.
 
     Raises:
         HomeUnusable: the disk refuses.
@@ -212,8 +213,7 @@ def write_file(path: Path, text: str, mode: int, owner: int | None = None) -> No
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            if owner is not None:
-                os.fchown(file.fileno(), owner, -1)
+            os.fchown(file.fileno(), -1 if owner is None else owner, -1 if group is None else group)
             os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()

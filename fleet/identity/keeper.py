@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +24,14 @@ from fleet.errors import HomeUnusable, first_line
 from fleet.identity.authority import CRL_LIFE, Revoked, Signer, as_pem, make_crl, renew_after
 from fleet.identity.founding import make_servers
 from fleet.identity.home import PUBLIC, Home, write_file
-from fleet.identity.revocation import read_revoked
+from fleet.identity.revocation import read_revoked, revoked_stamp
 from fleet.store.tables_identity import Identity
 
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
+REREAD: Final = timedelta(minutes=1)
+"""So often the list on the disk is looked at though nothing was revoked: it may be old, or lost."""
 TRUSTED: Final = ("active", "leaving")
 
 
@@ -49,6 +51,8 @@ class Keeper:
         self._issuing = home.issuing()
         self._trusted: frozenset[str] = frozenset()
         self._complaint = ""
+        self._stamp: tuple[int, int] | None = None
+        self._crl_due = datetime.min.replace(tzinfo=UTC)
         self._news = threading.Event()
 
     def is_trusted(self, device: str) -> bool:
@@ -71,7 +75,7 @@ class Keeper:
             self._news.clear()
             try:
                 faults = self.look(datetime.now(UTC))
-            except (DBAPIError, PoolTimeout, HomeUnusable) as error:
+            except (DBAPIError, PoolTimeout, HomeUnusable, OSError) as error:
                 faults = [first_line(error)]
             self._complain("; ".join(faults))
 
@@ -84,8 +88,12 @@ class Keeper:
         with Session(self._engine) as session:
             trusted = session.exec(select(Identity.device).where(col(Identity.state).in_(TRUSTED)))
             self._trusted = frozenset(trusted)
-            revoked = read_revoked(session, now)
-        self._write_crl(revoked, now)
+            stamp = revoked_stamp(session, now)
+            is_due = stamp != self._stamp or now >= self._crl_due
+            revoked = read_revoked(session, now) if is_due else []
+        if is_due:
+            self._write_crl(revoked, now)
+            self._stamp, self._crl_due = stamp, now + REREAD
         if any(
             now >= renew_after(self._home.certificate(file))
             for file in (self._home.https, self._home.broker, self._home.client)

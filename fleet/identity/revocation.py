@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
+from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from fleet.access.audit import record
 from fleet.access.caller import SYSTEM, Caller
-from fleet.errors import BadQuery, NotFound
+from fleet.errors import BadQuery, Conflict, NotFound
 from fleet.identity.authority import Revoked
 from fleet.identity.claims import as_ms, check_site_path
 from fleet.identity.holding import hold_identity
 from fleet.store.tables import Device
-from fleet.store.tables_identity import Certificate, Identity
+from fleet.store.tables_identity import Certificate, Claim, Identity
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ REASONS: Final = {
     "cessationOfOperation": x509.ReasonFlags.cessation_of_operation,
 }
 """Words of RFC 5280, section 5.3.1, that a device's certificate ends with."""
+REPLACED: Final = "replaced"
+"""Our own word for a certificate whose board was replaced: its standing session is to be cut off."""
+_FLAGS: Final = REASONS | {REPLACED: x509.ReasonFlags.superseded}
 
 
 def get_identity(session: Session, device: str) -> Identity:
@@ -66,6 +70,7 @@ def revoke_device(
     hold_identity(session, device)
     identity = get_identity(session, device)
     revoke_certificates(session, device, reason, now)
+    _cancel_claims(session, device)
     if identity.state in ("active", "leaving"):
         identity.state, identity.since_ms, identity.reason = "revoked", as_ms(now), reason
         record(session, by, "device.revoke", device, {"reason": reason})
@@ -78,9 +83,13 @@ def begin_leaving(session: Session, device: str, now: datetime, by: Caller | str
 
     Raises:
         NotFound: no device of this id was ever let in.
+        Conflict: it is revoked, so that nothing can be told to it.
     """
     hold_identity(session, device)
     identity = get_identity(session, device)
+    if identity.state == "revoked":
+        raise Conflict(f"{device} is revoked, so nothing can be told to it: retire it without its answer")
+    _cancel_claims(session, device)
     if identity.state == "active":
         identity.state, identity.since_ms = "leaving", as_ms(now)
         record(session, by, "device.decommission", device)
@@ -97,6 +106,7 @@ def move_device(
         BadClaim: no such site can be.
     """
     check_site_path(site)
+    hold_identity(session, device)
     identity = get_identity(session, device)
     if identity.site != site:
         record(session, by, "device.move", device, {"from": identity.site, "to": site}, at_ms=as_ms(now))
@@ -120,6 +130,7 @@ def retire_device(
     hold_identity(session, device)
     identity = get_identity(session, device)
     revoke_certificates(session, device, "cessationOfOperation", now)
+    _cancel_claims(session, device)
     if identity.state != "retired":
         identity.state, identity.since_ms, identity.reason = "retired", as_ms(now), reason[:200]
         record(session, by, "device.retire", device, {"reason": reason[:200]})
@@ -141,6 +152,18 @@ def revoke_certificates(
     return [certificate.number for certificate in ended]
 
 
+def revoked_stamp(session: Session, now: datetime) -> tuple[int, int]:
+    """Return how many certificates belong on the revocation list, and when the latest was revoked.
+
+    As long as both stay, so does the list: a revocation is never taken back.
+    """
+    wanted = select(func.count(), func.max(col(Certificate.revoked_ms))).where(
+        col(Certificate.revoked_ms).is_not(None), Certificate.end_ms > as_ms(now)
+    )
+    number, latest_ms = session.exec(wanted).one()
+    return number, latest_ms or 0
+
+
 def read_revoked(session: Session, now: datetime) -> list[Revoked]:
     """Return what belongs on the revocation list: an expired certificate needs no line any more."""
     wanted = select(Certificate).where(
@@ -150,10 +173,20 @@ def read_revoked(session: Session, now: datetime) -> list[Revoked]:
         Revoked(
             int(row.number, 16),
             datetime.fromtimestamp((row.revoked_ms or 0) / 1000, tz=UTC),
-            REASONS.get(row.reason, x509.ReasonFlags.unspecified),
+            _FLAGS.get(row.reason, x509.ReasonFlags.unspecified),
         )
         for row in session.exec(wanted.order_by(Certificate.number))
     ]
+
+
+def _cancel_claims(session: Session, device: str) -> None:
+    """End the tickets that were made for a device before: an old one must not undo its end."""
+    session.execute(
+        update(Claim)
+        .where(col(Claim.device) == device, col(Claim.used) < col(Claim.uses))
+        .values(is_cancelled=True),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def _committed(session: Session, identity: Identity) -> Identity:

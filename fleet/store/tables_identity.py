@@ -14,7 +14,7 @@ class Claim(SQLModel, table=True):
 
     Attributes:
         secret_sha256: of the secret that a ticket carries, hexadecimal.
-        site: where its devices hang; with several uses also anywhere below. Empty for anywhere.
+        site: where its devices hang, or anywhere below. Empty for anywhere.
         device: id of the one device that it is for; empty for any.
         serial: of the one board that it is for; empty for any.
         uses: how many boards may enrol with it.

@@ -171,8 +171,9 @@ def _toml(text: str) -> str:
 def _yaml(said: Mapping[str, Any]) -> bytes:
     import yaml
 
+    # Escaped: what Unicode calls a line break (U+0085) would not come back.
     return bytes(
-        yaml.safe_dump(dict(said), allow_unicode=True, sort_keys=False, width=1000, encoding="utf-8")
+        yaml.safe_dump(dict(said), allow_unicode=False, sort_keys=False, width=1000, encoding="ascii")
     )
 
 

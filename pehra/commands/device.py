@@ -110,7 +110,7 @@ def unit(
     See docs/firmware.md for what it does and how to look after it, docs/cable.md for the console's.
     """
     from device.errors import PehraDeviceError
-    from device.firmware.config import load_config
+    from device.firmware.config import load_alone
     from device.firmware.unit import (
         STATE,
         console_unit_text,
@@ -122,7 +122,7 @@ def unit(
     state = STATE
     if config.exists():
         try:
-            state = load_config(config).device.state
+            state = load_alone(config).device.state
         except PehraDeviceError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(2) from error

@@ -119,8 +119,8 @@ def _door(port: str | None, baud: int, listen: str | None) -> Door:
             raise ConfigError(None, None, "--port", f"{port}: the board's end is a serial port of its own")
         return SerialDoor(port, baud)
     host, _, number = listen.rpartition(":")
-    if not number.isascii() or not number.isdigit() or int(number) > 65_535:
-        raise ConfigError(None, None, "--listen", f"{listen}: 127.0.0.1:PORT")
+    if not host or not number.isascii() or not number.isdigit() or int(number) > 65_535:
+        raise ConfigError(None, None, "--listen", f"{listen}: say HOST:PORT, such as 127.0.0.1:24712")
     door = TcpDoor(host.strip("[]"), int(number))
     typer.echo(f"listening on socket://{host}:{door.port}", err=True)
     return door

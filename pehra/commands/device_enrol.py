@@ -21,7 +21,15 @@ def enrol(
     ticket: Annotated[
         str, typer.Argument(help="The line `pehra:...`, a claim.json, or - to read it from standard input.")
     ],
-    config: Annotated[Path, typer.Option("--config", "-c", help="TOML file of this device.")] = CONFIG,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="TOML file of this device; its usual place may be empty.",
+            show_default=str(CONFIG),
+        ),
+    ] = None,
     state: Annotated[
         Path | None, typer.Option(help="State folder; else as the configuration says, else /var/lib/pehra.")
     ] = None,
@@ -34,7 +42,8 @@ def enrol(
 
     The board makes a key that never leaves it, and asks for a certificate. A link that is cut costs nothing:
     the same command, or the service, goes on where it stood. A ticket on the command line is seen by other
-    users of the board while the command runs; a file or standard input is not.
+    users of the board while the command runs; a file or standard input is not. The configuration is checked
+    before the ticket is spent: it must leave id and broker to the fleet.
 
     Ends with 0 when the board is enrolled, 1 when the fleet refuses it, 2 when something else is wrong.
 
@@ -43,19 +52,27 @@ def enrol(
     import encodings.idna  # noqa: F401 (the name of the fleet's host is looked up with it)
 
     from device.errors import PehraDeviceError
-    from device.firmware.claim_file import is_enrolled, keep_ticket
+    from device.firmware.claim_file import keep_ticket
+    from device.firmware.config import ticket_for
     from device.firmware.enrol import Enroller  # noqa: F401 (before rights are given up that may be needed for it)
+    from device.firmware.fleet_word import make_room, takes_ticket
     from device.firmware.last_link import state_folder
 
-    folder, read = state or state_folder(config), _ticket_of(ticket)
+    folder, read = state or state_folder(config or CONFIG), _ticket_of(ticket)
     try:
         _become_owner(folder)
-        if is_enrolled(folder):
+        if not takes_ticket(folder):
             typer.echo(f"{folder}: this board is enrolled already; decommission it first", err=True)
             raise typer.Exit(2)
+        if config is not None or CONFIG.exists():
+            read = ticket_for(config or CONFIG, read)
         keep_ticket(folder, read)
-    except (PehraDeviceError, PermissionError) as error:
+        make_room(folder)
+    except PehraDeviceError as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except PermissionError as error:
+        typer.echo(f"{error.filename}: {error.strerror}: run it as root, or sudo -u pehra", err=True)
         raise typer.Exit(2) from error
     if wait:
         raise typer.Exit(_wait(folder, read, timeout_s))
@@ -119,6 +136,12 @@ def _ticket_of(text: str) -> Ticket:
             return parse_ticket(text)
         with Path(text).open("rb") as file:
             return parse_ticket(file.read(5000))
-    except (OSError, BadMessage) as error:
-        typer.echo(f"{error}", err=True)
+    except OSError as error:
+        words = (
+            f"{text}: the ticket cannot be read ({error.strerror}): name its file, its line, or - for stdin"
+        )
+        typer.echo(words, err=True)
+        raise typer.Exit(2) from error
+    except BadMessage as error:
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -14,7 +14,7 @@ from hardware.errors import SettingInvalid
 from hardware.flash.batch import Row, read_rows
 from hardware.flash.settings import Setup, Wifi, ssh_keys
 from hardware.flash.settings import wifi as wifi_of
-from ota.enrolment import TICKET_PREFIX, Ticket, parse_ticket, ticket_json
+from ota.enrolment import TICKET_PREFIX, Ticket, contradiction, parse_ticket, ticket_json
 from ota.errors import BadMessage
 
 PASSWORD: Final = "PEHRA_WIFI_PASSWORD"  # noqa: S105 (the name of a variable)
@@ -105,14 +105,18 @@ def _setup(
 
 
 def _fitted(ticket: Ticket, row: Row) -> Ticket:
-    """The ticket with the card's own site and id, which it may leave open but not contradict."""
-    for name, told, wanted in (("site", ticket.site, row.site), ("id", ticket.device, row.device)):
-        if told and wanted and told != wanted:
-            raise SettingInvalid(
-                f"ticket for {name} {told}",
-                f"the card shall have {wanted}",
-                "ask the fleet for another ticket",
-            )
+    """The ticket with the card's own site and id.
+
+    Raises:
+        SettingInvalid: they are not what the ticket allows.
+    """
+    match contradiction(ticket.site, ticket.device, row.site, row.device):
+        case "site":
+            todo = f"say {ticket.site} or a site below it, or ask the fleet for another ticket"
+            raise SettingInvalid(f"ticket for site {ticket.site}", f"the card shall have {row.site}", todo)
+        case "id":
+            todo = f"say {ticket.device}, or ask the fleet for another ticket"
+            raise SettingInvalid(f"ticket for id {ticket.device}", f"the card shall have {row.device}", todo)
     return msgspec.structs.replace(ticket, site=row.site or ticket.site, device=row.device or ticket.device)
 
 

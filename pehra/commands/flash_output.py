@@ -27,6 +27,7 @@ from hardware.flash.os_format import OsFormat
 from pehra.commands.flash_asked import Planned
 
 _WORDS = {"write": "writing", "verify": "reading back"}
+_NO_TICKET = "no ticket is on it: give the board one (pehra provision), or it cannot enrol"
 
 
 def show_disks() -> None:
@@ -87,9 +88,10 @@ def told_of(card: Planned, flashed: Flashed, where: Path) -> str:
     if flashed.customised is None:
         return f"{name}: {size}; the plain image, without first-boot files"
     made = flashed.customised
-    return (
+    told = (
         f"{name}: {size}; {made.os_format}, customisation {made.sha256[:16]}, {len(made.names)} files; ready"
     )
+    return told if card.setup is None or card.setup.claim else f"{told}; {_NO_TICKET}"
 
 
 def show_plan(cards: list[Planned], image: Image, console: Console) -> None:
@@ -101,6 +103,8 @@ def show_plan(cards: list[Planned], image: Image, console: Console) -> None:
             console.print("the plain image, without first-boot files")
             continue
         console.print(f"{card.row.device or 'one card'} {card.row.site}".strip())
+        if not card.setup.claim:
+            console.print(f"  {_NO_TICKET}")
         for os_format in OsFormat:
             files, sha256 = planned(card.setup, os_format, b"")
             console.print(f"  where the image is for {os_format}: customisation {sha256[:16]}")

@@ -16,6 +16,7 @@ from pehra.commands.fleet_claims import claim_app, enrolment_app
 from pehra.commands.fleet_devices import device_app
 from pehra.commands.fleet_init import init_fleet
 from pehra.commands.fleet_shared import HomeOption
+from pehra.commands.fleet_unit import change_address, show_unit
 from pehra.commands.fleet_users import user_app
 
 fleet_app = typer.Typer(help="The fleet manager: takes in, keeps, shows.", no_args_is_help=True)
@@ -25,6 +26,8 @@ fleet_app.add_typer(device_app, name="device")
 fleet_app.add_typer(user_app, name="user")
 fleet_app.add_typer(audit_app, name="audit")
 fleet_app.command("init")(init_fleet)
+fleet_app.command("unit")(show_unit)
+fleet_app.command("address")(change_address)
 fleet_app.command("broker-config")(write_config)
 fleet_app.command("broker-run")(run_broker)
 
@@ -47,7 +50,8 @@ def run_fleet(
         str | None, typer.Option(help="Address to listen on; else PEHRA_HTTP_HOST, else 127.0.0.1.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; else PEHRA_HTTP_PORT, else 8000.")
+        int | None,
+        typer.Option(help="Port; else PEHRA_HTTP_PORT, else the home's, else 8000."),
     ] = None,
     offline_after_s: Annotated[
         float | None, typer.Option(help="Silence after which a device is offline, seconds.")

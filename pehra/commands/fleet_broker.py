@@ -21,6 +21,9 @@ def write_config(
     home: HomeOption = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: as the home says.")] = None,
     bind: Annotated[str, typer.Option(help="Address to listen on; empty for all.")] = "",
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Bring this folder up to date no more; it stays as it is.")
+    ] = False,
 ) -> None:
     """Write a complete Mosquitto configuration: mutual TLS, a device's name is its certificate's.
 
@@ -35,11 +38,20 @@ def write_config(
 
     with Refusals():
         place = Home(home_of(home))
-        addresses = place.read_addresses()
+        addresses, kept = place.read_addresses(), str(folder.absolute())
+        if forget:
+            others = [one for one in addresses.brokers if one != kept]
+            place.write_addresses(msgspec.structs.replace(addresses, brokers=others))
+            typer.echo(f"{folder} is brought up to date no more")
+            return
         config = write_secure_config(folder, place, port or addresses.mqtt_port, host=bind)
-        kept = str(folder.absolute())
         if kept not in addresses.brokers:
             place.write_addresses(msgspec.structs.replace(addresses, brokers=[*addresses.brokers, kept]))
+    if port and port != addresses.mqtt_port:
+        typer.echo(
+            f"Devices are told port {addresses.mqtt_port}; if they reach this broker at {port}, "
+            f"say so: pehra fleet address --mqtt-port {port}"
+        )
     typer.echo(f"{config} is written. Without systemd: pehra fleet broker-run {folder}")
     typer.echo(f"With systemd, from {folder / 'systemd'}:")
     typer.echo(f"  {UNITS[0]} to /etc/systemd/system/mosquitto.service.d/pehra.conf")

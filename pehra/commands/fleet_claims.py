@@ -25,7 +25,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 
 @claim_app.command("new")
 def new_claim(
-    site: Annotated[str, typer.Option(help="Where its devices hang; with --uses also anywhere below.")] = "",
+    site: Annotated[str, typer.Option(help="Where its devices hang, or anywhere below.")] = "",
+    anywhere: Annotated[bool, typer.Option("--anywhere", help="For any site.")] = False,
     timezone: Annotated[str, typer.Option(help="IANA name of the site's timezone.")] = "UTC",
     device: Annotated[str, typer.Option(help="Id of the one device that it is for.")] = "",
     serial: Annotated[str, typer.Option(help="Serial number of the one board that it is for.")] = "",
@@ -50,6 +51,8 @@ def new_claim(
     with at_the_counter(home, db) as (office, session):
         if not 0 < days <= DAYS_MAX:
             raise BadClaim(f"a claim lives from one minute to {DAYS_MAX} days")
+        if not (site or anywhere or boards):
+            raise BadClaim("say where: --site lahore/gulberg, or --anywhere")
         terms = Terms(
             site=site,
             timezone=timezone,
@@ -214,7 +217,10 @@ def _text_of(file: Path) -> str:
 
     try:
         return file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        words = f"{file} cannot be read ({error.strerror}): name a CSV file with serial, id, site"
+        raise SettingsError(words) from error
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{file}: {error}") from error
 
 

@@ -57,6 +57,24 @@ def certificates(device: Device, as_json: Json = False, home: HomeOption = None,
         show_rows(rows, as_json=as_json)
 
 
+@device_app.command("tag")
+def tag(
+    device: Device,
+    tags: Annotated[
+        list[str] | None, typer.Argument(help="All tags that it is to have; shows them without.")
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take all tags from it.")] = False,
+    home: HomeOption = None,
+    db: DbOption = None,
+) -> None:
+    """Hang words on a device, so that filters of rollouts can mean it: tag:night."""
+    from fleet.rollouts.tags import set_tags, tags_of
+
+    with at_the_counter(home, db) as (_, session):
+        kept = set_tags(session, device, tags or [], who_am_i()) if tags or none else tags_of(session, device)
+        typer.echo(f"{device}: {' '.join(kept) or 'no tags'}")
+
+
 @device_app.command("revoke")
 def revoke(
     device: Device,
@@ -70,8 +88,8 @@ def revoke(
     from fleet.identity.revocation import revoke_device
 
     with at_the_counter(home, db) as (_, session):
-        revoke_device(session, device, reason, datetime.now(UTC), who_am_i())
-        typer.echo(f"{device} is revoked; its history stays. A claim made for it (--device) would revive it.")
+        ended = revoke_device(session, device, reason, datetime.now(UTC), who_am_i())
+        typer.echo(f"{device} is {ended.state}; its history stays. A claim made for it would bring it back.")
 
 
 @device_app.command("move")
@@ -131,10 +149,12 @@ def decommission(
         if not yes:
             typer.confirm(f"{device}: wipe it and retire it?", abort=True)
         if now:
-            retire_device(session, device, "decommissioned without its answer", datetime.now(UTC), who_am_i())
+            why = "decommissioned without its answer"
+            left = retire_device(session, device, why, datetime.now(UTC), who_am_i())
         else:
-            begin_leaving(session, device, datetime.now(UTC), who_am_i())
-        typer.echo(f"{device}: {'retired' if now else 'will be told to wipe itself'}")
+            left = begin_leaving(session, device, datetime.now(UTC), who_am_i())
+        told = "will be told to wipe itself" if left.state == "leaving" else f"is {left.state}"
+        typer.echo(f"{device} {told}")
 
 
 def _day(ms: int) -> str:

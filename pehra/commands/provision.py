@@ -19,7 +19,7 @@ provision_app = typer.Typer(
 
 Without a command it leads you from one to the next. Ends with 0: done; 1: the board said no, or its check
 failed; 2: nothing was asked (command line, file, port); 3: nobody answers, or the cable was pulled out;
-130: Ctrl-C.
+130: Ctrl-C, or the input ended.
 
 Example: pehra provision --port /dev/ttyUSB0
 """,
@@ -193,8 +193,11 @@ def log(
         asked(context.obj, ReadLog(lines=lines), on_news)
     if as_json:
         print_json({"ok": True, "lines": texts})
-    for text in [] if as_json else texts:
+        return
+    for text in texts:
         typer.echo(cut(text))
+    if not texts:
+        typer.echo("the log is empty: identify says whether the camera's service runs", err=True)
 
 
 @provision_app.command()

@@ -26,7 +26,7 @@ UNUSABLE: Final = 2
 SILENT: Final = 3
 """Nobody answers, what comes makes no sense, or the cable was pulled out."""
 INTERRUPTED: Final = 130
-"""Ctrl-C, as a shell has it."""
+"""Ctrl-C, as a shell has it, or the end of the input while something was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,10 @@ def ending(*, as_json: bool) -> Iterator[None]:
         _end(UNUSABLE, "port", f"port {error.port}: {error.reason}", error.what_to_do, as_json=as_json)
     except ProvisionError as error:
         _end(UNUSABLE, "unwanted", str(error), "", as_json=as_json)
-    except (KeyboardInterrupt, typer.Abort):
-        _end(INTERRUPTED, "interrupted", "ended by Ctrl-C; the board is as it was", "", as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        # click says the same of both, and keeps which it was only as the context of its own error
+        said = "the input ended" if isinstance(error.__context__, EOFError) else "ended by Ctrl-C"
+        _end(INTERRUPTED, "interrupted", f"{said}; the board is as it was", "", as_json=as_json)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ def identity_table(identity: Identity) -> Table:
         "cameras": ", ".join(identity.cameras) or "-",
         "card": identity.customisation or "not customised",
     }
+    if identity.standing:
+        rows["state"] = identity.standing if not identity.has_claim else f"{identity.standing}; a claim waits"
     if identity.refusal:
         rows["claim"] = f"refused: {identity.refusal}"
     if identity.fault:

@@ -23,8 +23,10 @@ from tests.bench import (
     camera_process,
     detectors,
     flash,
+    identity,
     ingest,
     pipeline_cost,
+    rollouts,
     rules_cost,
     scenarios,
     soak,
@@ -47,6 +49,8 @@ PARTS: Final[dict[str, Part]] = {
     "soak": soak.measure,
     "view": view.measure,
     "flash": flash.measure,
+    "rollouts": rollouts.measure,
+    "identity": identity.measure,
 }
 
 

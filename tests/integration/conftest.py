@@ -1,4 +1,4 @@
-"""Both databases: fixtures that give an engine with our tables on SQLite and on a real PostgreSQL."""
+"""Peers: an engine with our tables on SQLite and a real PostgreSQL, an image repository on a web server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from fleet.store.database import open_database
 from tests.brokers import free_port, wait_until
 from tests.conftest import missing
+from tests.repository_simulator import Client, Repository, Served, serving
 
 
 def postgres_folder() -> Path:
@@ -101,3 +102,19 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     opened = open_database(url)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with serving(Repository()) as one:
+        yield one
+
+
+@pytest.fixture
+def repository(served: Served) -> Repository:
+    return served.repository
+
+
+@pytest.fixture
+def client(tmp_path: Path, served: Served) -> Client:
+    return Client(tmp_path, served)

@@ -59,8 +59,22 @@ NEEDS = {
     ("POST", "/enrolments/{enrolment_id}"): "approve-enrolment",
     ("GET", "/devices/{device}/identity"): "see-devices",
     ("POST", "/devices/{device}/replace"): "replace-device",
+    ("PUT", "/devices/{device}/site"): "replace-device",
     ("POST", "/devices/{device}/revoke"): "revoke-device",
     ("POST", "/devices/{device}/decommission"): "decommission-device",
+    ("GET", "/releases"): "see-devices",
+    ("POST", "/releases"): "manage-rollouts",
+    ("POST", "/releases/{release}/withdraw"): "manage-rollouts",
+    ("GET", "/rollouts"): "see-devices",
+    ("POST", "/rollouts"): "manage-rollouts",
+    ("POST", "/rollouts/preview"): "manage-rollouts",
+    ("GET", "/rollouts/{rollout}"): "see-devices",
+    ("GET", "/rollouts/{rollout}/devices"): "see-devices",
+    ("POST", "/rollouts/{rollout}/approve"): "approve-rollouts",
+    ("POST", "/rollouts/{rollout}/{verb}"): "manage-rollouts",
+    ("GET", "/devices/{device}/rollouts"): "see-devices",
+    ("GET", "/devices/{device}/tags"): "see-devices",
+    ("PUT", "/devices/{device}/tags"): "change-config",
     ("GET", "/openapi.json"): "any",
     ("GET", "/me"): "any",
     ("GET", "/sessions"): "own",
@@ -83,6 +97,8 @@ MAY = {
     "approve-enrolment": {Role.FLEET_ADMIN, Role.OWNER},
     "revoke-device": {Role.FLEET_ADMIN, Role.OWNER},
     "decommission-device": {Role.FLEET_ADMIN, Role.OWNER},
+    "manage-rollouts": {Role.FLEET_ADMIN, Role.OWNER},
+    "approve-rollouts": {Role.FLEET_ADMIN, Role.OWNER},
     "manage-users": {Role.OWNER},
     "see-audit": {Role.AUDITOR, Role.OWNER},
     "any": set(Role),
@@ -95,6 +111,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/devices/{device}/replace"): {},
     ("POST", "/devices/{device}/revoke"): {},
     ("POST", "/devices/{device}/decommission"): {"is_gone": True},
+    ("PUT", "/devices/{device}/tags"): {"tags": ["night"]},
+    ("POST", "/releases"): {"kind": "model", "name": "x", "version": "1", "sha256": "a" * 64, "length": 1},
+    ("POST", "/rollouts"): {"release": "y@1", "filter": "all", "name": "x"},
+    ("POST", "/rollouts/preview"): {"release": "y@1", "filter": "all"},
     ("POST", "/users"): {"name": "-", "password": "x"},
     ("PUT", "/users/{name}/grants"): {"grants": []},
     ("PUT", "/users/{name}/state"): {"is_disabled": True},
@@ -105,7 +125,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/me/totp"): {"code": "x"},
     ("POST", "/me/totp/off"): {"password": "x"},
 }
-FLEET_WIDE = {"see-audit", "manage-users"}
+FLEET_WIDE = {"see-audit", "manage-users", "manage-rollouts", "approve-rollouts"}
+SITES = {OWN: "lahore/gulberg/liberty", FOREIGN: "lahore/gulbergia"}
 
 
 def all_routes(router: Any = api) -> list[APIRoute]:
@@ -166,7 +187,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     for role in Role:
         add(built, f"all-{role}", str(role))
         add(built, f"own-{role}", f"{role}@lahore/gulberg")
-    for device, site in ((OWN, "lahore/gulberg/liberty"), (FOREIGN, "lahore/gulbergia")):
+    for device, site in SITES.items():
         store(built, device, info(site), health(), event(1), count(2, 1_795_426_200.0))
         with built.session() as session:
             session.add(Identity(device=device, site=site, state="active", since_ms=1, enrolled_ms=1))
@@ -192,8 +213,10 @@ def clients(url: str) -> Iterator[dict[str, httpx.Client]]:
 
 def ask(client: httpx.Client, method: str, path: str, device: str) -> httpx.Response:
     nobody = "nobody-of-that-name"
-    real = path.format(device=device, name=nobody, id="0" * 16, claim=nobody, enrolment_id=nobody)
-    return client.request(method, real, json=BODIES.get((method, path)))
+    words = dict.fromkeys(("name", "claim", "enrolment_id", "release", "rollout"), nobody)
+    real = path.format(device=device, id="0" * 16, verb="pause", **words)
+    body = {"site": SITES[device]} if path.endswith("/site") else BODIES.get((method, path))
+    return client.request(method, real, json=body)
 
 
 KEEPS_SESSION = [key for key in NEEDS if key != ("DELETE", "/sessions/current")]

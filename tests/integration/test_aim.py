@@ -86,6 +86,61 @@ def test_masks_are_painted_before_the_picture_is_made(tmp_path, where):
     assert picture[:, width // 2 + 8 :].std() > 10
 
 
+OVERLAY = '[[camera]]\nid = "cam0"\n[[camera.mask]]\nname = "left"\n' + LEFT_HALF.splitlines()[2]
+
+
+def is_left_half_masked(view):
+    picture = grey(view.small.jpeg)
+    return np.abs(picture[:, : picture.shape[1] // 2 - 8].astype(int) - PAINT).max() <= 6
+
+
+@pytest.mark.parametrize("where", ["own file", "trial", "from the fleet"])
+def test_a_mask_that_is_added_while_somebody_looks_holds_at_the_next_picture(tmp_path, where):
+    file, state = write_config(tmp_path), tmp_path / "state"
+    aim, store = Aim(file, state), ConfigStore(state / "config")
+    try:
+        assert not is_left_half_masked(aim.view("", MOST_BYTES, threading.Event()))
+        capture = aim._open.capture
+        if where == "own file":
+            write_config(tmp_path, LEFT_HALF)
+        elif where == "trial":
+            store.begin_trial(Kept(1, "a", "", OVERLAY))
+        else:
+            store.confirm(Kept(1, "a", "", OVERLAY))
+        assert is_left_half_masked(aim.view("", MOST_BYTES, threading.Event()))
+        assert aim._open.capture is capture, "the camera stays open"
+    finally:
+        aim.end()
+
+
+def test_a_configuration_that_breaks_while_somebody_looks_shows_nothing_more(tmp_path):
+    file, state = write_config(tmp_path), tmp_path / "state"
+    aim = Aim(file, state)
+    try:
+        assert isinstance(aim.view("", MOST_BYTES, threading.Event()), View)
+        file.write_text("[nonsense]\n")
+        refused = aim.view("", MOST_BYTES, threading.Event())
+        assert isinstance(refused, Refused)
+        assert "masks are not known" in refused.reason
+        assert not aim.is_open
+    finally:
+        aim.end()
+
+
+def test_other_settings_that_change_while_somebody_looks_follow_with_the_picture_after(tmp_path):
+    file, state = write_config(tmp_path), tmp_path / "state"
+    aim = Aim(file, state)
+    try:
+        aim.view("", MOST_BYTES, threading.Event())
+        capture = aim._open.capture
+        write_config(tmp_path, "width = 320\nheight = 240\n" + LEFT_HALF)
+        for _ in range(2):
+            assert is_left_half_masked(aim.view("", MOST_BYTES, threading.Event()))
+        assert aim._open.capture is not capture
+    finally:
+        aim.end()
+
+
 def test_nothing_is_shown_while_the_masks_are_not_known_for_certain(tmp_path):
     write_config(tmp_path, "[nonsense]\n")
     assert "masks are not known" in refusal(tmp_path).reason

@@ -256,9 +256,22 @@ def test_a_fault_of_ours_is_a_problem_document_too(
 
 def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.Client) -> None:
     description = get(api, "/openapi.json")
-    tails = ("", "/config", "/identity", "/replace", "/revoke", "/decommission")
+    tails = (
+        "",
+        "/config",
+        "/identity",
+        "/site",
+        "/replace",
+        "/revoke",
+        "/decommission",
+        "/rollouts",
+        "/tags",
+    )
     device = ("devices", *(f"devices/{{device}}{tail}" for tail in tails))
     identity = ("claims", "claims/{claim}", "enrolments", "enrolments/{enrolment_id}")
+    rollout = [f"rollouts/{tail}" for tail in ("preview", "{rollout}", "{rollout}/devices")]
+    verbs = [f"rollouts/{{rollout}}/{tail}" for tail in ("approve", "{verb}")]
+    rollouts = ("releases", "releases/{release}/withdraw", "rollouts", *rollout, *verbs)
     user = [f"users/{{name}}{tail}" for tail in ("", "/grants", "/state", "/password", "/unlock", "/totp")]
     own = (
         "me",
@@ -272,7 +285,7 @@ def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.
         "tokens/{id}",
     )
     people = ("users", *user, *own, "audit", "audit/check", "audit/export.csv")
-    tails = ("healthz", "stats", *device, "alarms", "events", "counts", *people, *identity)
+    tails = ("healthz", "stats", *device, "alarms", "events", "counts", *people, *identity, *rollouts)
     for_boards = {f"/api/v1/enrol{tail}" for tail in ("", "/root", "/crl", "/renew", "/confirm")}
     assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails} | for_boards
     assert description["paths"].pop("/api/v1/audit/export.csv")

@@ -133,6 +133,89 @@ def test_retained_messages_of_others_are_not_pushed_to_a_device(broker: Any) -> 
         assert [topic for topic, _ in device.heard] == [f"{ROOT}/cam-06/ack"]
 
 
+OF_OTHERS = [
+    "#",
+    "+/#",
+    "+/+/status",
+    "+/+/+/event/+",
+    "$SYS/#",
+    "$SYS/broker/clients/+",
+    f"{ROOT}/#",
+    f"{ROOT}/+/#",
+    f"{ROOT}/+/status",
+    f"{ROOT}/+/ack",
+    f"{ROOT}/cam-02/#",
+    f"{ROOT}/cam-02/status",
+    f"{ROOT}/cam-02/desired",
+    f"{ROOT}/cam-02/command/+",
+    f"{ROOT}/cam-01/#",
+    "$share/group/#",
+    "$share/group/$SYS/#",
+    f"$share/group/{ROOT}/#",
+    f"$share/group/{ROOT}/cam-02/status",
+    f"$share/fleet/{ROOT}/+/status",
+    f"$share/fleet/{ROOT}/+/command/+",
+]
+
+
+@pytest.mark.parametrize("wanted", OF_OTHERS)
+def test_a_device_hears_nothing_of_others_whatever_it_subscribes_to_and_takes_nothing_away(
+    broker: Any, wanted: str
+) -> None:
+    own = f"{ROOT}/cam-01/ack"
+    said = [f"{ROOT}/cam-02/{tail}" for tail in ("status", "cam0/event/dwell")]
+    with (
+        as_user(broker, "fleet", client_id="listener") as fleet,
+        as_user(broker, "cam-01") as device,
+        as_user(broker, "cam-02") as other,
+    ):
+        assert fleet.subscribe(f"{ROOT}/#")
+        assert device.subscribe(own)
+        device.subscribe(wanted)
+        for topic in said:
+            other.publish(topic, MARK)
+        for tail in FROM_FLEET:
+            fleet.publish(f"{ROOT}/cam-02/{tail}", MARK)
+        fleet.publish(own, b"fence")
+        wait_until(lambda: (own, b"fence") in device.heard, "the fence arrives")
+        wait_until(lambda: all((topic, MARK) in fleet.heard for topic in said), "the fleet hears all of it")
+        assert {topic for topic, _ in device.heard} == {own}
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "$SYS/broker/version",
+        f"$SYS/{ROOT}/cam-02/status",
+        f"$share/group/{ROOT}/cam-02/status",
+        f"$share/group/{ROOT}/cam-01/ack",
+        f"/{ROOT}/cam-02/status",
+        f"{ROOT}//cam-02/status",
+    ],
+)
+def test_a_device_writes_nothing_on_the_brokers_own_topics(broker: Any, topic: str) -> None:
+    """The embedded broker ends the connection of who tries a topic that begins with a dollar sign."""
+    with as_user(broker, "cam-02") as other, as_user(broker, "cam-01") as device:
+        assert device.subscribe(f"{ROOT}/cam-01/ack")
+        said = device.client.publish(topic, MARK, qos=1)
+        wait_until(lambda: said.is_published() or device.times_lost, "the broker answers")
+        assert delivered(broker, other, [], f"{ROOT}/cam-02/status") == set()
+        assert device.heard == []
+
+
+def test_a_device_cannot_make_the_broker_forget_what_another_said(broker: Any) -> None:
+    topic = f"{ROOT}/cam-02/status"
+    with as_user(broker, "cam-02") as other, as_user(broker, "cam-01") as device:
+        other.publish(topic, MARK, retain=True)
+        for payload in (b"", b"other"):
+            device.publish(topic, payload, retain=True)
+        device.publish(f"{ROOT}/cam-01/status", b"fence", retain=True)
+    with as_user(broker, "fleet", client_id="listener") as fleet:
+        assert fleet.subscribe(topic, f"{ROOT}/cam-01/status")
+        wait_until(lambda: (f"{ROOT}/cam-01/status", b"fence") in fleet.heard, "the fence was kept")
+        wait_until(lambda: (topic, MARK) in fleet.heard, "it is kept still")
+
+
 def test_the_fleet_cannot_speak_for_a_device(broker: Any) -> None:
     with as_user(broker, "fleet") as sender, as_user(broker, "cam-07") as device:
         assert device.subscribe(f"{ROOT}/cam-07/ack")

@@ -15,6 +15,7 @@ import pytest
 from device.errors import ConfigError
 from device.firmware.claim_file import kept_ticket
 from device.firmware.console.doors import TcpDoor
+from device.firmware.fleet_word import keep_word
 from hardware.cable.framing import Frame, Kind, Unpacker, packed
 from hardware.cable.line import open_line
 from hardware.errors import CableLost, CableUnavailable
@@ -104,6 +105,18 @@ def test_a_claim_is_kept_and_enrolment_is_told(tmp_path):
         assert session.ask(Identify()).has_claim
     assert TICKET.claim not in answer.note
     assert told == [TICKET]
+    assert kept_ticket(desk.state) == TICKET
+
+
+def test_a_board_that_its_fleet_trusts_no_longer_takes_a_claim(tmp_path):
+    desk = make_desk(tmp_path)
+    make_enrolled(tmp_path)
+    keep_word(desk.state, "revoked")
+    with on_a_cable(tmp_path, desk) as cable, greeted(cable.laptop_port) as session:
+        assert "needs a new ticket" in session.ask(Identify()).standing
+        session.ask(GiveClaim(ticket=ticket_text(TICKET)))
+        told = session.ask(Identify())
+    assert (told.enrolled, told.has_claim, told.standing) == (False, True, "")
     assert kept_ticket(desk.state) == TICKET
 
 

@@ -136,6 +136,26 @@ def test_a_ticket_for_another_site_or_device_is_refused(call, tmp_path):
     assert inspect(tmp_path / "card.img", "pehra/site.toml") == b'device = "cam-77"\nsite = "karachi"\n'
 
 
+@pytest.mark.parametrize("row", ["--id cam-77", "--batch labels.csv"])
+def test_a_card_may_hang_below_the_site_of_its_ticket(call, tmp_path, row):
+    (tmp_path / "labels.csv").write_text("id,site\ncam-77,lahore/gulberg/north\n")
+    options = row.split() + ([] if "--batch" in row else ["--site", "lahore/gulberg/north"])
+    bound = Ticket(
+        claim=TICKET.claim, url=TICKET.url, pin=TICKET.pin, made=TICKET.made, site="lahore/gulberg"
+    )
+    done = call("--claim", ticket_text(bound), *options)
+    assert done.exit_code == 0, done.output
+    assert parse_ticket(inspect(tmp_path / "card.img", "pehra/claim.json")).site == "lahore/gulberg/north"
+
+
+def test_a_card_without_a_ticket_is_said_to_need_one(call):
+    needs = "no ticket is on it: give the board one (pehra provision), or it cannot enrol"
+    for more in ([], ["--dry-run"]):
+        assert needs in " ".join(call("--id", "cam-01", "--site", "lahore", "--yes", *more).output.split())
+    assert needs not in call("--id", "cam-01", "--claim", ticket_text(TICKET), "--yes").output
+    assert needs not in call("--yes").output, "the plain image is nobody's camera yet"
+
+
 def test_without_mtools_it_says_what_to_install_before_anything_is_written(call, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     done = call("--id", "cam-01")

@@ -101,6 +101,10 @@ def test_who_cannot_prove_himself_is_not_let_in_and_nothing_is_lost(secure_broke
     wait_until(lambda: "rror" in log.read_text(), "the broker has seen and refused the attempt", 30)
     assert not born.is_set()
     wait_until(lambda: "link" in caplog.text and "WARNING" in caplog.text, "the operator is told")
+    if fault != "a broker of a stranger":
+        wait_until(lambda: link.is_turned_away, "it knows that the broker did not take it in", 30)
+    else:
+        assert not link.is_turned_away, "it was we who did not trust the broker"
     link.stop()
     assert outbox.depth == 1
     outbox.close()

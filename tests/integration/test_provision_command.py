@@ -16,6 +16,7 @@ import msgspec
 import pytest
 import serial
 import serial.rfc2217
+import typer
 from typer.testing import CliRunner
 
 from device.firmware.claim_file import IDENTITY, drop_ticket, kept_ticket
@@ -132,6 +133,13 @@ def test_the_log_is_printed_and_the_service_restarted(tmp_path):
     assert restarted == [1]
 
 
+def test_an_empty_log_is_told(tmp_path):
+    with on_a_cable(tmp_path, make_desk(tmp_path)) as cable:
+        done = run("provision", "--port", cable.laptop_port, "log")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "the log is empty" in done.stderr
+
+
 def test_a_port_that_is_not_there_ends_with_2_and_a_silent_one_with_3(tmp_path, monkeypatch):
     monkeypatch.setattr("pehra.provision.session.Patience.__init__.__defaults__", (0.2, 0.5, 0.5))
     assert run("provision", "--port", tmp_path / "none", "identify").exit_code == 2
@@ -153,6 +161,12 @@ def test_a_board_that_listens_elsewhere_does_not_start(tmp_path):
     for options in (["--listen", "0.0.0.0:0"], ["--listen", "x"], [], ["--port", "socket://127.0.0.1:1"]):
         done = run("device", "serve-console", *options, "--config", tmp_path / "none.toml")
         assert done.exit_code == 2, options
+
+
+def test_an_address_to_listen_at_that_has_no_host_is_told_the_form(tmp_path):
+    for listen in ("24712", ":24712", "127.0.0.1:", "127.0.0.1:99999"):
+        done = run("device", "serve-console", "--listen", listen, "--config", tmp_path / "none.toml")
+        assert f"{listen}: say HOST:PORT, such as 127.0.0.1:24712" in done.stderr
 
 
 def test_a_console_that_is_switched_off_answers_nobody(tmp_path):
@@ -368,9 +382,21 @@ def test_a_board_that_is_enrolled_is_asked_for_no_claim(tmp_path):
 def test_who_is_asked_and_goes_away_ends_with_130(tmp_path):
     write_config(tmp_path)
     with on_a_cable(tmp_path) as cable:
-        assert run("provision", "--port", cable.laptop_port, stdin="").exit_code == 130
-        assert run("provision", "--port", cable.laptop_port, "wifi", "home", stdin="").exit_code == 130
-        assert run("provision", "--port", cable.laptop_port, "claim", stdin="").exit_code == 130
+        for words in ([], ["wifi", "home"], ["claim"]):
+            done = run("provision", "--port", cable.laptop_port, *words, stdin="")
+            assert done.exit_code == 130
+            assert "the input ended; the board is as it was" in done.stderr
+            assert "Ctrl-C" not in done.stderr
+
+
+def test_ctrl_c_is_told_as_ctrl_c(tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise typer.Abort from KeyboardInterrupt()
+
+    monkeypatch.setattr("typer.prompt", interrupt)
+    done = run("provision", "--port", tmp_path / "none", "claim")
+    assert done.exit_code == 130
+    assert "ended by Ctrl-C; the board is as it was" in done.stderr
 
 
 def test_the_command_without_a_word_leads_to_a_table(tmp_path):

@@ -198,7 +198,7 @@ def test_a_board_enrols_is_replaced_and_its_successor_is_taken_out_of_service(
     wait_until(lambda: second.said("link up"), second.log.read_text, 60)
     wait_until(lambda: first.said("link down"), first.log.read_text, 60)
     ups = first.said("link up")
-    assert [one.reason for one in road.certificates("cam-road") if one.revoked_ms] == ["superseded"]
+    assert [one.reason for one in road.certificates("cam-road") if one.revoked_ms] == ["replaced"]
     first.end()
     before_ms = road.health_ms("cam-road")
     wait_until(lambda: road.health_ms("cam-road") > before_ms, second.log.read_text, 60)
@@ -244,6 +244,9 @@ def test_a_due_certificate_is_renewed_by_itself_and_a_revoked_device_is_cut_off_
     ups = board.said("link up")
     wait_until(lambda: board.said("no connection") or board.said("refused"), board.log.read_text, 60)
     assert board.said("link up") == ups, "it does not come back"
+    wait_until(
+        lambda: board.said("fleet: revoked by its fleet: it needs a new ticket"), board.log.read_text, 90
+    )
     with Session(road.engine) as session:
         assert session.get_one(Known, "cam-old").state == "revoked"
 
@@ -261,6 +264,19 @@ def test_a_device_that_was_revoked_while_no_fleet_manager_ran_is_cut_off_when_on
         road.fleet.start()
         wait_until(lambda: client.times_lost + client.tried > 1, road.fleet.log.read_text, CUT_OFF_S)
         assert not client.client.is_connected()
+
+
+def test_a_board_that_was_replaced_is_cut_off_though_its_successor_has_not_come_yet(road: Road) -> None:
+    state = road.folder / "before"
+    road.let_in_long_ago(state, "cam-before")
+    context = Certificates(road.home, road.folder).context(state / IDENTITY / CERTIFICATE)
+    with Client(road.mqtt_port, client_id="cam-before", context=context) as client:
+        ticket = road.ticket(road.do(replacement_terms, "cam-before", ""))
+        key = own_key(road.folder / "after")
+        request = EnrolRequest(claim=ticket.claim, csr=signing_request(key, ""), device="cam-before")
+        assert road.do(road.office.enrol, request).state == "enrolled"
+        wait_until(lambda: client.times_lost + client.tried > 1, road.fleet.log.read_text, CUT_OFF_S)
+        wait_until(lambda: not client.client.is_connected(), road.broker.log.read_text, CUT_OFF_S)
 
 
 def test_what_a_device_says_that_is_not_trusted_is_kept_out(road: Road) -> None:

@@ -10,12 +10,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from cryptography import x509
+from typer.testing import CliRunner
 
 from fleet.broker.run import find_mosquitto
 from fleet.broker.secure import DEBIAN_USER, UNITS, follow, write_secure_config
 from fleet.errors import HomeUnusable
 from fleet.identity.home import Home
+from pehra.commands.fleet import fleet_app
+from pehra.commands.fleet_unit import unit_text
 from tests.brokers import free_port, is_open, wait_until
 from tests.conftest import missing
 from tests.homes import make_home
@@ -99,12 +104,14 @@ def test_mosquitto_takes_the_configuration_and_gives_up_roots_rights(home: Home,
 
 def test_keys_are_the_brokers_alone_and_what_does_not_differ_is_left(home: Home, folder: Path) -> None:
     write_secure_config(folder, home, 8883)
-    assert (folder / "broker.pem").stat().st_mode & 0o777 == 0o600
-    assert (folder / "acl").stat().st_mode & 0o777 == 0o600
-    assert (folder / "state").stat().st_mode & 0o777 == 0o700
-    if os.geteuid() == 0:
-        owners = {(folder / name).stat().st_uid for name in ("broker.pem", "acl", "state", "crl.pem")}
-        assert owners == {pwd.getpwnam(DEBIAN_USER).pw_uid}
+    mode = (folder / "broker.pem").stat().st_mode & 0o777
+    assert mode in (0o600, 0o640), "its owner's, and where there is a Mosquitto its group's"
+    assert (folder / "acl").stat().st_mode & 0o777 == mode
+    assert (folder / "state").stat().st_mode & 0o007 == 0
+    if mode == 0o640:
+        group = pwd.getpwnam(DEBIAN_USER).pw_gid
+        assert {(folder / name).stat().st_gid for name in ("broker.pem", "acl")} == {group}
+    assert (folder / "broker.pem").stat().st_uid == folder.stat().st_uid, "whoever renews it owns it"
     before = (folder / "broker.pem").stat().st_ino
     follow(home, folder)
     assert (folder / "broker.pem").stat().st_ino == before
@@ -116,3 +123,35 @@ def test_a_folder_that_the_brokers_user_cannot_reach_is_refused(home: Home, fold
     folder.mkdir(mode=0o700)
     with pytest.raises(HomeUnusable, match="closed to it"):
         write_secure_config(folder, home, 8883)
+
+
+def test_a_brokers_folder_that_has_gone_is_said_and_ends_nothing(home: Home, folder: Path) -> None:
+    with pytest.raises(HomeUnusable, match="No such file"):
+        follow(home, folder / "gone")
+
+
+def test_the_fleet_managers_unit_has_this_machines_paths_and_no_rights_of_root(tmp_path: Path) -> None:
+    text = unit_text(tmp_path / "fleet 100%", [str(tmp_path / "broker")], user="keeper", host="0.0.0.0")
+    assert f'--home "{tmp_path}/fleet 100%%" --host 0.0.0.0' in text
+    assert "\nUser=keeper\nGroup=keeper\n" in text and "\nSupplementaryGroups=mosquitto\n" in text
+    assert f'ReadWritePaths="{tmp_path}/fleet 100%%" {tmp_path}/broker\n' in text
+    assert "NoNewPrivileges=true" in text and "CapabilityBoundingSet=\n" in text
+
+
+def test_other_names_get_certificates_and_are_told(tmp_path: Path, home: Home) -> None:
+    own = make_home(tmp_path / "own")
+    words = ["address", "--home", str(own.folder), "--host", "fleet.example", "--mqtt-port", "1234"]
+    done = CliRunner().invoke(fleet_app, words)
+    assert done.exit_code == 0 and "https://fleet.example:8443" in done.output
+    assert own.read_addresses().mqtt_port == 1234
+    names = own.certificate(own.broker).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["fleet.example", "localhost"]
+    assert CliRunner().invoke(fleet_app, [*words[:3], "--host", "no name"]).exit_code == 2
+
+
+def test_a_brokers_folder_is_forgotten(tmp_path: Path) -> None:
+    own = make_home(tmp_path / "own")
+    own.write_addresses(msgspec.structs.replace(own.read_addresses(), brokers=["/a", "/b"]))
+    done = CliRunner().invoke(fleet_app, ["broker-config", "/a", "--forget", "--home", str(own.folder)])
+    assert done.exit_code == 0
+    assert own.read_addresses().brokers == ["/b"]

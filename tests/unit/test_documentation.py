@@ -8,16 +8,30 @@ from pathlib import Path
 import pytest
 
 from device.firmware import config as device_config
-from device.firmware.config import parse_config
+from device.firmware.config import load_config, parse_config
 from device.firmware.config.rule import KINDS
 from ota.messages import Channel
+from tests.boards_on_a_cable import make_enrolled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_the_example_configuration_is_good():
+def test_the_example_configuration_leaves_to_the_fleet_what_the_fleet_says(tmp_path):
+    """An enrolled board starts with it as it is."""
+    make_enrolled(tmp_path)
+    file = tmp_path / "device.toml"
+    example = (ROOT / "device.example.toml").read_text()
+    file.write_text(example.replace('"/var/lib/pehra"', f'"{tmp_path / "state"}"'))
+    config = load_config(file)
+    assert (config.device.id, config.device.site) == ("cam-01", "lahore/gulberg")
+    assert (config.mqtt.host, config.mqtt.port) == ("127.0.0.1", 1)
+
+
+def test_the_example_configuration_is_good_for_a_fleet_without_tickets_once_its_lines_are_written():
     file = ROOT / "device.example.toml"
-    assert parse_config(file.read_text(), file).device.id == "gulberg-01"
+    lines = r"(?m)^# (?=\[mqtt\]|id = |site = |timezone = |host = |port = |username = |password = |ca = )"
+    config = parse_config(re.sub(lines, "", file.read_text()), file)
+    assert (config.device.id, config.mqtt.host) == ("gulberg-01", "fleet.example.org")
 
 
 @pytest.mark.parametrize(

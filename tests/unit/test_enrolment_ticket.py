@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ota.enrolment import Ticket, parse_ticket, ticket_json, ticket_text
+from ota.enrolment import Ticket, contradiction, parse_ticket, ticket_json, ticket_text
 from ota.errors import BadMessage
 
 TICKET = Ticket(
@@ -54,3 +54,22 @@ def test_anything_else_is_refused_and_nothing_else_is_raised(junk: bytes | str) 
 def test_an_endless_ticket_is_refused() -> None:
     with pytest.raises(BadMessage, match="at most"):
         parse_ticket(b"{" + b" " * 5000 + b"}")
+
+
+@pytest.mark.parametrize(
+    ("claim", "card", "what"),
+    [
+        (("", ""), ("lahore", "cam-01"), ""),
+        (("lahore", "cam-01"), ("", ""), ""),
+        (("lahore", "cam-01"), ("lahore", "cam-01"), ""),
+        (("lahore", ""), ("lahore/gulberg/north", "cam-01"), ""),
+        (("lahore", ""), ("lahore-cantt", ""), "site"),
+        (("lahore/gulberg", ""), ("lahore", ""), "site"),
+        (("", "cam-01"), ("lahore", "cam-02"), "id"),
+        (("", "cam-0"), ("lahore", "cam-0/1"), "id"),
+    ],
+)
+def test_a_card_may_be_below_its_claims_site_and_must_have_its_id(
+    claim: tuple[str, str], card: tuple[str, str], what: str
+) -> None:
+    assert contradiction(*claim, *card) == what

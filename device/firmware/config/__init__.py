@@ -1,7 +1,8 @@
 """The device's configuration: one frozen tree, read once from a TOML file.
 
 Open `tree.py` first: the whole file. Each section has its module (`device.py`, `camera.py`, `rule.py`);
-`reading.py` reads and checks the text, `named.py` what it names beside itself. Every mistake is reported with
+`reading.py` reads and checks the text, `named.py` what it names beside itself, `enrolling.py` whether a
+ticket may be spent with it. Every mistake is reported with
 the file, the line and the path of the key. Nothing here opens a camera, a socket or a model's interpreter;
 whether a source delivers is found out by whoever opens it.
 """
@@ -16,6 +17,7 @@ from device.firmware.config.device import (
     OutboxSection,
     RemoteSection,
 )
+from device.firmware.config.enrolling import load_alone, ticket_for
 from device.firmware.config.mask import MaskSection
 from device.firmware.config.named import CAMERA_WORDS, check_model, check_named_things
 from device.firmware.config.reading import MAX_CONFIG_BYTES, config_of, load_config, parse_config, read_table
@@ -42,7 +44,9 @@ __all__ = [
     "check_model",
     "check_named_things",
     "config_of",
+    "load_alone",
     "load_config",
     "parse_config",
     "read_table",
+    "ticket_for",
 ]

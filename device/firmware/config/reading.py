@@ -44,16 +44,7 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: with file, line and path; unreadable, too large, not TOML, or a value is not allowed.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_CONFIG_BYTES:
-            raise ConfigError(path, None, "", f"{size} bytes; a configuration has at most {MAX_CONFIG_BYTES}")
-        text = path.read_text("utf-8")
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror}); see device.example.toml for a start"
-        raise ConfigError(path, None, "", reason) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(path, None, "", "not UTF-8 text") from error
+    text = read_text(path)
     config = _with_identity(text, path)
     for key, file in (("ca", config.mqtt.ca), ("cert", config.mqtt.cert), ("key", config.mqtt.key)):
         if file and not os.access(file, os.R_OK):
@@ -61,6 +52,24 @@ def load_config(path: Path) -> Config:
             reason = f"{file} is not there or cannot be read: {_TLS_ADVICE[key]}"
             raise ConfigError(path, line_of(text, where), where, reason)
     return config
+
+
+def read_text(path: Path) -> str:
+    """Return what a configuration file says, unchecked.
+
+    Raises:
+        ConfigError: unreadable, too large, or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_CONFIG_BYTES:
+            raise ConfigError(path, None, "", f"{size} bytes; a configuration has at most {MAX_CONFIG_BYTES}")
+        return path.read_text("utf-8")
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); see device.example.toml for a start"
+        raise ConfigError(path, None, "", reason) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, None, "", "not UTF-8 text") from error
 
 
 def _with_identity(text: str, path: Path) -> Config:

@@ -1,7 +1,8 @@
 """Lets a technician see what a camera sees while it is turned: one small picture for each that is asked for.
 
 The camera is open while pictures are asked for, and closed when nobody asked for a while. Masks are painted
-before a picture is made. Nothing is written anywhere, and this module knows no way out but its return value.
+before a picture is made: those that hold at that moment, also when the fleet adds one while somebody looks.
+Nothing is written anywhere, and this module knows no way out but its return value.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from device.check.camera import focus_number
 from device.check.checks import is_running
 from device.errors import ConfigError, PehraDeviceError
@@ -19,6 +22,7 @@ from device.firmware.config import CameraSection, Config, load_config
 from device.firmware.console.picture import Small, small_picture
 from device.firmware.masks import Masks
 from device.firmware.remote import ConfigStore, overlaid
+from device.firmware.remote.store import FILES
 from hardware.camera.capture import Capture
 from hardware.camera.frame import Frame
 from hardware.camera.isolated import opener_of
@@ -30,6 +34,8 @@ from ota.cable import Refused, cut
 REST_S: Final = 10.0
 FIRST_FRAME_S: Final = 20.0
 _STEP_S: Final = 0.25
+Stamp = tuple[tuple[int, ...], ...]
+"""What tells that a file which says the masks is another than it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ class _Open:
     section: CameraSection
     masks: Masks
     capture: Capture
+    stamp: Stamp
     asked_s: float = 0.0
+    is_outdated: bool = False
 
 
 class Aim:
@@ -84,6 +92,10 @@ class Aim:
             if frame is None:
                 self._close()
                 return _no_picture(opened.capture)
+            refused = self._follow(opened)
+            if refused is not None:
+                self._close()
+                return refused
             painted = opened.masks.paint(frame)
         return View(opened.section.id, small_picture(painted, budget), focus_number(painted))
 
@@ -107,9 +119,10 @@ class Aim:
         return self._open is not None
 
     def _opened(self, camera: str) -> _Open | Refused:
-        if self._open is not None and camera in ("", self._open.section.id):
+        if self._open is not None and camera in ("", self._open.section.id) and not self._open.is_outdated:
             return self._open
         self._close()
+        stamp = stamp_of(self._config_file, self._state)
         sections = sections_in_force(self._config_file, self._state, self._source)
         if isinstance(sections, Refused):
             return sections
@@ -123,8 +136,24 @@ class Aim:
                 reason="the camera's service runs and has the camera",
                 todo="on the board: systemctl stop pehra-device; aim; systemctl start pehra-device",
             )
-        self._open = _opened(section)
+        self._open = _opened(section, stamp)
         return self._open
+
+    def _follow(self, opened: _Open) -> Refused | None:
+        """Take in the masks that hold now; other settings follow with the next picture, by opening anew."""
+        stamp = stamp_of(self._config_file, self._state)
+        if stamp == opened.stamp:
+            return None
+        sections = sections_in_force(self._config_file, self._state, self._source)
+        if isinstance(sections, Refused):
+            return sections
+        section = next((one for one in sections if one.id == opened.section.id), None)
+        if section is None:
+            reason = f"camera {opened.section.id} is in the configuration no longer"
+            return Refused(code="camera", reason=cut(reason), todo="ask again")
+        opened.stamp, opened.masks = stamp, _masks_of(section)
+        opened.is_outdated = _without_masks(section) != _without_masks(opened.section)
+        return None
 
     def _close(self) -> None:
         if self._open is not None:
@@ -169,11 +198,32 @@ def in_force(config: Config, state: Path) -> Config:
     return overlaid(config, kept.text) if kept is not None else config
 
 
-def _opened(section: CameraSection) -> _Open:
+def stamp_of(config_file: Path, state: Path) -> Stamp:
+    """Return what changes whenever a file is written anew that says which masks hold."""
+    return tuple(_mark(file) for file in (config_file, *(state / "config" / name for name in FILES)))
+
+
+def _mark(file: Path) -> tuple[int, ...]:
+    try:
+        found = file.stat()
+    except OSError as error:
+        return (error.errno or 0,)
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _masks_of(section: CameraSection) -> Masks:
+    return Masks([mask.points for mask in section.mask])
+
+
+def _without_masks(section: CameraSection) -> CameraSection:
+    return msgspec.structs.replace(section, mask=[])
+
+
+def _opened(section: CameraSection, stamp: Stamp) -> _Open:
     order = Order(section.source, section.width, section.height, section.fps, loop=section.loop)
     capture = Capture(opener_of(order, own_process=section.process))
     capture.start()
-    return _Open(section, Masks([mask.points for mask in section.mask]), capture, time.monotonic())
+    return _Open(section, _masks_of(section), capture, stamp, time.monotonic())
 
 
 def _next_frame(capture: Capture, stop: threading.Event) -> Frame | None:

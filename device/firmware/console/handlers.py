@@ -9,13 +9,14 @@ from typing import Any, Final
 from device.check import checks_of, run_checks
 from device.check.checks import is_running
 from device.errors import NetworkRefused, PehraDeviceError, StateUnavailable
-from device.firmware.claim_file import is_enrolled, keep_ticket, kept_ticket
+from device.firmware.claim_file import keep_ticket, kept_ticket
 from device.firmware.config import Config, check_named_things, load_config
 from device.firmware.console.desk import Desk
 from device.firmware.console.identity import identify
 from device.firmware.console.job import Told
 from device.firmware.console.journal import hidden
 from device.firmware.console.picture import budget_bytes
+from device.firmware.fleet_word import make_room, takes_ticket
 from ota.cable import (
     OLDEST,
     VERSION,
@@ -95,7 +96,7 @@ def set_wifi(desk: Desk, request: SetWifi, told: Told) -> Answer:
 
 def take_claim(desk: Desk, request: GiveClaim, told: Told) -> Answer:
     """Keep a ticket, unless this board is somebody's already."""
-    if is_enrolled(desk.state):
+    if not takes_ticket(desk.state):
         return Refused(
             code="enrolled",
             reason="this board is enrolled already and takes no other claim",
@@ -104,6 +105,7 @@ def take_claim(desk: Desk, request: GiveClaim, told: Told) -> Answer:
     try:
         ticket = parse_ticket(request.ticket)
         keep_ticket(desk.state, ticket)
+        make_room(desk.state)
     except BadMessage as error:
         return Refused(
             code="bad", reason=cut(str(error)), todo="give the claim that the fleet made, as it is"

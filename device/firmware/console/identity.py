@@ -12,6 +12,7 @@ from device.firmware.config import Config, load_config
 from device.firmware.console.desk import Desk
 from device.firmware.customised import read_applied
 from device.firmware.enrol import read_refused
+from device.firmware.fleet_word import read_word, words_of
 from device.firmware.identity import read_identity
 from ota.cable import Identity, cut
 from ota.enrolment import Ticket, ticket_json
@@ -20,14 +21,16 @@ from ota.enrolment import Ticket, ticket_json
 def identify(desk: Desk) -> Identity:
     """Tell who this board is; what cannot be found out is left empty."""
     config, fault = _config(desk.config_file)
+    word = read_word(desk.state)
     ticket, device, site = _ticket(desk.state), *_name(desk.state, config)
     return Identity(
         board=cut(desk.board.name, 100),
         serial=cut(desk.serial, 100),
         firmware=cut(desk.firmware, 100),
-        enrolled=is_enrolled(desk.state),
+        enrolled=is_enrolled(desk.state) and not word,
         has_claim=ticket is not None,
         refusal=_refusal(desk.state, ticket),
+        standing=cut(words_of(word)),
         device=device,
         site=site,
         customisation=_customisation(desk.state),

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 GOOD: Final = "good.json"
 TRIAL: Final = "trial.json"
 VERDICT: Final = "verdict.json"
+FILES: Final = (GOOD, TRIAL, VERDICT)
+"""All that decides which overlay holds."""
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -1,0 +1,106 @@
+"""How the engine tells devices what to run: it writes down what is wanted, and the director tells it.
+
+`Tell` is what the engine needs; `WantedTable` keeps it in the table that the director reads, within the
+engine's own transaction, so that what a rollout believes to have told and what is wanted never differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Protocol, cast
+
+from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col
+
+from fleet.store.tables_rollouts import Release, WantedRelease
+from ota.messages.structs import Target
+
+CHUNK: Final = 500
+"""Devices of one statement: SQLite allows 32766 variables, and a short list is planned faster."""
+_WANTED = cast(Table, WantedRelease.__table__)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one device is to run.
+
+    Attributes:
+        release: id of a release.
+        action: id of what it is told; its updater's words carry it.
+        window: maintenance window in the site's timezone; empty for any time.
+    """
+
+    device: str
+    kind: str
+    release: str
+    rollout: str
+    action: str
+    window: str
+    since_ms: int
+
+
+class Tell(Protocol):
+    """Tells devices what is wanted of them; both functions belong to the caller's transaction."""
+
+    def want(self, session: Session, orders: Sequence[Order]) -> None:
+        """Want something of devices; it takes the place of what was wanted of that kind."""
+
+    def withdraw(self, session: Session, kind: str, rollout: str, devices: Iterable[str]) -> None:
+        """Want nothing of that kind any more, where it was this rollout that wanted it."""
+
+
+class WantedTable:
+    """Writes the table `wanted_release`."""
+
+    def want(self, session: Session, orders: Sequence[Order]) -> None:
+        """Keep what is wanted."""
+        if not orders:
+            return
+        connection = session.connection()
+        insert = _insert(connection)
+        names = [column.name for column in _WANTED.columns]
+        changed = {name: insert.excluded[name] for name in names if name not in ("device", "kind")}
+        statement = insert.on_conflict_do_update(index_elements=["device", "kind"], set_=changed)
+        connection.execute(statement, [{name: getattr(order, name) for name in names} for order in orders])
+
+    def withdraw(self, session: Session, kind: str, rollout: str, devices: Iterable[str]) -> None:
+        """Forget what was wanted."""
+        for some in chunks(devices):
+            session.connection().execute(
+                delete(_WANTED).where(
+                    _WANTED.c.kind == kind, _WANTED.c.rollout == rollout, _WANTED.c.device.in_(some)
+                )
+            )
+
+
+def read_wanted(session: Session, device: str) -> list[tuple[WantedRelease, Release]]:
+    """Return what a device is to run, by kind: this is what the director puts into its document."""
+    query = (
+        select(WantedRelease, Release)
+        .join(Release, col(Release.id) == col(WantedRelease.release))
+        .where(col(WantedRelease.device) == device)
+        .order_by(col(WantedRelease.kind))
+    )
+    return [(wanted, release) for wanted, release in session.execute(query)]
+
+
+def target_of(release: Release) -> Target:
+    """Return a release as a device's document names it."""
+    custom = {"kind": release.kind, "hw": list(release.hw), "sec_ver": release.sec_ver, **release.custom}
+    return Target(release.path, release.length, {"sha256": release.sha256}, custom)
+
+
+def chunks(devices: Iterable[str], size: int = CHUNK) -> Iterator[list[str]]:
+    """Return lists of at most so many."""
+    rest = iter(devices)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(_WANTED)
+    return postgresql.insert(_WANTED)
