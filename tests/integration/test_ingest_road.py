@@ -231,14 +231,20 @@ def test_a_retained_birth_does_not_resurrect_a_silent_device(broker: Mosquitto, 
         wait_until(lambda: device_row(first, "cam-03").get("is_online"), "it is online")
         assert first.presence.tick(time.monotonic() + 1) == []
     with running_fleet(broker, tmp_path / "fleet.db") as second:
+        # What the first had not acknowledged to the broker comes once more, and not as remembered.
+        wait_for_all_before(broker, 1)
         assert "cam-03" in silence(second)
         seen_before = second.tally.view().received
         reconnect(second)
         wait_until(lambda: second.tally.view().received > seen_before, "retained messages came again")
-        with FakeDevice(broker, "cam-04") as fence:
-            fence.say(event(1))
-            wait_until(lambda: fence.acked == {1}, "all before it is written")
+        wait_for_all_before(broker, 2)
         assert not device_row(second, "cam-03")["is_online"]
+
+
+def wait_for_all_before(broker: Mosquitto, seq: int) -> None:
+    with FakeDevice(broker, "cam-04") as fence:
+        fence.say(event(seq))
+        wait_until(lambda: fence.acked == {seq}, "all before it is written")
 
 
 def silence(fleet: Services) -> list[str]:
