@@ -27,6 +27,7 @@ Url = Annotated[str, Meta(pattern=r"^https://[^\s/?#@]+$(?!\n)", max_length=300)
 Pin = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="SHA-256 of the root's public key")]
 Site = Annotated[str, Meta(pattern=SITE_PATTERN, max_length=200)]
 Pem = Annotated[str, Meta(max_length=32_768)]
+RootJson = Annotated[str, Meta(max_length=32_768, description="metadata of a TUF root, JSON")]
 LINE_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)"
 Serial = Annotated[str, Meta(pattern=LINE_PATTERN, max_length=64)]
 Model = Annotated[str, Meta(pattern=LINE_PATTERN, max_length=100)]
@@ -97,6 +98,8 @@ class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         mqtt_port: its port.
         now: the fleet's clock.
         desired: the first document that is wanted of it (`Desired` as JSON), where there is one.
+        director_roots: metadata of the director's roots, from the first (JSON): who may say what is wanted.
+        image_root: the image repository's first root (JSON): whose releases it may install.
         retry_s: seconds.
     """
 
@@ -111,6 +114,8 @@ class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     mqtt_host: str = ""
     mqtt_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     desired: dict[str, Any] | None = None
+    director_roots: Annotated[list[RootJson], Meta(max_length=64)] = []
+    image_root: RootJson = ""
     retry_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 

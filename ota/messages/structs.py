@@ -7,7 +7,7 @@ characters, and there is no field of bytes.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -314,12 +314,21 @@ class Reply(Message, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One release that a device should install (UPDATES.md)."""
+    """One release that a device should install (UPDATES.md).
+
+    Attributes:
+        path: in the image repository.
+        custom: what is signed about it there; equal word for word, or the device refuses it.
+        action: of this target, where several of them belong to different ones; the document's where absent.
+        window: when it may be switched to, in the site's timezone; the document's where absent.
+    """
 
     path: ShortText
     length: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
     hashes: dict[Name, Annotated[str, Meta(max_length=128)]]
-    custom: Annotated[dict[ArgName, ArgValue | ShortList], Meta(max_length=32)] = {}
+    custom: dict[str, Any] = {}
+    action: MessageId | None = None
+    window: ShortText | None = None
 
 
 class Desired(Message, frozen=True, kw_only=True):
@@ -377,9 +386,17 @@ class Reported(Message, frozen=True, kw_only=True):
 
 
 class Update(Message, frozen=True, kw_only=True):
-    """Progress and outcome of the current action (states of UPDATES.md)."""
+    """Progress and outcome of the current action (states of UPDATES.md).
+
+    Attributes:
+        state: of the updater, such as `downloading`, `switched` or `rolled-back`.
+        progress_pct: of the download.
+        reason: why it was refused or went back, or what it waits for.
+        target: path of the release in the image repository.
+    """
 
     action: MessageId
     state: Name
     progress_pct: Percent = 0.0
     reason: ShortText = ""
+    target: ShortText = ""

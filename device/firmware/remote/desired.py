@@ -77,6 +77,10 @@ class Remote:
         store: what is kept.
         read: opens a document.
         now: wall clock, Unix seconds.
+
+    Attributes:
+        on_document: told of each document that is for us, fresh, and to be believed, also when it is heard
+            again: what it wants installed is another's business (`device.firmware.updating`).
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Remote:
         read: Reader = read_unsigned,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.on_document: Callable[[Desired], None] = lambda document: None
         self._base = base
         self._store = store
         self._read = read
@@ -192,11 +197,13 @@ class Remote:
             self._complain([("", str(error))])
             return False
         if document.seq == self.standing.seq and document.config == self._known_sha256():
+            self.on_document(document)
             return False  # heard before: the broker remembers it, or the fleet says it again
         faults = self._faults_of(document)
         if faults:
             self._complain(faults)
             return False
+        self.on_document(document)
         if not document.config:
             return False
         return self._take_in(document, lost)
