@@ -52,7 +52,8 @@ def demo(
         str,
         typer.Option(
             "--scenario",
-            help="Show a scripted street (or 'all') to one device and judge its rules; no console.",
+            help="Show a scripted street (or 'all') to one device and judge its rules, without a console; or "
+            "'rollout': 40 cameras, a good model, a bad one.",
         ),
     ] = "",
     seeds: Annotated[
@@ -69,8 +70,12 @@ def demo(
     log-in. Without Mosquitto on this machine the embedded broker takes its place.
 
     With --scenario one device is shown a scripted street, faster than real time, and what its rules tell is
-    compared with the truth: exit code 1 when precision or recall of a rule is below 0.95.
+    compared with the truth: exit code 1 when precision or recall of a rule is below 0.95. With --scenario
+    rollout a good model goes to 40 secure cameras, and then a bad one that stops itself and is taken back; in a
+    terminal the console stays until Ctrl-C.
     """
+    if scenario == "rollout":
+        _rollout(cameras, duration, port, model, as_json=as_json, with_browser=browser)
     if scenario or list_them:
         _scenario(scenario, seeds, model, as_json=as_json, is_list=list_them)
     from fleet.access.roles import Role
@@ -106,6 +111,19 @@ def demo(
         raise typer.Exit(2) from error
     _print(report, lines(report), as_json=as_json)
     raise typer.Exit(0 if report.is_good else 1)
+
+
+def _rollout(
+    cameras: int | None, duration: float | None, port: int, model: str, *, as_json: bool, with_browser: bool
+) -> NoReturn:
+    from pehra.commands.demo_rollout import run_rollouts
+    from pehra.demo.plan import DemoOptions
+    from pehra.demo.rollout.story import CAMERAS
+
+    stays_s = duration if duration is not None or sys.stdin.isatty() else 0.0
+    options = DemoOptions(cameras or CAMERAS, stays_s, port, "", model, is_secure=True)
+    is_good = run_rollouts(options, as_json=as_json, with_browser=with_browser)
+    raise typer.Exit(0 if is_good else 1)
 
 
 def _scenario(name: str, seeds: str, model: str, *, as_json: bool, is_list: bool) -> NoReturn:

@@ -16,6 +16,7 @@ from pehra.demo.scenarios.report import HEADER, Summary, lines, rows, summary
 from pehra.demo.scenarios.trial import Outcome, show
 
 ALL = "all"
+ROLLOUT = "rollout"
 MAX_SEED = 10_000
 WIDE = 120
 """Characters: the table's width where it is written to a file."""
@@ -28,6 +29,9 @@ def list_scenarios() -> None:
     table.add_column("what it shows")
     for name, entry in CATALOGUE.items():
         table.add_row(name, entry.shows)
+    table.add_row(
+        ROLLOUT, "a good model goes to 40 cameras in stages; a bad one stops itself and is taken back"
+    )
     Console().print(table)
 
 
@@ -39,7 +43,7 @@ def run_scenarios(name: str, seeds: list[int], model: str, *, as_json: bool) -> 
     """
     names = list(CATALOGUE) if name == ALL else [name]
     if name not in (*CATALOGUE, ALL):
-        _refuse(f"there is no scenario {name!r}: choose of {', '.join(CATALOGUE)}, or {ALL}")
+        _refuse(f"there is no scenario {name!r}: choose of {', '.join(CATALOGUE)}, {ROLLOUT}, or {ALL}")
     said = Console(stderr=True)
     found = []
     try:

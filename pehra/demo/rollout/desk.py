@@ -1,0 +1,106 @@
+"""The people of the demo's fleet at their desk: they make a rollout, approve it, watch it, take it back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+
+from fleet.access.caller import Caller
+from fleet.access.roles import Role
+from fleet.access.sessions import grants_of
+from fleet.access.users import get_user
+from fleet.rollouts import acting
+from fleet.rollouts.acting import NewRollout
+from fleet.rollouts.plan import Settings
+from fleet.rollouts.show import RolloutShown, show
+from fleet.rollouts.tell import WantedTable
+from fleet.store.tables import Device
+from fleet.store.tables_rollouts import Release, Rollout
+from pehra.demo.plan import CannotStart, DemoOptions
+
+STAGES: Final = "1,10%,50%,100%"
+CHAPTER_S: Final = 420.0
+"""No rollout of the demo takes longer."""
+LOOK_S: Final = 0.5
+SETTINGS: Final = Settings(soak_s=2, at_once=10, backoff_s=5)
+
+Say = Callable[[str], None]
+
+
+class Desk:
+    """The people of this fleet: who makes rollouts, and who approves them."""
+
+    def __init__(self, engine: Engine, options: DemoOptions) -> None:
+        self._engine = engine
+        self.options = options
+        self._rollout = ""
+        with Session(engine) as session:
+            self._maker, self._approver = (_caller(session, role) for role in (Role.FLEET_ADMIN, Role.OWNER))
+
+    def roll_out(
+        self, version: str, name: str, rollout: str, ends: set[str], stop: threading.Event, say: Say
+    ) -> RolloutShown:
+        """Make a rollout, approve it, and wait until its state is one of `ends`."""
+        self._wait_for_release(version, stop)
+        self._rollout = rollout
+        wish = NewRollout(name, f"{self.options.model}@{version}", "all", STAGES, SETTINGS, id=rollout)
+        with Session(self._engine) as session:
+            acting.create(session, wish, self._maker, _now_ms())
+            acting.approve(session, rollout, self._approver, _now_ms())
+        say(f"{self._maker.name} has made the rollout, {self._approver.name} has approved it.")
+        return self._follow(ends, stop, say)
+
+    def revert(self, stop: threading.Event, say: Say) -> RolloutShown:
+        """Take the last rollout back, and wait until all have gone back."""
+        with Session(self._engine) as session:
+            acting.revert(session, self._rollout, self._maker, _now_ms(), WantedTable())
+        return self._follow({"reverted"}, stop, say)
+
+    def running(self) -> dict[str, int]:
+        """Return how many cameras report which version."""
+        with Session(self._engine) as session:
+            told = [device.reported or {} for device in session.exec(select(Device))]
+        return dict(Counter(one["model"]["version"] for one in told if "model" in one))
+
+    def _follow(self, ends: set[str], stop: threading.Event, say: Say) -> RolloutShown:
+        until_s, said = time.monotonic() + CHAPTER_S, ""
+        while True:
+            with Session(self._engine) as session:
+                shown = show(session, session.get_one(Rollout, self._rollout))
+                words = _words(shown)
+                session.expunge_all()
+            if words != said:
+                say(words)
+                said = words
+            if shown.rollout.state in ends or stop.wait(LOOK_S) or time.monotonic() > until_s:
+                return shown
+
+    def _wait_for_release(self, version: str, stop: threading.Event) -> None:
+        until_s = time.monotonic() + CHAPTER_S
+        while not stop.wait(LOOK_S):
+            with Session(self._engine) as session:
+                named = select(Release).where(Release.name == self.options.model, Release.version == version)
+                if session.exec(named).first() is not None:
+                    return
+            if time.monotonic() > until_s:
+                raise CannotStart(f"the fleet manager does not notice that {version} was published")
+
+
+def _words(shown: RolloutShown) -> str:
+    counts = " ".join(f"{number} {state}" for state, number in sorted(shown.counts.items()) if number)
+    return f"  stage {shown.rollout.stage + 1} of {len(shown.stages)}, {shown.rollout.state}: {counts}"
+
+
+def _caller(session: Session, role: Role) -> Caller:
+    user = get_user(session, role)
+    return Caller(user.name, "session", user_id=user.id, grants=grants_of(session, user.id))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
