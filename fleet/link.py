@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from fleet.errors import SettingsError, first_line
 from fleet.settings import Settings
-from ota.messages import Channel, Message, Topic, encode
+from ota.messages import Channel, Message, SignedDesired, Topic, encode
 from ota.messages.topics import AT_MOST_ONCE, FROM_FLEET
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Link:
         self._client.loop_stop()
         self.up_since_s = None
 
-    def publish(self, topic: Topic, message: Message) -> bool:
+    def publish(self, topic: Topic, message: Message | SignedDesired) -> bool:
         """Send a message if the link is up; return whether it was handed to the network.
 
         Not queued while the link is down: a late ack or command is worth nothing, devices ask again.

@@ -5,6 +5,7 @@ Made once in `app.py`; holds no request's state.
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,10 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from fleet.access.sign_on import SignOn
-from fleet.desired import Director
+from fleet.director.home import DirectorHome
+from fleet.director.seal import Seal
+from fleet.director.telling import Director
+from fleet.errors import HomeUnusable
 from fleet.feed import Feed
 from fleet.identity.departures import Departures
 from fleet.identity.home import Home
@@ -34,6 +38,8 @@ from fleet.rollouts.tell import Tell, WantedTable
 from fleet.settings import Settings
 from fleet.store.database import connect_database, open_database
 from fleet.tally import Tally
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,8 @@ def build_services(settings: Settings) -> Services:
         departures = Departures(engine, link, settings, keeper.issuing)
         replies.hand_to(departures.note_reply)
     presence = Presence(engine, link, last_heard, offline_after_s=settings.offline_after_s)
-    director = Director(engine, link)
+    seal, is_silent = _seal(settings)
+    director = Director(engine, link, seal, is_silent=is_silent)
     tell = WantedTable()
     rollouts = Rollouts(engine, tell, director.wake, lambda: link.is_up)
     return Services(
@@ -146,6 +153,17 @@ def _identity(
     keeper = Keeper(engine, home, on_servers=lambda: load_chain(tls, home.https))
     keeper.look(datetime.now(UTC))
     return Office(home), keeper, tls
+
+
+def _seal(settings: Settings) -> tuple[Seal | None, bool]:
+    """Return what signs documents, and whether devices are told nothing because it is missing."""
+    if settings.home is None:
+        return None, False
+    try:
+        return Seal(DirectorHome(settings.home)), False
+    except HomeUnusable as error:
+        log.error("devices are told nothing, because documents cannot be signed reason=%r", str(error))
+        return None, True
 
 
 def _everybody(_device: str) -> bool:

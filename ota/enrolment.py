@@ -97,7 +97,7 @@ class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         mqtt_host: name or address of the broker.
         mqtt_port: its port.
         now: the fleet's clock.
-        desired: the first document that is wanted of it (`Desired` as JSON), where there is one.
+        desired: the first document that is wanted of it (`SignedDesired` as JSON), where there is one.
         director_roots: metadata of the director's roots, from the first (JSON): who may say what is wanted.
         image_root: the image repository's first root (JSON): whose releases it may install.
         retry_s: seconds.
@@ -117,6 +117,18 @@ class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     director_roots: Annotated[list[RootJson], Meta(max_length=64)] = []
     image_root: RootJson = ""
     retry_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+
+
+class TrustAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom a device is to believe; for one that was let in before it could be told.
+
+    Attributes:
+        director_roots: as in `EnrolAnswer`; none where the fleet has no director yet.
+        image_root: as in `EnrolAnswer`.
+    """
+
+    director_roots: Annotated[list[RootJson], Meta(max_length=64)] = []
+    image_root: RootJson = ""
 
 
 def ticket_json(ticket: Ticket) -> bytes:

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from device.errors import ConfigError, PartDied, PehraDeviceError, StateUnavailable
+from device.firmware.claim_file import is_enrolled
 from device.firmware.config import Config, load_config
 from device.firmware.daemon import Daemon
 from device.firmware.enrol import Enroller, Hardware, needs_ticket
 from device.firmware.identity import must_wipe, wipe
 from device.firmware.last_link import keep_link, kept_link, names_broker, state_folder
-from device.firmware.remote import ConfigStore, LogRing, Remote
+from device.firmware.remote import ConfigStore, LogRing, Remote, SignedReader, read_unsigned
 from device.firmware.service import Service
 from device.firmware.starts import Limits, StartLog
+from device.firmware.trust_roots import has_director
 from hardware.board import board_name, serial_number
 
 _log = logging.getLogger(__name__)
@@ -208,7 +210,11 @@ class Life:
         """Return what the fleet has said to this device; its secrets no longer reach the log it may read."""
         if self._logs is not None:
             self._logs.hide(base.mqtt.password)
-        return Remote(base, ConfigStore(Path(base.device.state) / "config"))
+        state = Path(base.device.state)
+        is_ours = is_enrolled(state) or has_director(state)
+        return Remote(
+            base, ConfigStore(state / "config"), read=SignedReader(state) if is_ours else read_unsigned
+        )
 
 
 def _wipe(state: Path) -> None:

@@ -33,13 +33,16 @@ from device.firmware.identity import (
     read_identity,
     signing_request,
 )
+from device.firmware.trust_roots import keep_roots, lacks_roots
 from device.firmware.whole_file import write_whole
-from ota.enrolment import EnrolAnswer, RenewRequest
+from ota.enrolment import EnrolAnswer, RenewRequest, TrustAnswer
 
 _log = logging.getLogger(__name__)
 
 RENEW_AT: Final = 2 / 3
 RETRY_S: Final = 60.0
+ASK_ROOTS_S: Final = 3600.0
+"""A fleet that has no director, or no image repository, is asked again after so long."""
 LOOK_MAX_S: Final = 5.0
 LOOK_MIN_S: Final = 0.5
 UNCONFIRMED: Final = "unconfirmed"
@@ -76,6 +79,7 @@ class Renewal:
         self._word = word or FleetWord(state)
         self._doubt = doubt or Doubt()
         self._complaint = ""
+        self._ask_roots_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Look whether it is time, ask, and say once that the new one is in use."""
@@ -83,6 +87,7 @@ class Renewal:
         while not stop.wait(LOOK_MAX_S if time.monotonic() < again_s else self._next_s()):
             now_s = time.monotonic()
             self.heed(now_s, datetime.now(UTC))
+            self.ask_roots(now_s)
             if self._in_use() != in_use:
                 in_use = self._in_use()
                 self._on_renewed()
@@ -108,6 +113,23 @@ class Renewal:
                 self._doubt.hear(reason)
         except _TROUBLE as error:
             _log.info("fleet: it does not say whether it trusts this board reason=%r", str(error))
+
+    def ask_roots(self, now_s: float) -> None:
+        """Ask whom this board is to believe, where it was let in before its fleet could say so.
+
+        Args:
+            now_s: monotonic.
+        """
+        if now_s < self._ask_roots_s or not self._is_linked() or not lacks_roots(self._state):
+            return
+        self._ask_roots_s = now_s + ASK_ROOTS_S
+        try:
+            identity = read_identity(self._state)
+            if identity is not None:
+                answer = ask_fleet(self._state, identity, "/enrol/trust", Nothing(), TrustAnswer)
+                keep_roots(self._state, answer.director_roots, answer.image_root)
+        except _TROUBLE as error:
+            _log.info("trust: the fleet does not say whom to believe reason=%r", str(error))
 
     def _has_worked(self) -> bool:
         try:

@@ -21,11 +21,10 @@ from fleet.api.deps import (
 )
 from fleet.api.entry import now_ms
 from fleet.api.models import AlarmOut, AlarmPage, ConfigIn, ConfigOut, DeviceOut, DevicePage
-from fleet.desired import want_config
+from fleet.desired import config_of, want_config
 from fleet.queries.alarms import list_alarms
 from fleet.queries.devices import DeviceFilter, get_device, list_devices
 from fleet.queries.paging import Storable
-from fleet.store import tables
 
 router = APIRouter(tags=["devices"])
 
@@ -63,7 +62,7 @@ def read_config(caller: SeeConfig, session: SessionDep, device: DeviceId) -> Con
     """What is wanted, and what the device says that it runs."""
     reach_device(session, caller, Permission.SEE_CONFIG, device)
     audit.look(session, caller, "config.read", device, at_ms=now_ms())
-    return ConfigOut.of(get_device(session, device), session.get(tables.Desired, device))
+    return ConfigOut.of(get_device(session, device), config_of(session, device))
 
 
 @router.put("/devices/{device}/config", summary="Want another configuration of a device")

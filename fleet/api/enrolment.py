@@ -14,7 +14,7 @@ from fleet.api.deps import PUBLIC, OfficeDep, ServicesDep, SessionDep
 from fleet.api.description import gives, gives_file, takes
 from fleet.errors import BadQuery
 from fleet.peer import peer_certificate
-from ota.enrolment import EnrolAnswer, EnrolRequest, RenewRequest
+from ota.enrolment import EnrolAnswer, EnrolRequest, RenewRequest, TrustAnswer
 
 router = APIRouter(tags=["enrolment"], dependencies=[PUBLIC])
 MAX_BODY_BYTES: Final = 65_536
@@ -89,6 +89,16 @@ def post_confirm(
     ended = office.confirm(session, peer_certificate(request.scope))
     services.keeper_wake()
     return {"ended": ended}
+
+
+@router.post(
+    "/enrol/trust",
+    summary="Tell a device whom it is to believe (mutual TLS)",
+    responses=gives(TrustAnswer),
+)
+def post_trust(request: Request, session: SessionDep, office: OfficeDep) -> Response:
+    """Give the director's roots and the image repository's to the device that comes with its certificate."""
+    return _json(office.known_trust(session, peer_certificate(request.scope)))
 
 
 def _decoded(body: bytes, kind: type[T]) -> T:

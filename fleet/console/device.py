@@ -17,7 +17,7 @@ from fleet.console.device_identity import IdentityCard
 from fleet.console.events import EventsTable
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_of, word_of
-from fleet.desired import config_state
+from fleet.desired import config_of, config_state
 from fleet.errors import NotFound
 from fleet.queries.alarms import list_alarms
 from fleet.queries.devices import shown_state
@@ -69,7 +69,7 @@ def read_facts(
     row = reach_device(session, caller, needs, device)
     alarms = list_alarms(session, device=device, limit=ALARMS_SHOWN)
     may_see = caller.may(Permission.SEE_CONFIG, row.site)
-    return Facts(row, alarms.items, session.get(Desired, device) if may_see else None)
+    return Facts(row, alarms.items, config_of(session, device) if may_see else None)
 
 
 class DeviceView:

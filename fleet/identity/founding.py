@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from fleet.broker.acl import FLEET
+from fleet.director.home import DirectorHome
 from fleet.errors import BadAuthority, HomeUnusable, SettingsError
 from fleet.identity.authority import (
     SERVER_LIFE,
@@ -35,6 +36,7 @@ from fleet.identity.authority import (
     new_key,
 )
 from fleet.identity.home import PRIVATE, PUBLIC, Addresses, Home, chain_pem, key_pem, write_file
+from ota.errors import KeyProblem
 
 HOST_PATTERN: Final = r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*"
 
@@ -56,7 +58,8 @@ def found_fleet(
         home: its folder may be absent or empty.
         addresses: under which the fleet is reached.
         now: the fleet's clock.
-        passphrase: encrypts the root's key; unused with `imported`.
+        passphrase: encrypts the root's key (unused with `imported`) and the director's root keys; without one
+            no director is made.
         imported: signs instead of an authority made here.
 
     Raises:
@@ -80,7 +83,24 @@ def found_fleet(
     write_file(home.authorities, as_pem(imported.issuing.certificate) + as_pem(imported.root), PUBLIC)
     write_file(home.crl, as_pem(make_crl(imported.issuing, [], 1, now)), PUBLIC)
     make_servers(home, imported.issuing, addresses, now)
+    if passphrase:
+        make_director(home, passphrase, now)
     home.write_addresses(addresses)
+
+
+def make_director(home: Home, passphrase: str, now: datetime) -> None:
+    """Make the director, its root keys with one passphrase; nothing where there is one.
+
+    Raises:
+        HomeUnusable: the disk refuses.
+        SettingsError: the passphrase is too short.
+    """
+    director = DirectorHome(home.folder)
+    try:
+        if not director.exists:
+            director.make(lambda _name, _is_new: passphrase, now)
+    except KeyProblem as error:
+        raise SettingsError(str(error)) from error
 
 
 def check_new(home: Home) -> None:

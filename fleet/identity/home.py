@@ -8,6 +8,8 @@
       https/server.pem                 key, certificate and chain of API and console
       mqtt/broker.pem                  key, certificate and chain of the broker
       mqtt/fleet.pem, ca.pem           those of the fleet as its client; whom both trust
+      director/                        keys and roots of the director (fleet/director/home.py)
+      image-root.json                  the image repository's first root: what devices are given
       crl.pem                          who is no longer trusted
       fleet.json                       names and ports that devices are told
 
@@ -110,6 +112,11 @@ class Home:
     def crl(self) -> Path:
         """The revocation list."""
         return self.folder / "crl.pem"
+
+    @property
+    def image_root(self) -> Path:
+        """The first root of the image repository, where there is one."""
+        return self.folder / "image-root.json"
 
     @property
     def addresses(self) -> Path:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import msgspec
 from cryptography import x509
 from sqlmodel import Session
 
 from fleet.access.caller import Caller
-from fleet.desired import document_of
+from fleet.director.documents import documents_of
+from fleet.director.home import DirectorHome
+from fleet.director.seal import Seal
 from fleet.errors import EnrolmentRefused
 from fleet.identity.authority import pin_of
 from fleet.identity.claims import Terms, make_claim
@@ -24,8 +27,11 @@ from fleet.identity.renewal import confirm, known_certificate, renew
 from fleet.identity.revocation import get_identity
 from fleet.store import tables
 from fleet.store.tables_identity import Certificate, Claim, Identity
-from ota.enrolment import EnrolAnswer, EnrolRequest, Ticket
+from ota.enrolment import EnrolAnswer, EnrolRequest, Ticket, TrustAnswer
 from ota.messages import format_ts
+
+ROOTS_MAX: Final = 64
+"""Of a chain in an answer: who knows no root begins with the first that is told, over a pinned connection."""
 
 
 class Office:
@@ -48,6 +54,7 @@ class Office:
         self.root_pem = home.root_certificate.read_text()
         self._chain_pem = home.issuing_certificate.read_text()
         self._life = timedelta(days=self.addresses.device_days)
+        self._director = DirectorHome(home.folder)
 
     def new_ticket(self, session: Session, terms: Terms, by: Caller | str) -> tuple[Claim, Ticket]:
         """Make a claim; the ticket is never shown again.
@@ -88,6 +95,23 @@ class Office:
         """
         return confirm(session, self._known(session, peer), self._now())
 
+    def trust(self) -> TrustAnswer:
+        """Return whom devices are to believe: the director's roots, and the image repository's first one."""
+        image = self.home.image_root
+        return TrustAnswer(
+            director_roots=[content.decode() for content in self._director.chain()[-ROOTS_MAX:]],
+            image_root=image.read_text("utf-8") if image.is_file() else "",
+        )
+
+    def known_trust(self, session: Session, peer: x509.Certificate | None) -> TrustAnswer:
+        """Answer a device that was let in before there was somebody to believe.
+
+        Raises:
+            EnrolmentRefused: it is not one of ours, or no longer trusted.
+        """
+        self._known(session, peer)
+        return self.trust()
+
     def _known(self, session: Session, peer: x509.Certificate | None) -> Certificate:
         if peer is None:
             raise EnrolmentRefused("foreign", "come with the device's certificate (mutual TLS)")
@@ -96,6 +120,7 @@ class Office:
     def _answer(self, session: Session, certificate: Certificate) -> EnrolAnswer:
         identity = session.get(Identity, certificate.device)
         assert identity is not None, certificate.device
+        trust = self.trust()
         return EnrolAnswer(
             state="enrolled",
             device=certificate.device,
@@ -107,20 +132,22 @@ class Office:
             root=self.root_pem,
             mqtt_host=self.addresses.hosts[0],
             mqtt_port=self.addresses.mqtt_port,
-            desired=_first_desired(session, certificate.device, self._now()),
+            desired=self._first_desired(session, certificate.device),
+            director_roots=trust.director_roots,
+            image_root=trust.image_root,
         )
+
+    def _first_desired(self, session: Session, device: str) -> dict[str, object] | None:
+        """Return what is wanted of a device already: of one that takes over from another, for example."""
+        wanted = session.get(tables.Desired, device)
+        if wanted is None or not self._director.exists:
+            return None
+        (document,) = documents_of(session, [wanted], self._now().timestamp())
+        said: dict[str, object] = msgspec.to_builtins(Seal(self._director).sign(document))
+        return said
 
     def _stamp(self) -> str:
         return format_ts(self._now().timestamp())
-
-
-def _first_desired(session: Session, device: str, now: datetime) -> dict[str, object] | None:
-    """Return what is wanted of a device already: of one that takes over from another, for example."""
-    wanted = session.get(tables.Desired, device)
-    if wanted is None:
-        return None
-    said: dict[str, object] = msgspec.to_builtins(document_of(wanted, now.timestamp()))
-    return said
 
 
 def replacement_terms(session: Session, device: str, serial: str) -> Terms:

@@ -9,10 +9,11 @@ reports no hash, from the word that ends its action.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlmodel import Session, col
 
 from fleet.rollouts.plan import LIVE, OPEN, REASON_CHARS, SILENT
@@ -105,6 +106,22 @@ def after_update(state: str, word: str, reason: str, *, ends_by_word: bool = Fal
     return Fate(fate) if fate is not None and fate != state else None
 
 
+def concerned(connection: Connection, devices: Collection[str]) -> set[str]:
+    """Return which devices stand in a rollout that their words could change: ingest looks at no others.
+
+    Args:
+        connection: in whose transaction.
+        devices: of one batch.
+    """
+    query = (
+        select(col(RolloutDevice.device))
+        .join(Rollout, col(Rollout.id) == col(RolloutDevice.rollout))
+        .where(col(RolloutDevice.device).in_(devices), _is_looked_at())
+        .distinct()
+    )
+    return set(connection.execute(query).scalars()) if devices else set()
+
+
 def note_reported(
     session: Session,
     device: str,
@@ -186,18 +203,21 @@ def _is_owner(session: Session, row: RolloutDevice, kind: str) -> bool:
 
 def _rows(session: Session, device: str) -> list[tuple[RolloutDevice, Release, Rollout]]:
     """Return how a device stands in rollouts that live, or that have taken back what they told it."""
-    is_looked_at = or_(
-        and_(col(Rollout.state).in_(LIVE), col(RolloutDevice.state).in_(_LOOKED_AT)),
-        col(RolloutDevice.state) == "withdrawn",
-    )
     query = (
         select(RolloutDevice, Release, Rollout)
         .join(Rollout, col(Rollout.id) == col(RolloutDevice.rollout))
         .join(Release, col(Release.id) == col(Rollout.release))
-        .where(col(RolloutDevice.device) == device, is_looked_at)
+        .where(col(RolloutDevice.device) == device, _is_looked_at())
         .execution_options(populate_existing=True)
     )
     return [(row, release, rollout) for row, release, rollout in session.execute(query)]
+
+
+def _is_looked_at() -> ColumnElement[bool]:
+    return or_(
+        and_(col(Rollout.state).in_(LIVE), col(RolloutDevice.state).in_(_LOOKED_AT)),
+        col(RolloutDevice.state) == "withdrawn",
+    )
 
 
 def _keep(session: Session, row: RolloutDevice, fate: Fate, round_now: int, now_ms: int | None) -> int:

@@ -6,6 +6,7 @@ engine's own transaction, so that what a rollout believes to have told and what 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
+from fleet.director.marks import mark
 from fleet.store.tables_rollouts import Release, WantedRelease
 from ota.messages.structs import Target
 
@@ -53,7 +55,7 @@ class Tell(Protocol):
 
 
 class WantedTable:
-    """Writes the table `wanted_release`."""
+    """Writes the table `wanted_release`, and lets the documents of those devices rise."""
 
     def want(self, session: Session, orders: Sequence[Order]) -> None:
         """Keep what is wanted."""
@@ -65,15 +67,17 @@ class WantedTable:
         changed = {name: insert.excluded[name] for name in names if name not in ("device", "kind")}
         statement = insert.on_conflict_do_update(index_elements=["device", "kind"], set_=changed)
         connection.execute(statement, [{name: getattr(order, name) for name in names} for order in orders])
+        mark(connection, [order.device for order in orders], time.time())
 
     def withdraw(self, session: Session, kind: str, rollout: str, devices: Iterable[str]) -> None:
         """Forget what was wanted."""
+        connection = session.connection()
         for some in chunks(devices):
-            session.connection().execute(
-                delete(_WANTED).where(
-                    _WANTED.c.kind == kind, _WANTED.c.rollout == rollout, _WANTED.c.device.in_(some)
-                )
+            statement = delete(_WANTED).where(
+                _WANTED.c.kind == kind, _WANTED.c.rollout == rollout, _WANTED.c.device.in_(some)
             )
+            gone = connection.execute(statement.returning(_WANTED.c.device)).scalars().all()
+            mark(connection, gone, time.time())
 
 
 def read_wanted(session: Session, device: str) -> list[tuple[WantedRelease, Release]]:
@@ -87,10 +91,22 @@ def read_wanted(session: Session, device: str) -> list[tuple[WantedRelease, Rele
     return [(wanted, release) for wanted, release in session.execute(query)]
 
 
-def target_of(release: Release) -> Target:
-    """Return a release as a device's document names it."""
-    custom = {"kind": release.kind, "hw": list(release.hw), "sec_ver": release.sec_ver, **release.custom}
-    return Target(release.path, release.length, {"sha256": release.sha256}, custom)
+def target_of(release: Release, *, action: str | None = None, window: str = "") -> Target:
+    """Return a release as a device's document names it.
+
+    What the image repository says of it is said word for word, or the device refuses it. A release that was
+    told to us by hand is described as well as we know it.
+
+    Args:
+        release: which.
+        action: of the order.
+        window: when it may be switched to; empty for any time.
+    """
+    custom = release.custom
+    if "kind" not in custom:
+        custom = {"kind": release.kind, "hw": list(release.hw), "sec_ver": release.sec_ver, **custom}
+    hashes = {"sha256": release.sha256}
+    return Target(release.path, release.length, hashes, custom, action, window or None)
 
 
 def chunks(devices: Iterable[str], size: int = CHUNK) -> Iterator[list[str]]:

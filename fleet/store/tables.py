@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, Text
+from sqlalchemy import JSON, BigInteger, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 Json = dict[str, Any]
@@ -27,6 +27,7 @@ class Device(SQLModel, table=True):
         info: the birth certificate as it was sent (struct `Info`).
         health: the last health as it was sent (struct `Health`).
         reported: what it last said that it really runs, as it was sent (struct `Reported`).
+        update: how far its updater was when it last said so, as it was sent (struct `Update`).
     """
 
     __tablename__ = "device"
@@ -49,20 +50,29 @@ class Device(SQLModel, table=True):
     health: Json | None = Field(default=None, sa_type=JSON)
     reported_ms: int = Field(default=0, sa_type=BigInteger)
     reported: Json | None = Field(default=None, sa_type=JSON)
+    update_ms: int = Field(default=0, sa_type=BigInteger)
+    update: Json | None = Field(default=None, sa_type=JSON)
 
 
 class Desired(SQLModel, table=True):
-    """The configuration that is wanted of a device; a new one replaces it.
+    """The document of a device: its number, and the configuration that is wanted.
+
+    The releases in it are in `wanted_release`.
 
     Attributes:
         seq: of the document; rises with every change, also when the database was lost (Unix seconds).
         action: id of the document.
-        sha256: of the overlay, hexadecimal.
+        sha256: of the overlay, hexadecimal; empty where nothing is wanted of the configuration.
         overlay: TOML (docs/remote.md).
-        made_ms: when somebody wanted it.
+        made_ms: when somebody wanted that overlay.
+        config_seq: number of the document that had this overlay first.
+        is_due: the device is to be told.
     """
 
     __tablename__ = "desired"
+    __table_args__ = (
+        Index("ix_desired_due", "device", sqlite_where=text("is_due"), postgresql_where=text("is_due")),
+    )
 
     device: str = Field(primary_key=True, max_length=40)
     seq: int = Field(sa_type=BigInteger)
@@ -70,6 +80,8 @@ class Desired(SQLModel, table=True):
     sha256: str = Field(max_length=64)
     overlay: str = Field(sa_type=Text)
     made_ms: int = Field(sa_type=BigInteger)
+    config_seq: int = Field(default=0, sa_type=BigInteger)
+    is_due: bool = True
 
 
 class Event(SQLModel, table=True):

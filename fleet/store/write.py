@@ -14,12 +14,14 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session
 
 from fleet.reading import Received, to_ms
+from fleet.rollouts.answers import concerned, note_reported, note_update
 from fleet.standing import Standing, after_message
 from fleet.store import tables
 from fleet.store.tables_identity import Identity
-from ota.messages import Alarm, Channel, Count, Event, Health, Info, Reported
+from ota.messages import Alarm, Channel, Count, Event, Health, Info, Message, Reported, Update
 
 IDENTITY = cast(Table, Identity.__table__)  # type: ignore[attr-defined]
 DEVICE = cast(Table, tables.Device.__table__)  # type: ignore[attr-defined]
@@ -62,7 +64,7 @@ def write_batch(connection: Connection, batch: Sequence[Received], now_ms: int) 
     _write_events(connection, batch, now_ms, stored)
     _write_counts(connection, batch, now_ms, stored)
     _write_alarms(connection, batch, now_ms)
-    _write_devices(connection, batch, Counter(row["device"] for row in stored.events))
+    _write_devices(connection, batch, Counter(row["device"] for row in stored.events), now_ms)
     return stored
 
 
@@ -193,7 +195,9 @@ def _drop_alarm(connection: Connection, device: str, cam: str, kind: str, until_
     connection.execute(delete(ALARM).where(*where))
 
 
-def _write_devices(connection: Connection, batch: Sequence[Received], new_events: Counter[str]) -> None:
+def _write_devices(
+    connection: Connection, batch: Sequence[Received], new_events: Counter[str], now_ms: int
+) -> None:
     by_device: dict[str, list[Received]] = defaultdict(list)
     for item in batch:
         by_device[item.topic.device].append(item)
@@ -206,8 +210,29 @@ def _write_devices(connection: Connection, batch: Sequence[Received], new_events
         before |= {row["id"]: row for row in missing}
     rows = [_device_row(before[name], items, new_events[name]) for name, items in by_device.items()]
     connection.execute(_UPDATE_STANDING, rows)
-    for item in batch:
-        _write_description(connection, item)
+    words = [item for item in batch if _write_description(connection, item)]
+    _tell_rollouts(connection, words, now_ms)
+
+
+def _tell_rollouts(connection: Connection, words: Sequence[Received], now_ms: int) -> None:
+    """Let rollouts know what devices run and how far they are; costs one look-up where none is concerned."""
+    said = [item for item in words if isinstance(item.message, Reported | Update)]
+    among = concerned(connection, {item.topic.device for item in said})
+    if not among:
+        return
+    with Session(connection) as session:
+        for item in said:
+            if item.topic.device in among:
+                _tell_rollout(session, item.topic.device, item.message, now_ms)
+        session.commit()  # of the session alone: the transaction is the caller's
+
+
+def _tell_rollout(session: Session, device: str, message: Message | None, now_ms: int) -> None:
+    match message:
+        case Reported():
+            note_reported(session, device, message.model.sha256, message.firmware, now_ms=now_ms)
+        case Update():
+            note_update(session, device, message.state, message.reason, action=message.action, now_ms=now_ms)
 
 
 def _load_devices(connection: Connection, names: Iterable[str]) -> dict[str, Row]:
@@ -235,8 +260,12 @@ def _device_row(before: Row, items: list[Received], new_events: int) -> Row:
     return {f"p_{key}": value for key, value in row.items()}
 
 
-def _write_description(connection: Connection, item: Received) -> None:
-    """Keep the newest birth certificate, health and report; a remembered one only if it is not older."""
+def _write_description(connection: Connection, item: Received) -> bool:
+    """Keep the newest birth certificate, health, report and update; a remembered one only if it is not older.
+
+    Returns:
+        Whether it was one of them, and was kept.
+    """
     message = item.message
     if isinstance(message, Info):
         stamp, values = "info_ms", {"info": msgspec.to_builtins(message), "site": _site(item, message)}
@@ -244,12 +273,15 @@ def _write_description(connection: Connection, item: Received) -> None:
         stamp, values = "health_ms", {"health": msgspec.to_builtins(message)}
     elif isinstance(message, Reported):
         stamp, values = "reported_ms", {"reported": msgspec.to_builtins(message)}
+    elif isinstance(message, Update):
+        stamp, values = "update_ms", {"update": msgspec.to_builtins(message)}
     else:
-        return
+        return False
     where = [DEVICE.c.id == item.topic.device]
     if item.is_retained:
         where.append(DEVICE.c[stamp] <= item.at_ms)
-    connection.execute(update(DEVICE).where(*where).values(values | {stamp: item.at_ms}))
+    done = connection.execute(update(DEVICE).where(*where).values(values | {stamp: item.at_ms}))
+    return done.rowcount > 0
 
 
 def _site(item: Received, message: Info) -> ColumnElement[str]:

@@ -10,7 +10,7 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, Targets
 from ota.errors import BadRelease, KeyProblem
 from ota.images.fresh import freshen, sign_online
 from ota.images.home import DELEGATED, DELTAS, OFFLINE, ONLINE, Home, KeyEntry, Settings, expiry
-from ota.images.keys import FILE, AskSecret, import_token_key, make_key_file
+from ota.images.keys import FILE, AskSecret, ask_once, import_token_key, make_key_file
 from ota.images.signing import Signers, sign_staged
 from ota.whole import write_whole
 
@@ -37,7 +37,7 @@ def found(home: Home, ask: AskSecret, now: datetime, tokens: dict[str, str] | No
     for name in tokens.keys() - known:
         raise BadRelease(f"there is no key {name!r}; there are {', '.join(sorted(known))}")
     home.make()
-    ask = _once(ask)
+    ask = ask_once(ask)
     settings = Settings()
     keys = {
         role: [new_key(home, settings, role, name, ask, tokens.get(name, "")) for name in of_role]
@@ -99,15 +99,3 @@ def _targets(keys: dict[str, list[Key]], settings: Settings, now: datetime) -> T
         for key in keys[role]:
             targets.add_key(key, role)
     return targets
-
-
-def _once(ask: AskSecret) -> AskSecret:
-    """Ask for each passphrase once only."""
-    known: dict[str, str] = {}
-
-    def asked(name: str, is_new: bool) -> str:
-        if name not in known:
-            known[name] = ask(name, is_new)
-        return known[name]
-
-    return asked

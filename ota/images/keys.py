@@ -38,6 +38,18 @@ HSM_ADVICE: Final = (
 )
 
 
+def ask_once(ask: AskSecret) -> AskSecret:
+    """Return what asks for each passphrase once only."""
+    known: dict[str, str] = {}
+
+    def asked(name: str, is_new: bool) -> str:
+        if name not in known:
+            known[name] = ask(name, is_new)
+        return known[name]
+
+    return asked
+
+
 def make_key_file(path: Path, name: str, ask: AskSecret | None) -> CryptoSigner:
     """Make an Ed25519 key, and write it to a file with a passphrase.
 

@@ -5,8 +5,9 @@ Open `topics.py` first (who may say what where), then `structs.py` (what is said
 Nothing here opens a socket or reads a clock.
 """
 
-from ota.messages.codec import MAX_MESSAGE_BYTES, decode, encode
+from ota.messages.codec import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES, decode, encode
 from ota.messages.fields import format_ts, new_id, parse_ts
+from ota.messages.signed import SignedDesired, decode_signed
 from ota.messages.structs import (
     Ack,
     Alarm,
@@ -34,6 +35,7 @@ from ota.messages.structs import (
 from ota.messages.topics import ROOT, Channel, Topic
 
 __all__ = [
+    "MAX_DOCUMENT_BYTES",
     "MAX_MESSAGE_BYTES",
     "ROOT",
     "Ack",
@@ -56,11 +58,13 @@ __all__ = [
     "Reported",
     "ReportedError",
     "RuleInfo",
+    "SignedDesired",
     "Status",
     "Target",
     "Topic",
     "Update",
     "decode",
+    "decode_signed",
     "encode",
     "format_ts",
     "new_id",

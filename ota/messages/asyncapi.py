@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from ota.messages.codec import MAX_MESSAGE_BYTES, STRUCTS
+from ota.messages.signed import MAX_SIGNED_BYTES, PAYLOAD_TYPE, SignedDesired
 from ota.messages.topics import DURABLE, FROM_FLEET, ROOT, Channel, Topic
 
 _PURPOSE = {
@@ -39,14 +40,15 @@ def asyncapi_yaml() -> str:
 
 
 def _document() -> dict[str, Any]:
-    structs = list(STRUCTS.values())
+    structs = [*STRUCTS.values(), SignedDesired]
     _, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Pehra on the air",
             "version": version("pehra"),
-            "description": f"MQTT 3.1.1, JSON (UTF-8), at most {MAX_MESSAGE_BYTES} bytes a message. "
+            "description": f"MQTT 3.1.1, JSON (UTF-8), at most {MAX_MESSAGE_BYTES} bytes a message, "
+            f"{MAX_SIGNED_BYTES} for a signed desired document. "
             "Only metadata: no message has a field that could carry a picture.",
             "license": {"name": "Apache-2.0"},
         },
@@ -60,9 +62,21 @@ def _document() -> dict[str, Any]:
                     "summary": _PURPOSE[channel],
                 }
                 for channel, struct in STRUCTS.items()
-            },
+            }
+            | {_SIGNED: _signed_message()},
             "schemas": {name: components[name] for name in sorted(components)},
         },
+    }
+
+
+_SIGNED = "desired-signed"
+
+
+def _signed_message() -> dict[str, Any]:
+    return {
+        "payload": {"$ref": f"#/components/schemas/{SignedDesired.__name__}"},
+        "summary": "the document in a DSSE envelope, for devices that a fleet has let in, their only one; "
+        f"its payload is a `Desired` in base64 ({PAYLOAD_TYPE})",
     }
 
 
@@ -75,8 +89,12 @@ def _channel(channel: Channel) -> dict[str, Any]:
         "address": f"{ROOT}/{{device}}/{address}",
         "description": _PURPOSE[channel],
         "parameters": {word: {} for word in parameters},
-        "messages": {channel.value: {"$ref": f"#/components/messages/{channel.value}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages(channel)},
     }
+
+
+def _messages(channel: Channel) -> list[str]:
+    return [channel.value, *([_SIGNED] if channel is Channel.DESIRED else [])]
 
 
 def _operation_name(channel: Channel) -> str:

@@ -11,11 +11,14 @@ import msgspec
 
 from ota.errors import BadMessage
 from ota.messages import structs
+from ota.messages.signed import SignedDesired
 from ota.messages.structs import Message
 from ota.messages.topics import Channel
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 """An event is under 350 bytes; a live frame of 300 boxes about 30 kB. More is hostile or broken."""
+MAX_DOCUMENT_BYTES: Final = 96 * 1024
+"""Of a desired document: its overlay within the limit of all messages, and room for its targets."""
 
 STRUCTS: Final[dict[Channel, type[Message]]] = {
     Channel.STATUS: structs.Status,
@@ -38,7 +41,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS = {channel: msgspec.json.Decoder(struct) for channel, struct in STRUCTS.items()}
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | SignedDesired) -> bytes:
     """Return the message as UTF-8 JSON."""
     return _ENCODER.encode(message)
 
@@ -49,8 +52,9 @@ def decode(channel: Channel, payload: bytes) -> Message:
     Raises:
         BadMessage: too large, not JSON, or not of the channel's schema.
     """
-    if len(payload) > MAX_MESSAGE_BYTES:
-        raise BadMessage(channel, f"{len(payload)} bytes, more than {MAX_MESSAGE_BYTES}")
+    most = MAX_DOCUMENT_BYTES if channel is Channel.DESIRED else MAX_MESSAGE_BYTES
+    if len(payload) > most:
+        raise BadMessage(channel, f"{len(payload)} bytes, more than {most}")
     try:
         return _DECODERS[channel].decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

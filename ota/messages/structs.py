@@ -2,7 +2,7 @@
 
 Unknown fields are ignored, so that an older reader survives a newer writer; a field that breaks its
 limits is refused. Units are in the names. No struct can carry a picture: the longest text is 200
-characters, and there is no field of bytes.
+characters, and there is no field of bytes. (The envelope of `signed.py` goes to devices, never from them.)
 """
 
 from __future__ import annotations
@@ -332,7 +332,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Desired(Message, frozen=True, kw_only=True):
-    """The director's document for one device (UPDATES.md); its signature travels around it.
+    """The director's document for one device (UPDATES.md); its signature travels around it (`signed.py`).
 
     Attributes:
         seq: rises with every document that says something new.

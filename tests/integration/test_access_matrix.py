@@ -28,6 +28,7 @@ PUBLIC = {
     ("POST", "/enrol"),
     ("POST", "/enrol/renew"),
     ("POST", "/enrol/confirm"),
+    ("POST", "/enrol/trust"),
 }
 NEEDS = {
     ("GET", "/stats"): "see-stats",

@@ -43,7 +43,10 @@ def test_whatever_holds_a_key_is_its_owners_alone(home: Home) -> None:
     holders = [
         path for path in home.folder.rglob("*") if path.is_file() and "PRIVATE KEY" in path.read_text()
     ]
-    assert set(holders) == {home.root_key, home.issuing_key, home.https, home.broker, home.client}
+    director = set((home.folder / "director").rglob("*.pem"))
+    assert len(director) == 3
+    keys = {home.root_key, home.issuing_key, home.https, home.broker, home.client}
+    assert set(holders) == keys | director
     assert {mode(path) for path in holders} == {PRIVATE}
 
 

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
@@ -22,8 +22,8 @@ from device.errors import ConfigError
 from device.firmware.clock import clock_state
 from device.firmware.config import Config
 from device.firmware.remote.overlay import overlaid
-from device.firmware.remote.store import ConfigStore, Kept, Verdict
-from ota.errors import WireError
+from device.firmware.remote.store import ConfigStore, Heard, Kept, Verdict
+from ota.errors import TrustError, WireError
 from ota.messages import Channel, Desired, ReportedError, decode, parse_ts
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ PATIENCE: Final = 10.0
 """A trial without a link, or with a camera lost, is given up after this many times `confirm_s`."""
 
 Reader = Callable[[bytes], Desired]
-"""Bytes of the topic `desired` to a document that may be believed; raises `WireError` where it may not."""
+"""Bytes of the topic `desired` to a document to be believed; else raises `WireError` or `TrustError`."""
 Fault = tuple[str, str]
 """Path of the key and reason."""
 Outcome = Literal["none", "trial", "applied", "refused", "rolled-back"]
@@ -43,8 +43,7 @@ Outcome = Literal["none", "trial", "applied", "refused", "rolled-back"]
 def read_unsigned(payload: bytes) -> Desired:
     """Read a document as it is: whoever may publish on `desired` is believed.
 
-    The place of the signature: a reader that opens the signed envelope (UPDATES.md) is given to `Remote`
-    instead of this one.
+    For a board that no fleet has let in; the others have a `SignedReader`.
 
     Raises:
         BadMessage: too large, not JSON, or not of the schema.
@@ -67,6 +66,12 @@ class Standing:
     def errors(self) -> list[ReportedError]:
         """Return the faults as the wire has them."""
         return [ReportedError(path[:200], reason[:200]) for path, reason in self.faults[:10]]
+
+
+def digest_of(document: Desired) -> str:
+    """Return the digest of what a document says; one that is told again differs in id and dates alone."""
+    said = msgspec.structs.replace(document, id="", ts="", expires="")
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
 
 
 class Remote:
@@ -100,6 +105,7 @@ class Remote:
         self._heard: bytes | None = None
         self._trial: Kept | None = None
         self._since_s: float | None = None
+        self._misfit: tuple[Fault, ...] = ()
         self.config = base
         self.standing = Standing()
         self.begin()
@@ -112,20 +118,33 @@ class Remote:
     def begin(self) -> None:
         """Choose the configuration of this start: the one on trial, else the last good one, else the file."""
         self._since_s = None
+        self._misfit = ()
         self._trial = self._store.trial if self._base.remote.enabled else None
         if self._trial is not None and self._begin_trial(self._trial):
             return
         self._trial = None
         good = self._store.good if self._base.remote.enabled else None
-        faults: tuple[Fault, ...] = ()
         self.config = self._base
         if good is not None:
             try:
                 self.config = overlaid(self._base, good.text)
             except ConfigError as error:  # the device's own file has changed under it
-                faults = ((error.path, f"the last good overlay no longer fits: {error.reason}"),)
-                _log.error("remote: the last good overlay is left out path=%r reason=%r", *faults[0])
-        self._stand_on(good, faults)
+                self._misfit = ((error.path, f"the last good overlay no longer fits: {error.reason}"),)
+                _log.error("remote: the last good overlay is left out path=%r reason=%r", *self._misfit[0])
+        self._stand()
+
+    def _stand(self) -> None:
+        """Tell what holds, as it is kept; also the number of a document that said nothing new of it."""
+        if self._trial is not None:
+            trial = self._trial
+            self.standing = Standing(trial.action, trial.seq, "trial", trial.sha256)
+        else:
+            self._stand_on(self._store.good if self._base.remote.enabled else None, self._misfit)
+        heard = self._store.heard
+        if heard is None or heard.seq <= (self.standing.seq or 0):
+            return
+        if not heard.config or heard.config == self._known_sha256():
+            self.standing = replace(self.standing, action=heard.action, seq=heard.seq)
 
     def _begin_trial(self, trial: Kept) -> bool:
         if trial.starts >= STARTS:
@@ -133,7 +152,8 @@ class Remote:
             return False
         try:
             # Counted before it is used: a configuration that kills the device must run out of starts.
-            self._store.begin_trial(msgspec.structs.replace(trial, starts=trial.starts + 1))
+            trial = msgspec.structs.replace(trial, starts=trial.starts + 1)
+            self._store.begin_trial(trial)
             self.config = overlaid(self._base, trial.text)
         except ConfigError as error:
             self._take_back(trial, [(error.path, error.reason)])
@@ -141,7 +161,8 @@ class Remote:
         except OSError as error:
             _log.error("remote: the trial is not begun, the disk refuses error=%r", str(error))
             return False
-        self.standing = Standing(trial.action, trial.seq, "trial", trial.sha256)
+        self._trial = trial
+        self._stand()
         _log.info("remote: configuration on trial seq=%d sha256=%.12s", trial.seq, trial.sha256)
         return True
 
@@ -193,41 +214,90 @@ class Remote:
         try:
             document = self._read(payload)
             parse_ts(document.expires)
-        except WireError as error:
+        except (WireError, TrustError) as error:
             self._complain([("", str(error))])
             return False
-        if document.seq == self.standing.seq and document.config == self._known_sha256():
-            self.on_document(document)
-            return False  # heard before: the broker remembers it, or the fleet says it again
-        faults = self._faults_of(document)
+        faults = self._faults_of(document) or self._note(document)
         if faults:
             self._complain(faults)
             return False
         self.on_document(document)
-        if not document.config:
+        if document.config and not self._base.remote.enabled:
+            self._complain([("config", "the device's own file forbids it: [remote] enabled = false")])
+            return False
+        if not document.config or self._is_known(document) or self._stands_judged(document):
+            self._stand()
             return False
         return self._take_in(document, lost)
-
-    def _known_sha256(self) -> str:
-        """Return the digest of the document that `standing` speaks of."""
-        verdict = self._store.verdict
-        if verdict is not None and verdict.seq == self.standing.seq:
-            return verdict.sha256
-        return self.standing.overlay_sha256
 
     def _faults_of(self, document: Desired) -> list[Fault]:
         """Return why a document is not for us or not for now; such a one leaves no trace on disk."""
         if document.device != self._base.device.id:
             return [("device", f"for {document.device}, this is {self._base.device.id}")]
-        last = self.standing.seq or 0
-        if document.seq <= last:
-            return [("seq", f"{document.seq} is not newer than {last}, which was read before")]
+        if fault := self._age_fault(document):
+            return [("seq", fault)]
         now_s = self._now()
         if clock_state(now_s) == "synced" and parse_ts(document.expires) < now_s:
             return [("expires", f"the document held until {document.expires}")]
-        if document.config and not self._base.remote.enabled:
-            return [("config", "the device's own file forbids it: [remote] enabled = false")]
         return []
+
+    def _age_fault(self, document: Desired) -> str:
+        """Return why a document is not new; the last one may come again, with the same content."""
+        heard, standing = self._store.heard, self.standing
+        last = max(heard.seq if heard else 0, standing.seq or 0)
+        if document.seq > last:
+            return ""
+        if document.seq == last:
+            if heard is None or heard.seq < last:  # kept by a version that noted configurations only
+                is_same = document.config == self._known_sha256() and not document.targets
+            else:
+                is_same = heard.digest == digest_of(document)
+            if is_same:
+                return ""
+        return f"{document.seq} is not newer than {last}, which was read before"
+
+    def _note(self, document: Desired) -> list[Fault]:
+        """Remember that a document was read, before anything is done about it."""
+        try:
+            heard = Heard(document.seq, document.action, digest_of(document), document.config)
+            self._store.note_heard(heard)
+        except OSError as error:
+            return [("", f"the disk refuses it: {error.strerror}")]
+        return []
+
+    def _is_known(self, document: Desired) -> bool:
+        """Whether its configuration was taken in already, under this number."""
+        return document.seq == self.standing.seq and document.config == self._known_sha256()
+
+    def _known_sha256(self) -> str:
+        """Return the digest of the configuration that `standing` speaks of."""
+        verdict, good = self._store.verdict, self._store.good
+        is_judged = verdict is not None and (good is None or verdict.seq > good.seq)
+        if verdict is not None and is_judged and self._trial is None:
+            return verdict.sha256
+        return self.standing.overlay_sha256
+
+    def _stands_judged(self, document: Desired) -> bool:
+        """Whether a document wants again what is on trial or was rolled back last: it is not tried anew."""
+        verdict, good, trial = self._store.verdict, self._store.good, self._trial
+        try:
+            if trial is not None and trial.sha256 == document.config:
+                self._trial = msgspec.structs.replace(trial, seq=document.seq, action=document.action)
+                self._store.begin_trial(self._trial)
+            elif (
+                verdict is not None
+                and verdict.outcome == "rolled-back"
+                and verdict.sha256 == document.config
+                and (good is None or good.seq < verdict.seq)
+            ):
+                self._store.condemn(
+                    msgspec.structs.replace(verdict, seq=document.seq, action=document.action)
+                )
+            else:
+                return False
+        except OSError as error:
+            _log.error("remote: the new number is not kept, the disk refuses error=%r", str(error))
+        return True
 
     def _take_in(self, document: Desired, lost: frozenset[str]) -> bool:
         text = "\n".join(document.overlay)

@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 GOOD: Final = "good.json"
 TRIAL: Final = "trial.json"
 VERDICT: Final = "verdict.json"
+HEARD: Final = "heard.json"
 FILES: Final = (GOOD, TRIAL, VERDICT)
 """All that decides which overlay holds."""
 
@@ -54,7 +55,23 @@ class Verdict(msgspec.Struct, frozen=True):
     faults: list[tuple[str, str]]
 
 
-_Value = TypeVar("_Value", Kept, Verdict)
+class Heard(msgspec.Struct, frozen=True):
+    """The last document that was read; nothing older is read again, whatever it says.
+
+    Attributes:
+        seq: its number.
+        action: its id.
+        digest: of what it says: the same may be told again.
+        config: digest of the overlay in it; empty without one.
+    """
+
+    seq: int
+    action: str
+    digest: str
+    config: str = ""
+
+
+_Value = TypeVar("_Value", Kept, Verdict, Heard)
 
 
 class ConfigStore:
@@ -85,6 +102,16 @@ class ConfigStore:
         """What was refused or rolled back last."""
         return self._read(VERDICT, Verdict)
 
+    @property
+    def heard(self) -> Heard | None:
+        """The last document that was read."""
+        return self._read(HEARD, Heard)
+
+    def note_heard(self, heard: Heard) -> None:
+        """Read nothing older any more."""
+        if heard != self.heard:
+            self._write(HEARD, heard)
+
     def begin_trial(self, kept: Kept) -> None:
         """Let the next start run with an overlay."""
         self._write(TRIAL, kept)
@@ -101,7 +128,7 @@ class ConfigStore:
         if trial is not None and trial.seq == verdict.seq:
             self._remove(TRIAL)
 
-    def _write(self, name: str, value: Kept | Verdict) -> None:
+    def _write(self, name: str, value: Kept | Verdict | Heard) -> None:
         body = msgspec.json.encode(value)
         content = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
         self._folder.mkdir(parents=True, exist_ok=True)
