@@ -26,15 +26,12 @@ def preview_html(seen: Preview, release: Release) -> str:
 
 def _notes(seen: Preview) -> str:
     offline = seen.devices - seen.online
+    holders = ", ".join(f"“{name}”" for name in seen.holders)
     notes = [
-        ("warn", f"{_are(offline)} offline: told when they are back", offline),
-        (
-            "warn",
-            f"{_are(seen.held)} held by {', '.join(map(repr, seen.holders))}, and told after it",
-            seen.held,
-        ),
-        ("", f"{_devices(seen.have_it)} more match and run it already", seen.have_it),
-        ("", f"{_devices(seen.other_boards)} more match, but it is not for their board", seen.other_boards),
+        ("warn", f"{_are(offline)} offline: told when back", offline),
+        ("warn", f"{_are(seen.held)} held by {holders}, and told after it", seen.held),
+        ("", f"{_match(seen.have_it)} and {'run' if seen.have_it > 1 else 'runs'} it already", seen.have_it),
+        ("", f"{_match(seen.other_boards)}, but it is not for that board", seen.other_boards),
     ]
     lines = "".join(
         f'<div class="note"><i class="dot {colour}"></i><span>{escape(text)}</span></div>'
@@ -79,3 +76,7 @@ def _devices(number: int) -> str:
 
 def _are(number: int) -> str:
     return "1 device is" if number == 1 else f"{number} devices are"
+
+
+def _match(number: int) -> str:
+    return "1 more device matches" if number == 1 else f"{number} more devices match"
