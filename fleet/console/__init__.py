@@ -10,7 +10,22 @@ from fastapi import FastAPI
 from nicegui import app as nicegui_app
 from nicegui import ui
 
-from fleet.console import account, audit, device, devices, enrol, events, homes, live, login, users
+from fleet.console import (
+    account,
+    audit,
+    device,
+    devices,
+    enrol,
+    events,
+    homes,
+    live,
+    login,
+    releases,
+    rollout,
+    rollouts,
+    users,
+    wizard,
+)
 from fleet.console.frame import FAVICON, STYLE
 from fleet.console.guard import Guard
 from fleet.services import Services
@@ -21,7 +36,21 @@ def mount_console(app: FastAPI, services: Services) -> None:
     nicegui_app.config.quasar_config["brand"] = {"primary": "#0f766e", "secondary": "#475569"}
     ui.add_css(STYLE.read_text(), shared=True)
     app.include_router(login.router)
-    for page in (homes, devices, device, events, enrol, live, users, account, audit):
+    for page in (
+        homes,
+        devices,
+        device,
+        events,
+        rollouts,
+        releases,
+        wizard,
+        rollout,
+        enrol,
+        live,
+        users,
+        account,
+        audit,
+    ):
         page.add_page(services)
     ui.run_with(app, title="Pehra", favicon=FAVICON, dark=None, show_welcome_message=False, tailwind=False)
     app.add_middleware(Guard, services=services)

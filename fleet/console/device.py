@@ -14,6 +14,7 @@ from fleet.access.reach import reach_device
 from fleet.access.roles import Permission
 from fleet.console.counts_chart import CountsChart
 from fleet.console.device_identity import IdentityCard
+from fleet.console.device_updates import UpdatesView
 from fleet.console.events import EventsTable
 from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.words import NOTHING, ago, clock_time, duration, number, url_of, word_of
@@ -27,7 +28,7 @@ from fleet.store.tables import Alarm, Desired, Device
 
 REFRESH_S: Final = 1.0
 ALARMS_SHOWN: Final = 100
-TABS: Final = {"now": "Now", "events": "Events", "counts": "Counts", "about": "About"}
+TABS: Final = {"now": "Now", "events": "Events", "counts": "Counts", "updates": "Updates", "about": "About"}
 DOTS: Final = {"online": "good", "starting": "good", "degraded": "warn", "safe": "warn", "offline": "bad"}
 
 
@@ -101,6 +102,8 @@ class DeviceView:
                     self._draw_events()
                 with ui.tab_panel("counts"):
                     await self._chart.draw()
+            with ui.tab_panel("updates"):
+                await UpdatesView(self._services, self._caller, self._facts.device).draw()
             with ui.tab_panel("about"):
                 self._about = ui.html("", sanitize=False).style("width: 100%")
                 await IdentityCard(self._services, self._caller, self._id).draw()

@@ -22,12 +22,14 @@ class PageRule:
         permission: what it needs; None for everybody who has logged in.
         label: its name in the header; empty for a page that is reached from another.
         is_for_people: it makes no sense in a fleet without log-in.
+        is_fleet_wide: it is about devices of all sites, so who sees only some of them has no such page.
     """
 
     path: str
     permission: Permission | None
     label: str = ""
     is_for_people: bool = False
+    is_fleet_wide: bool = False
 
     def is_at(self, path: str) -> bool:
         """Whether a URL's path is this page."""
@@ -39,10 +41,14 @@ PAGES: Final = (
     PageRule("/", None, "Home", is_for_people=True),
     PageRule("/devices", Permission.SEE_DEVICES, "Devices"),
     PageRule("/events", Permission.SEE_EVENTS, "Events"),
+    PageRule("/rollouts", Permission.SEE_DEVICES, "Rollouts", is_fleet_wide=True),
     PageRule("/enrol", Permission.MAKE_CLAIMS, "Enrol", is_for_people=True),
     PageRule("/users", Permission.MANAGE_USERS, "Users", is_for_people=True),
     PageRule("/audit", Permission.SEE_AUDIT, "Audit"),
     PageRule("/account", None, is_for_people=True),
+    PageRule("/releases", Permission.SEE_DEVICES, is_fleet_wide=True),
+    PageRule("/rollouts/new", Permission.MANAGE_ROLLOUTS, is_fleet_wide=True),
+    PageRule("/rollouts/{rollout}", Permission.SEE_DEVICES, is_fleet_wide=True),
     PageRule("/devices/{device}", Permission.SEE_DEVICES),
     PageRule("/devices/{device}/live/{cam}", Permission.SEE_LIVE),
 )
@@ -56,6 +62,8 @@ def rule_at(path: str) -> PageRule | None:
 def may_open(caller: Caller, rule: PageRule) -> bool:
     """Whether somebody may open a page at all; for which devices is asked by the page."""
     if rule.is_for_people and rule.path != "/" and caller.kind == "local":
+        return False
+    if rule.is_fleet_wide and not caller.sees_all:
         return False
     return rule.permission is None or caller.has(rule.permission)
 

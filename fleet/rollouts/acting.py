@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from fleet.access.audit import Detail, record
@@ -41,6 +42,7 @@ class NewRollout:
         release: id, or `name@version`.
         filter: which devices (docs/rollouts.md).
         needs_approval: a second person has to agree before it begins.
+        id: of the rollout; the same again makes no second one. Empty for a new one each time.
     """
 
     name: str
@@ -49,6 +51,7 @@ class NewRollout:
     stages: str = DEFAULT_STAGES
     settings: Settings = Settings()  # noqa: RUF009  # frozen
     needs_approval: bool = True
+    id: str = ""
 
 
 def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> Rollout:
@@ -57,8 +60,10 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
     Raises:
         BadInput: name, filter, stages or settings make no sense, or no device would get it.
         NotFound: there is no such release.
-        Conflict: the release was withdrawn.
+        Conflict: the release was withdrawn, or the id is another rollout's.
     """
+    if new.id and (known := session.get(Rollout, new.id)) is not None:
+        return _checked_same(known, new)
     if not new.name.strip() or len(new.name) > NAME_CHARS or not new.name.isprintable():
         raise BadInput(f"rollout: give it a name of 1 to {NAME_CHARS} letters")
     parse_filter(new.filter)
@@ -70,7 +75,7 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
     if not new.settings.stays_open:
         _check_somebody_gets_it(session, release, new)
     rollout = Rollout(
-        id=new_id(),
+        id=new.id or new_id(),
         name=new.name.strip(),
         release=release.id,
         kind=release.kind,
@@ -86,7 +91,11 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
     )
     rollout.why = _why(session, rollout)
     session.add(rollout)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:  # the same was sent twice at once, and the other was first
+        session.rollback()
+        return _checked_same(get_rollout(session, new.id), new)
     detail: Detail = {
         "rollout": rollout.id,
         "release": f"{release.name} {release.version}",
@@ -277,6 +286,18 @@ def _why(session: Session, rollout: Rollout) -> str:
         changed_by=rollout.changed_by,
     )
     return sentence(view)
+
+
+def _checked_same(known: Rollout, new: NewRollout) -> Rollout:
+    """Return the rollout that was made of this before.
+
+    Raises:
+        Conflict: it was made of something else.
+    """
+    asked = (new.name.strip(), new.filter, new.stages, msgspec.to_builtins(new.settings))
+    if asked != (known.name, known.filter, known.stages, known.settings):
+        raise Conflict(f"this form has made the rollout {known.name} already: begin a new one")
+    return known
 
 
 def _check_somebody_gets_it(session: Session, release: Release, new: NewRollout) -> None:

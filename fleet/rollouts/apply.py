@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
-from sqlalchemy import Table, bindparam, func, or_, select, update
+from sqlalchemy import Table, bindparam, or_, select, update
 from sqlmodel import Session
 
 from fleet.rollouts.facts import read_running
@@ -210,9 +210,3 @@ class Pen:
             )
             found += self._session.execute(query.order_by(_TABLE.c.device).with_for_update()).scalars()
         return found
-
-
-def count_states(session: Session, rollout: str) -> dict[str, int]:
-    """Return how many devices of a rollout are in each state."""
-    query = select(_TABLE.c.state, func.count()).where(_TABLE.c.rollout == rollout).group_by(_TABLE.c.state)
-    return {state: int(number) for state, number in session.execute(query)}

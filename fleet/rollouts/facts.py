@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlmodel import Session, col
 
 from fleet.rollouts.filter import Facts
@@ -101,6 +101,21 @@ def read_running(session: Session, kind: str, devices: Iterable[str]) -> dict[st
         query = select(col(Device.id), mark).where(col(Device.id).in_(some))
         found |= {device: running or "" for device, running in session.execute(query)}
     return found
+
+
+def count_running(session: Session) -> dict[tuple[str, str], int]:
+    """Return how many devices run what now: kind and mark -> devices; of `os` nothing is known."""
+    found: dict[tuple[str, str], int] = {}
+    for kind, path in (("model", ("model", "sha256")), ("firmware", ("firmware",))):
+        mark = _first(path).label("mark")
+        query = select(mark, func.count()).where(_is_standing()).group_by(mark)
+        rows = session.execute(query.outerjoin(Identity, col(Identity.device) == col(Device.id)))
+        found |= {(kind, running): int(number) for running, number in rows if running}
+    return found
+
+
+def _is_standing() -> ColumnElement[bool]:
+    return or_(col(Identity.state).is_(None), col(Identity.state) == "active")
 
 
 def _first(path: tuple[str, ...]) -> ColumnElement[str | None]:

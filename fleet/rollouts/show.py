@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session, col
+from sqlmodel import select as select_rows
 
-from fleet.queries.paging import Page, pack_cursor, unpack_cursor
+from fleet.queries.paging import Page, pack_cursor, page_of, unpack_cursor
 from fleet.queries.sites import EVERYWHERE, Sites, of_devices_at
-from fleet.rollouts.apply import count_states
 from fleet.rollouts.stages import parse_stages
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice
 
@@ -28,6 +29,8 @@ class StageShown:
         size: how many devices have been told when it is full.
         told: in this stage.
         state: `ahead`, `runs`, `rests` or `done`.
+        counts: state of a device that was told in this stage -> how many.
+        own: how many devices this stage is to tell itself, by what is known now.
     """
 
     text: str
@@ -36,6 +39,8 @@ class StageShown:
     succeeded: int
     failed: int
     state: str
+    counts: dict[str, int] = field(default_factory=dict)
+    own: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +71,51 @@ class RolloutShown:
 
 def show(session: Session, rollout: Rollout) -> RolloutShown:
     """Return how a rollout stands."""
-    counts = count_states(session, rollout.id)
-    members = sum(counts.values()) - counts.get("skipped", 0)
+    by_stage = _count_by_stage(session, rollout.id)
+    counts = sum(by_stage.values(), Counter[str]())
+    members = counts.total() - counts["skipped"]
     return RolloutShown(
         rollout,
         session.get_one(Release, rollout.release),
-        counts,
+        dict(counts),
         members,
-        _stages(session, rollout, members),
-        _errors(session, rollout.id),
+        _stages(rollout, members, by_stage),
+        _errors(session, rollout.id) if counts["failed"] else (),
     )
+
+
+def page_rollouts(
+    session: Session, *, limit: int, cursor: str | None = None, states: tuple[str, ...] = ()
+) -> Page[Rollout]:
+    """Return one page of rollouts, newest first.
+
+    Args:
+        session: to read with.
+        limit: rows of a page.
+        cursor: of the page before; None for the first.
+        states: only in these; empty for all.
+
+    Raises:
+        BadQuery: the cursor is not ours.
+    """
+    query = select_rows(Rollout)
+    if states:
+        query = query.where(col(Rollout.state).in_(states))
+    order = ((col(Rollout.made_ms), int), (col(Rollout.id), str))
+    return page_of(session, query, order, lambda row: (row.made_ms, row.id), limit=limit, cursor=cursor)
+
+
+def count_devices(session: Session, rollouts: Iterable[str]) -> dict[str, Counter[str]]:
+    """Return, by rollout, how many of its devices are in each state."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    query = (
+        select(col(RolloutDevice.rollout), col(RolloutDevice.state), func.count())
+        .where(col(RolloutDevice.rollout).in_(list(rollouts)))
+        .group_by(col(RolloutDevice.rollout), col(RolloutDevice.state))
+    )
+    for rollout, state, number in session.execute(query):
+        found[rollout][state] = int(number)
+    return found
 
 
 def list_members(
@@ -116,26 +156,39 @@ def history_of(session: Session, device: str) -> list[tuple[RolloutDevice, Rollo
     return [(row, rollout, release) for row, rollout, release in session.execute(query)]
 
 
-def _stages(session: Session, rollout: Rollout, members: int) -> tuple[StageShown, ...]:
+def _count_by_stage(session: Session, rollout: str) -> dict[int, Counter[str]]:
     query = (
         select(col(RolloutDevice.stage), col(RolloutDevice.state), func.count())
-        .where(col(RolloutDevice.rollout) == rollout.id, col(RolloutDevice.stage) >= 0)
+        .where(col(RolloutDevice.rollout) == rollout)
         .group_by(col(RolloutDevice.stage), col(RolloutDevice.state))
     )
-    found: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    found: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for stage, state, number in session.execute(query):
         found[stage][state] = int(number)
-    return tuple(
-        StageShown(
-            str(stage),
-            stage.size(members),
-            sum(found[number].values()) - found[number].get("skipped", 0),
-            found[number].get("succeeded", 0),
-            found[number].get("failed", 0),
-            _stage_state(rollout, number),
+    return found
+
+
+def _stages(rollout: Rollout, members: int, by_stage: dict[int, Counter[str]]) -> tuple[StageShown, ...]:
+    shown: list[StageShown] = []
+    told_before = 0
+    for number, stage in enumerate(parse_stages(rollout.stages)):
+        counts = by_stage.get(number, Counter())
+        told, size = counts.total() - counts["skipped"], stage.size(members)
+        has_begun = number <= rollout.stage and rollout.state != "pending"
+        shown.append(
+            StageShown(
+                str(stage),
+                size,
+                told,
+                counts["succeeded"],
+                counts["failed"],
+                _stage_state(rollout, number),
+                dict(counts),
+                max(told, size - told_before),
+            )
         )
-        for number, stage in enumerate(parse_stages(rollout.stages))
-    )
+        told_before = told_before + told if has_begun else max(told_before, size)
+    return tuple(shown)
 
 
 def _stage_state(rollout: Rollout, number: int) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyotp
 import pytest
 
@@ -18,6 +17,7 @@ from fleet.store.tables_identity import Identity
 from ota.messages import LiveFrame, new_id
 from tests.brokers import Mosquitto, wait_until
 from tests.fake_device import FakeDevice, event, health, info, now
+from tests.home_process import HomeProcess
 from tests.integration.test_ingest_killed import FleetProcess
 from tests.people import OWNER, PASSWORD, add, services_with_home
 from tests.system.test_console import broker, browser, expect, outside, picture  # noqa: F401
@@ -36,41 +36,6 @@ HOMES = {
     "olga": "The fleet and its people",
     "vera": "Devices",
 }
-
-
-RUN = """
-import signal, sys, threading
-from pathlib import Path
-from fleet.app import run
-from fleet.settings import Settings
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-home, port, broker, password = sys.argv[1:]
-run(Settings(
-    database_url=f"sqlite:///{home}/fleet.db", home=Path(home), http_port=int(port),
-    mqtt_port=int(broker), mqtt_username="fleet", mqtt_password=password,
-), stop)
-"""
-
-
-class HomeProcess(FleetProcess):
-    """A fleet with a home, over HTTPS, that hears a broker which needs no certificate."""
-
-    def __init__(self, broker: Mosquitto, home: Path) -> None:
-        super().__init__(broker, home)
-        words = ("-c", RUN, str(home), str(self.port), str(broker.port), broker.secrets["fleet"])
-        self._arguments = words  # type: ignore[assignment]
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
-    def is_ready(self) -> bool:
-        try:
-            answer = httpx.get(f"{self.url}/api/v1/healthz", timeout=2, verify=False)
-            return answer.json().get("link_up") is True
-        except (httpx.HTTPError, ValueError):
-            return False
 
 
 @pytest.fixture(scope="module")
