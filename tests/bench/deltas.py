@@ -2,7 +2,7 @@
 
 A real repository is made and published; a device that has the old model refreshes its metadata and fetches
 the new one both ways. By itself: `python -m tests.bench.deltas FOLDER ...`, each a bundle that was retrained
-from the shipped `street-2`; without a folder the shipped `street-2-fast` is taken, whose weights are the same.
+from the shipped `street-2`; without a folder the shipped `street-2-fast` is taken: the same weights.
 """
 
 from __future__ import annotations
