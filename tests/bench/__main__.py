@@ -21,11 +21,13 @@ from rich.console import Console
 
 from tests.bench import (
     camera_process,
+    deltas,
     detectors,
     flash,
     identity,
     ingest,
     pipeline_cost,
+    rollout_air,
     rollouts,
     rules_cost,
     scenarios,
@@ -50,6 +52,8 @@ PARTS: Final[dict[str, Part]] = {
     "view": view.measure,
     "flash": flash.measure,
     "rollouts": rollouts.measure,
+    "rollout_air": rollout_air.measure,
+    "deltas": deltas.measure,
     "identity": identity.measure,
 }
 

@@ -122,11 +122,17 @@ class Ground:
 
 
 @contextlib.contextmanager
-def running_ground() -> Iterator[Ground]:
+def ground_folder() -> Iterator[Path]:
     """Outside of other folders: the broker gives root's rights up and must still find its files."""
-    with tempfile.TemporaryDirectory(prefix="pehra-identity-") as place:
-        folder = Path(place)
-        folder.chmod(0o755)
+    with tempfile.TemporaryDirectory(prefix="pehra-bench-") as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+
+
+@contextlib.contextmanager
+def running_ground() -> Iterator[Ground]:
+    """Both programs, until they are wanted no longer."""
+    with ground_folder() as folder:
         ground = Ground(folder)
         try:
             ground.start()
