@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,7 +68,7 @@ def run(
     command: Sequence[str],
     *,
     limit_s: float,
-    stop: threading.Event,
+    is_over: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run a program.
@@ -77,7 +76,7 @@ def run(
     Args:
         command: and its arguments; no shell.
         limit_s: seconds after which it is ended.
-        stop: ends it when set.
+        is_over: asked often; true ends it.
         environment: instead of ours.
 
     Raises:
@@ -96,16 +95,16 @@ def run(
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         try:
-            code = _wait(process, end_s, stop)
+            code = _wait(process, end_s, is_over)
         finally:
             _end(process)
         output.seek(max(0, output.seek(0, os.SEEK_END) - _KEPT_BYTES))
         text = output.read().decode("utf-8", "replace")
-    return Ended(code, code is None and not stop.is_set(), text)
+    return Ended(code, code is None and time.monotonic() >= end_s, text)
 
 
-def _wait(process: subprocess.Popen[bytes], end_s: float, stop: threading.Event) -> int | None:
-    while not stop.is_set() and time.monotonic() < end_s:
+def _wait(process: subprocess.Popen[bytes], end_s: float, is_over: Callable[[], bool]) -> int | None:
+    while not is_over() and time.monotonic() < end_s:
         try:
             return process.wait(_POLL_S)
         except subprocess.TimeoutExpired:

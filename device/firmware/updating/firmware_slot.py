@@ -11,8 +11,7 @@ import os
 import shutil
 import signal
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,28 +67,34 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(
-    archive: Path, slot: Path, *, stop: threading.Event | None = None, limits: Limits | None = None
+    archive: Path,
+    slot: Path,
+    *,
+    notes: Mapping[str, object] | None = None,
+    is_over: Callable[[], bool] = lambda: False,
+    limits: Limits | None = None,
 ) -> Manifest:
     """Make a firmware of a packed wheelhouse; what was in the slot goes.
 
     Args:
         archive: verified as a whole.
         slot: `slots/firmware/a` or `b`, not the one that runs. Its place is final.
-        stop: gives up when set.
+        notes: stand in its manifest beside what `Manifest` has.
+        is_over: asked often; true gives up.
         limits: of time and room.
 
     Raises:
         FirmwareUnusable: it cannot be made here; the slot is not whole.
     """
-    limits, stop = limits or Limits(), stop or threading.Event()
+    limits = limits or Limits()
     _check_free(slot)
     try:
         clear(slot)
         _check_room(archive, slot, limits)
-        version = install(archive, slot, stop, limit_s=limits.build_s, most_bytes=limits.most_bytes)
+        version = install(archive, slot, is_over, limit_s=limits.build_s, most_bytes=limits.most_bytes)
         manifest = Manifest(version=version, sha256=_sha256(archive), python=MINE)
-        _sync(slot, stop, limits)
-        write_whole(slot / MANIFEST, msgspec.json.encode(manifest))
+        _sync(slot, is_over, limits)
+        write_whole(slot / MANIFEST, msgspec.json.encode({**(notes or {}), **msgspec.to_builtins(manifest)}))
     except OSError as error:
         words = f"the disk refuses ({error})"
         raise FirmwareUnusable(words, f"{_LATER}; look at the card", is_final=False) from error
@@ -149,9 +154,9 @@ def _check_room(archive: Path, slot: Path, limits: Limits) -> None:
         raise FirmwareUnusable(words, f"free some room; {_LATER}", is_final=False)
 
 
-def _sync(slot: Path, stop: threading.Event, limits: Limits) -> None:
+def _sync(slot: Path, is_over: Callable[[], bool], limits: Limits) -> None:
     """Have everything on the disk; by a program, because a slow card can keep a thread for minutes."""
-    done = child.run(["sync", "--file-system", str(slot)], limit_s=limits.sync_s, stop=stop)
+    done = child.run(["sync", "--file-system", str(slot)], limit_s=limits.sync_s, is_over=is_over)
     if done.code:
         raise FirmwareUnusable(f"the disk refuses: {done.words}", "look at the card", is_final=False)
     if done.code is None:
@@ -168,7 +173,7 @@ def check(
     version: str = "",
     *,
     config: Path | None = None,
-    stop: threading.Event | None = None,
+    is_over: Callable[[], bool] = lambda: False,
     limits: Limits | None = None,
 ) -> Manifest:
     """Let the firmware in a slot say who it is and whether it could work here, by its own interpreter.
@@ -177,31 +182,31 @@ def check(
         slot: that was built.
         version: that it must be, as was signed; empty: as its manifest says.
         config: this device's configuration, which it must understand; None leaves it out.
-        stop: gives up when set.
+        is_over: asked often; true gives up.
         limits: of time.
 
     Raises:
         FirmwareUnusable: it is not whole, another one, or does not work on this board.
     """
-    limits, stop = limits or Limits(), stop or threading.Event()
+    limits = limits or Limits()
     manifest = read_manifest(slot)
     if manifest is None:
         raise FirmwareUnusable(f"slot {slot.name} is not whole", "it is built again", is_final=False)
     wanted = version or manifest.version
-    said = _ask(slot, ["--version"], stop, limits).strip().rpartition(" ")[2]
+    said = _ask(slot, ["--version"], is_over, limits).strip().rpartition(" ")[2]
     if wanted != manifest.version or said != wanted:
         words = f"it says that it is {said[:40]!r}, its manifest says {manifest.version}, signed was {wanted}"
         raise FirmwareUnusable(words, _RELEASE, is_final=True)
-    _ask(slot, ["device", "self-test", *(["--config", str(config)] if config else [])], stop, limits)
+    _ask(slot, ["device", "self-test", *(["--config", str(config)] if config else [])], is_over, limits)
     return manifest
 
 
-def _ask(slot: Path, words: list[str], stop: threading.Event, limits: Limits) -> str:
+def _ask(slot: Path, words: list[str], is_over: Callable[[], bool], limits: Limits) -> str:
     command = [str(python_of(slot)), "-I", "-m", "pehra", *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     asked = f"pehra {' '.join(words[:2])}"
     try:
-        done = child.run(command, limit_s=limits.check_s, stop=stop, environment=environment)
+        done = child.run(command, limit_s=limits.check_s, is_over=is_over, environment=environment)
     except OSError as error:
         reason = f"{asked}: it cannot be started ({error.strerror})"
         raise FirmwareUnusable(reason, _RELEASE, is_final=True) from error

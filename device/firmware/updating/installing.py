@@ -6,9 +6,8 @@ import importlib.util
 import os
 import shutil
 import sys
-import threading
 import venv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,13 +27,15 @@ def python_of(slot: Path) -> Path:
     return slot / VENV / "bin" / "python"
 
 
-def install(archive: Path, slot: Path, stop: threading.Event, *, limit_s: float, most_bytes: int) -> str:
+def install(
+    archive: Path, slot: Path, is_over: Callable[[], bool], *, limit_s: float, most_bytes: int
+) -> str:
     """Install a packed wheelhouse into `slot/venv`; return the version of Pehra in it.
 
     Args:
         archive: verified as a whole.
         slot: an empty folder.
-        stop: gives up when set.
+        is_over: asked often; true gives up.
         limit_s: seconds that pip may take.
         most_bytes: of the unpacked wheelhouse.
 
@@ -51,12 +52,12 @@ def install(archive: Path, slot: Path, stop: threading.Event, *, limit_s: float,
     (work / "install.txt").write_text(wheelhouse.requirements(work / "wheels"), "utf-8")
     (work / "tmp").mkdir()
     venv.EnvBuilder(system_site_packages=True, symlinks=True).create(slot / VENV)
-    _pip(slot, stop, limit_s)
+    _pip(slot, is_over, limit_s)
     shutil.rmtree(work)
     return version
 
 
-def _pip(slot: Path, stop: threading.Event, limit_s: float) -> None:
+def _pip(slot: Path, is_over: Callable[[], bool], limit_s: float) -> None:
     work = slot / _WORK
     options = ["--isolated", "--disable-pip-version-check", "--no-input", "--no-color", "--quiet", "install"]
     options += ["--no-index", "--find-links", str(work / "wheels"), "--no-cache-dir", "--no-deps"]
@@ -67,7 +68,7 @@ def _pip(slot: Path, stop: threading.Event, limit_s: float) -> None:
     done = child.run(
         [*command, "--requirement", str(work / "install.txt")],
         limit_s=limit_s,
-        stop=stop,
+        is_over=is_over,
         environment=environment,
     )
     if done.code is None or done.code < 0:
