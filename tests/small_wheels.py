@@ -10,7 +10,7 @@ from pathlib import Path
 from ota.packing import pack
 
 MAIN = """
-import os, sys, time
+import json, os, sys, time
 from importlib.metadata import version
 words = sys.argv[1:]
 if words == ["--version"]:
@@ -19,10 +19,9 @@ elif words[:2] == ["device", "self-test"]:
     import needed
     sys.exit({self_test})
 else:
-    {runs}
+{runs}
 """
-LIVES = "print(version('pehra'), words, os.getpid(), flush=True); time.sleep(60)"
-CRASHES = "raise ValueError('this firmware does not live')"
+LIVES = "    time.sleep(60)"
 
 
 def wheel(folder: Path, name: str, files: dict[str, str], version: str = "1.0") -> Path:
@@ -45,7 +44,7 @@ def wheel(folder: Path, name: str, files: dict[str, str], version: str = "1.0") 
 def firmware(folder: Path, version: str, runs: str = LIVES, self_test: str = "0") -> Path:
     """Write a wheelhouse: a small Pehra, which needs one more wheel."""
     folder.mkdir(parents=True)
-    main = MAIN.format(runs=runs, self_test=self_test)
+    main = MAIN.replace("{self_test}", self_test).replace("{runs}", runs)
     wheel(folder, "pehra", {"pehra/__init__.py": "", "pehra/__main__.py": main}, version)
     wheel(folder, "needed", {"needed.py": "here = 1\n"})
     return folder

@@ -223,7 +223,7 @@ def read_trial(folder: Path) -> Trial | None:
         told = read_json(folder / "trial")
     except FileNotFoundError:
         return None
-    trial = Trial(*(told.get(name) for name in Trial._fields))
+    trial = Trial._make(told.get(name) for name in Trial._fields)
     numbers = (trial.starts, trial.limit)
     is_good = (
         trial.slot in SLOTS

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from device.errors import FirmwareUnusable
+from device.firmware import launcher
 from device.firmware.updating import child, wheelhouse
 from device.firmware.updating.installing import install, python_of
 from ota.whole import sync_folder, write_whole
@@ -140,10 +141,16 @@ def check_launched(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def _check_free(slot: Path) -> None:
-    current = slot.parent / "current"
-    is_current = current.is_symlink() and str(current.readlink()) == slot.name
-    if is_current or Path(sys.prefix).is_relative_to(slot.resolve()):
+    current, _ = launcher.read_current(slot.parent)
+    if current == slot.name or Path(sys.prefix).is_relative_to(slot.resolve()):
         raise FirmwareUnusable(f"slot {slot.name} is the one that runs", "build in the other", is_final=False)
+    try:
+        trial = launcher.read_trial(slot.parent)
+    except (OSError, ValueError):
+        return
+    if trial is not None and trial.before == slot.name and trial.slot == current:
+        words = f"slot {slot.name} is what the trial of slot {current} would go back to"
+        raise FirmwareUnusable(words, "wait for its end", is_final=False)
 
 
 def _check_room(archive: Path, slot: Path, limits: Limits) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import msgspec
 
 from device.firmware import launcher
+from device.firmware.state_lock import is_running
 
 FIRMWARE: Final = "slots/firmware"
 MODEL: Final = "slots/model"
@@ -103,22 +103,20 @@ def running_slot(state: Path, prefix: str = sys.prefix) -> str:
 
 def running_place(state: Path, processes: Path = Path("/proc")) -> Place:
     """Return where the firmware is from that runs with this board's state now; empty: none runs."""
-    found = [_place_of_process(state, file) for file in processes.glob("[0-9]*/cmdline")]
-    return next(filter(None, found), "")
+    for file in processes.glob("[0-9]*/cmdline"):
+        words = _words(file)
+        is_daemon = ("device", "run") in itertools.pairwise(words)
+        for slot in launcher.SLOTS if is_daemon else ():
+            if Path(words[0]).is_relative_to(state / FIRMWARE / slot):
+                return slot
+    return place_of(launcher.FACTORY) if is_running(state) else ""
 
 
-def _place_of_process(state: Path, file: Path) -> Place:
+def _words(file: Path) -> list[str]:
     try:
-        words = file.read_bytes().decode("utf-8", "replace").split("\0")
+        return file.read_bytes().decode("utf-8", "replace").split("\0")
     except OSError:
-        return ""
-    if "pehra" not in {Path(word).name for word in words}:
-        return ""
-    if not any(pair == ("device", "run") for pair in itertools.pairwise(words)):
-        return ""
-    folder = state / FIRMWARE
-    slots = [slot for slot in launcher.SLOTS if Path(words[0]).is_relative_to(folder / slot)]
-    return place_of(slots[0] if slots else launcher.FACTORY)
+        return []
 
 
 def place_of(slot: str) -> Place:
@@ -129,7 +127,7 @@ def place_of(slot: str) -> Place:
 def _slot(folder: Path, slot: str, why: str) -> Slot:
     place = folder / slot
     try:
-        is_empty = not place.is_dir() or not any(os.scandir(place))
+        is_empty = not place.is_dir() or not any(place.iterdir())
     except OSError as error:
         return Slot(slot=slot, state="not whole", why=str(error))
     told = _told(place / "MANIFEST.ok")
