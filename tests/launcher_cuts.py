@@ -9,6 +9,7 @@ from pathlib import Path
 
 from device.firmware.launcher import Slots, fault, launch
 from tests.power_cuts import cut_everywhere
+from tests.small_wheels import stand_in
 
 TRIAL = {"slot": "b", "before": "a", "starts": 0, "limit": 3}
 SCENARIOS = {
@@ -43,12 +44,9 @@ def start(folder: Path) -> str:
 
 def lay_out(folder: Path, current: str, trial: dict[str, object] | None, broken: str) -> None:
     for slot in "ab":
-        place = folder / slot
-        (place / "venv/bin").mkdir(parents=True)
-        (place / "venv/bin/python").symlink_to(sys.executable)
-        (place / "venv/pyvenv.cfg").write_text("home = /usr/bin\n")
-        if slot != broken:
-            (place / "MANIFEST.ok").write_text('{"version": "1.0", "sha256": "0"}')
+        stand_in(folder / slot)
+        if slot == broken:
+            (folder / slot / "MANIFEST.ok").unlink()
     (folder / "current").symlink_to(current)
     if trial is not None:
         (folder / "trial").write_text(json.dumps(trial))

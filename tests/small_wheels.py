@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 import zipfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -56,3 +58,15 @@ def packed(folder: Path) -> Path:
     with archive.open("wb") as file:
         pack(folder, file)
     return archive
+
+
+def stand_in(place: Path) -> None:
+    """Write what a launcher sees of a firmware in a slot."""
+    python = "{}.{}".format(*sys.version_info)
+    program = place / f"venv/lib/python{python}/site-packages/pehra/__main__.py"
+    for folder in (place / "venv/bin", program.parent):
+        folder.mkdir(parents=True)
+    (place / "venv/bin/python").symlink_to(sys.executable)
+    (place / "venv/pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {python}.1\n")
+    program.write_text("raise SystemExit")
+    (place / "MANIFEST.ok").write_text(json.dumps({"version": "1.0", "sha256": "0"}))

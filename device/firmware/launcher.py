@@ -250,23 +250,34 @@ def _missing(folder: Path, place: Path) -> str:
             return f"{part.relative_to(folder)} is no folder"
     if not os.access(place / "venv/bin/python", os.X_OK):
         return "its interpreter is missing"
-    return "" if (place / "venv/pyvenv.cfg").is_file() else "its venv is not whole"
-
-
-def _misfit(place: Path) -> str:
     try:
-        made_for = read_json(place / "MANIFEST.ok").get("python", "")
+        read_json(place / "MANIFEST.ok")
     except FileNotFoundError:
         return "it is not whole: it has no MANIFEST.ok"
     except (OSError, ValueError) as error:
         return f"its MANIFEST.ok cannot be read ({error})"
+    return ""
+
+
+def _misfit(place: Path) -> str:
+    """Why a whole firmware does not fit the system, which may have been upgraded beneath it."""
+    made_for = _made_for(place / "venv/pyvenv.cfg")
     if not made_for:
-        return ""
+        return "its venv is not whole"
     mine = "{}.{}".format(*sys.version_info)
     if made_for != mine and (place / "venv/bin/python").resolve() == Path(sys.executable).resolve():
         return f"it was made for Python {made_for}, and the system has {mine} now"
     program = place / f"venv/lib/python{made_for}/site-packages/pehra/__main__.py"
     return "" if program.is_file() and program.stat().st_size else "its program is missing"
+
+
+def _made_for(config: Path) -> str:
+    """The Python, such as 3.11, that a venv was made with; empty where its file is not what `venv` writes."""
+    for line in config.read_text("utf-8", "replace").splitlines() if config.is_file() else []:
+        key, _, value = line.partition("=")
+        if key.strip() == "version":
+            return ".".join(value.strip().split(".")[:2])
+    return ""
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from device.firmware import launcher
 from device.firmware.launcher import FACTORY, Slots, fault, launch
 from device.firmware.updating import firmware_slot
+from tests.small_wheels import stand_in
 
 TRIAL = {"slot": "b", "before": "a", "starts": 0, "limit": 3}
 
@@ -29,14 +30,6 @@ class Board:
         self.folder = folder / "slots" / "firmware"
         self.folder.mkdir(parents=True)
         self.cannot: set[str] = set()
-
-    def fill(self, slot: str, **manifest: str) -> Path:
-        place = self.folder / slot
-        (place / "venv/bin").mkdir(parents=True)
-        (place / "venv/bin/python").symlink_to(sys.executable)
-        (place / "venv/pyvenv.cfg").write_text("home = /usr/bin\n")
-        (place / "MANIFEST.ok").write_text(json.dumps({"version": "1.0", "sha256": "0"} | manifest))
-        return place
 
     def put(self, current: str = "", trial: object = None) -> None:
         if current:
@@ -72,8 +65,8 @@ def board(tmp_path):
 
 @pytest.fixture
 def both(board):
-    board.fill("a")
-    board.fill("b")
+    stand_in(board.folder / "a")
+    stand_in(board.folder / "b")
     return board
 
 
@@ -98,7 +91,7 @@ def test_a_trial_has_three_starts_and_then_what_was_before_starts(both):
 
 
 def test_a_trial_of_the_first_release_goes_back_to_the_factory(board):
-    board.fill("a")
+    stand_in(board.folder / "a")
     board.put("a", TRIAL | {"slot": "a", "before": ""})
     assert [board.start() for _ in range(4)] == ["a", "a", "a", FACTORY]
     assert not (board.folder / "current").is_symlink()
@@ -178,10 +171,10 @@ BREAKINGS = {
     "no folder": lambda place: place.rename(place.parent / "gone"),
     "a folder elsewhere": lambda place: place.rename(place.parent / "gone") and place.symlink_to("gone"),
     "a file": lambda place: place.rename(place.parent / "gone") and place.write_text(""),
-    "another Python": lambda place: (place / "MANIFEST.ok").write_text('{"python": "3.0"}'),
-    "no program": lambda place: (place / "MANIFEST.ok").write_text(
-        json.dumps({"python": "{}.{}".format(*sys.version_info)})
-    ),
+    "half a pyvenv.cfg": lambda place: (place / "venv/pyvenv.cfg").write_text("home = /usr/bin\nvers"),
+    "another Python": lambda place: (place / "venv/pyvenv.cfg").write_text("version = 3.0.1\n"),
+    "no program": lambda place: next(place.glob("venv/lib/*/*/pehra/__main__.py")).unlink(),
+    "an empty program": lambda place: next(place.glob("venv/lib/*/*/pehra/__main__.py")).write_text(""),
 }
 
 

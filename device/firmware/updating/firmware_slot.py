@@ -25,8 +25,6 @@ from device.firmware.updating.installing import install, python_of
 from ota.whole import sync_folder, write_whole
 
 MANIFEST: Final = "MANIFEST.ok"
-MINE: Final = "{}.{}".format(*sys.version_info)
-"""Version of this Python: the same as that of every firmware, because all stand on the system's."""
 _MB: Final = 1_000_000
 _LATER: Final = "it is tried again later"
 _RELEASE: Final = "mend the release; this board goes on with what it has"
@@ -58,13 +56,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         name: of the release.
         version: of it.
         sha256: of the archive that it was made of.
-        python: version of the system's Python that it was made with, such as 3.11.
     """
 
     name: str = wheelhouse.PROGRAM
     version: str
     sha256: str
-    python: str = ""
+
+
+class _Signed(msgspec.Struct, frozen=True):
+    custom: dict[str, object] = {}
+    hashes: dict[str, str] = {}
 
 
 def build(
@@ -93,7 +94,7 @@ def build(
         clear(slot)
         _check_room(archive, slot, limits)
         version = install(archive, slot, is_over, limit_s=limits.build_s, most_bytes=limits.most_bytes)
-        manifest = Manifest(version=version, sha256=_sha256(archive), python=MINE)
+        manifest = Manifest(version=version, sha256=_sha256(archive))
         _sync(slot, is_over, limits)
         write_whole(slot / MANIFEST, msgspec.json.encode({**(notes or {}), **msgspec.to_builtins(manifest)}))
     except OSError as error:
@@ -119,9 +120,15 @@ def clear(slot: Path) -> None:
 
 
 def read_manifest(slot: Path) -> Manifest | None:
-    """Return what a slot holds; None where it is not whole."""
+    """Return what a slot holds; None where it is not whole.
+
+    A manifest may name the release by the target that was signed (`slot_folder.py`), or by itself.
+    """
     try:
-        return msgspec.json.decode((slot / MANIFEST).read_bytes(), type=Manifest)
+        told = launcher.read_json(slot / MANIFEST)
+        signed = msgspec.convert(told.get("target", {}), type=_Signed)
+        said = {"version": signed.custom.get("version"), "sha256": signed.hashes.get("sha256")}
+        return msgspec.convert(said | told, type=Manifest)
     except (OSError, ValueError):
         return None
 

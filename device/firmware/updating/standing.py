@@ -11,6 +11,7 @@ import msgspec
 
 from device.firmware import launcher
 from device.firmware.state_lock import is_running
+from device.firmware.updating.firmware_slot import read_manifest
 
 FIRMWARE: Final = "slots/firmware"
 MODEL: Final = "slots/model"
@@ -130,22 +131,10 @@ def _slot(folder: Path, slot: str, why: str) -> Slot:
         is_empty = not place.is_dir() or not any(place.iterdir())
     except OSError as error:
         return Slot(slot=slot, state="not whole", why=str(error))
-    told = _told(place / "MANIFEST.ok")
-    if not told:
+    held = read_manifest(place)
+    if held is None:
         return Slot(slot=slot, state="empty" if is_empty else "not whole", why="" if is_empty else why)
-    version, sha256 = _release(told)
-    return Slot(slot=slot, state="whole", version=version, sha256=sha256, why=why)
-
-
-def _release(told: dict[str, object]) -> tuple[str, str]:
-    """Version and hash that a manifest names, by itself or in the target that was signed."""
-    target = told.get("target")
-    target = target if isinstance(target, dict) else {}
-    custom, hashes = target.get("custom"), target.get("hashes")
-    custom = custom if isinstance(custom, dict) else {}
-    hashes = hashes if isinstance(hashes, dict) else {}
-    version = told.get("version") or custom.get("version") or ""
-    return str(version), str(told.get("sha256") or hashes.get("sha256") or "")
+    return Slot(slot=slot, state="whole", version=held.version, sha256=held.sha256, why=why)
 
 
 def _told(file: Path) -> dict[str, object]:

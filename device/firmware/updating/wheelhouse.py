@@ -97,7 +97,7 @@ def room_for(archive: Path) -> int:
                 total += _installed(content) if content is not None else 0
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise FirmwareUnusable(f"it is no packed wheelhouse ({error})", _ANOTHER, is_final=True) from error
-    return total
+    return total * 11 // 10  # names, folders, and the rest of each block
 
 
 def _installed(wheel: IO[bytes]) -> int:
