@@ -23,7 +23,7 @@ _WHEEL = re.compile(
 _PIN = re.compile(
     r"[A-Za-z0-9._-]+(\[[A-Za-z0-9._,-]+\])?==[^\s;#@]+(\s*;[^#@]+?)?(\s+--hash=sha256:[0-9a-f]{64})+"
 )
-_ANOTHER: Final = "release another wheelhouse (docs/updates.md says what is in one)"
+_ANOTHER: Final = "release another wheelhouse (docs/firmware-slots.md says what is in one)"
 
 
 def program_version(folder: Path) -> str:
