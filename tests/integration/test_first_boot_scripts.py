@@ -184,6 +184,7 @@ def test_first_boot_installs_offline_and_moves_the_claim(board, wheelhouse, os_f
     called = (board.root / "opt/pehra/called").read_text()
     assert called == "device unit --install"
     subprocess.run([board.root / "opt/pehra/bin/python", "-c", "import needed"], check=True)
+    assert (board.root / "usr/local/bin/pehra").readlink() == Path("/opt/pehra/bin/pehra")
     for path in (board.root / "opt/pehra").rglob("*"):
         assert path.is_symlink() or not path.stat().st_mode & 0o022, (
             f"{path}: others may change the factory's"

@@ -170,7 +170,7 @@ def _check_room(archive: Path, slot: Path, limits: Limits) -> None:
 
 def _sync(slot: Path, is_over: Callable[[], bool], limits: Limits) -> None:
     """Have everything on the disk; by a program, because a slow card can keep a thread for minutes."""
-    done = child.run(["sync", "--file-system", str(slot)], limit_s=limits.sync_s, is_over=is_over)
+    done = child.run(["sync", "-f", str(slot)], limit_s=limits.sync_s, is_over=is_over)
     if done.code:
         raise FirmwareUnusable(f"the disk refuses: {done.words}", "look at the card", is_final=False)
     if done.code is None:

@@ -79,7 +79,8 @@ program() {
   fi
   [ -x "$root/opt/pehra/bin/pehra" ] || { echo "Pehra is not installed in /opt/pehra: no wheelhouse on the card"; return 1; }
   # The factory's firmware: what the board goes back to when no release lives. Only root may change it.
-  chmod -R go-w "$root/opt/pehra"
+  chmod -R go-w "$root/opt/pehra" && install -d -m 755 "$root/usr/local/bin" &&
+    ln -sf /opt/pehra/bin/pehra "$root/usr/local/bin/pehra"
 }
 
 service() { # writes the launcher too, which is what the service starts
