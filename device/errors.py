@@ -10,6 +10,7 @@ catches, logs or retries anything.
     ├── ModelUnavailable   the operator: there is no such model, or this file is not one
     ├── ModelRefused       the operator: a sound model that this device will not run
     ├── StateUnavailable   the environment: the state folder cannot be written, or another Pehra uses it
+    ├── FirmwareUnusable   the peer or the environment: a release does not become a firmware that starts here
     ├── NetworkRefused     the environment: no network manager, or it could not join
     ├── FleetAway          the environment: the fleet does not answer now; asked again later
     ├── NotOurFleet        the peer: whoever answers is not the fleet that this board belongs to
@@ -87,6 +88,23 @@ class StateUnavailable(PehraDeviceError):
         self.path = path
         self.reason = reason
         super().__init__(f"{path}: {reason}")
+
+
+class FirmwareUnusable(PehraDeviceError):
+    """A release did not become a firmware that starts on this board; what runs now is as it was.
+
+    Args:
+        reason: Why, with the last words of what failed.
+        what_to_do: The next step of the person who reads this.
+        is_final: True: the release itself is at fault, and trying it again here changes nothing. False: the
+            board is (no room, no time, told to stop); it may be tried again.
+    """
+
+    def __init__(self, reason: str, what_to_do: str, *, is_final: bool) -> None:
+        self.reason = reason
+        self.what_to_do = what_to_do
+        self.is_final = is_final
+        super().__init__(f"{reason}; {what_to_do}")
 
 
 class NetworkRefused(PehraDeviceError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import time
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from device.check.model import look_at_model
 from device.check.run import Check
 from device.firmware.claim_file import CERTIFICATE, IDENTITY
 from device.firmware.config import CameraSection, Config
+from device.firmware.state_lock import is_running
 from hardware.board import Board
 from hardware.camera.isolated import opener_of
 from hardware.camera.sharing import Order
@@ -62,18 +62,6 @@ def _identity_check(config: Config, state: Path) -> list[Check]:
     if config.mqtt.cert != str(state / IDENTITY / CERTIFICATE):
         return []
     return [Check("identity", IDENTITY_S, lambda stop: look_at_identity(state, datetime.now(UTC)))]
-
-
-def is_running(state: Path) -> bool:
-    """Whether a Pehra runs with this state folder now: it holds the lock there."""
-    try:
-        with (state / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _camera_check(section: CameraSection, *, is_up: bool) -> Check:

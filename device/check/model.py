@@ -33,19 +33,26 @@ def look_at_model(config: Config, profile: Profile, stop: threading.Event) -> It
         profile: of this board, for what to try instead.
         stop: the time is over.
     """
-    name = config.model.name
     try:
-        wrong = [check for check in verify(examine(name)) if check.state == "WRONG"]
-        if wrong:
-            yield failed(
-                "model", f"{name}: {wrong[0].name}: {wrong[0].says}", "install it again (docs/models.md)"
-            )
-            return
-        yield ok("model", f"{name} is what its card says")
-        if not stop.is_set():
+        found = look_at_content(config.model.name)
+        yield found
+        if found.result == "ok" and not stop.is_set():
             yield judge_pace(config, profile, _invoke_ms(config, stop))
     except PehraDeviceError as error:
         yield failed("model", str(error), "docs/models.md")
+
+
+def look_at_content(name: str) -> Finding:
+    """Verify a model as `pehra models verify` does: its card, and what it computes here.
+
+    Raises:
+        ModelUnavailable: there is no such model.
+    """
+    wrong = [check for check in verify(examine(name)) if check.state == "WRONG"]
+    if wrong:
+        words = f"{name}: {wrong[0].name}: {wrong[0].says}"
+        return failed("model", words, "install it again (docs/models.md)")
+    return ok("model", f"{name} is what its card says")
 
 
 def judge_pace(config: Config, profile: Profile, invoke_ms: float) -> Finding:

@@ -1,4 +1,8 @@
-"""The systemd units of a device, with the paths of the machine on which it is to run; writes nothing."""
+"""The systemd units of a device, with the paths of the machine on which it is to run; writes nothing.
+
+Both start the launcher, which chooses the firmware (docs/firmware-slots.md). It is a file of its own, run by
+the system's Python, so that neither a release nor a damaged factory's firmware takes it away.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +13,30 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from device.firmware import launcher
+
 UNIT_NAME: Final = "pehra-device.service"
 CONSOLE_UNIT: Final = "pehra-console.service"
 CONSOLE_RULE: Final = "50-pehra-console.rules"
 """Lets the console's user join networks and start the camera's service anew, and nothing else (polkit(8))."""
 RULE_FOLDER: Final = Path("/etc/polkit-1/rules.d")
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
+LAUNCHER: Final = Path("/usr/local/lib/pehra/pehra-launch")
 STATE: Final = "/var/lib/pehra"
 _HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (not used: hidden)
 """What `ProtectHome` and `PrivateTmp` keep from the service."""
 
 
-def unit_text(
-    config: Path, *, user: str = "pehra", state: str = STATE, program: list[str] | None = None
-) -> str:
+def unit_text(config: Path, *, user: str = "pehra", state: str = STATE, factory: str = "") -> str:
     """Return the shipped unit for this machine.
 
     Args:
         config: the device's configuration.
         user: whom it runs as.
         state: the folder of `[device] state`; another than systemd makes by itself is opened for writing.
-        program: what to start; this `pehra` where absent.
+        factory: Python of the factory's firmware; the one that runs this where absent.
     """
-    command = [*(program or this_program()), "device", "run", "--config", str(config.absolute())]
+    command = [*_launched(state, factory), "--", "device", "run", "--config", str(config.absolute())]
     return _fitted(UNIT_NAME, command, user, state)
 
 
@@ -42,7 +47,7 @@ def console_unit_text(
     *,
     user: str = "pehra",
     state: str = STATE,
-    program: list[str] | None = None,
+    factory: str = "",
 ) -> str:
     """Return the shipped unit of the serial console for this machine.
 
@@ -52,9 +57,10 @@ def console_unit_text(
         baud: its symbols a second.
         user: whom it runs as: the device's.
         state: as in `unit_text`.
-        program: as in `unit_text`.
+        factory: as in `unit_text`.
     """
-    command = [*(program or this_program()), "device", "serve-console", "--config", str(config.absolute())]
+    command = [*_launched(state, factory), "--look", "--", "device", "serve-console"]
+    command += ["--config", str(config.absolute())]
     text = _fitted(CONSOLE_UNIT, [*command, "--port", port, "--baud", str(baud)], user, state)
     return _replaced(text, "Conflicts", f"serial-getty@{Path(port).resolve().name}.service")
 
@@ -78,10 +84,21 @@ def _fitted(name: str, command: list[str], user: str, state: str) -> str:
     return text
 
 
-def this_program() -> list[str]:
-    """The `pehra` beside the running Python, or the module where there is none."""
-    script = Path(sys.executable).parent / "pehra"
-    return [str(script)] if script.exists() else [sys.executable, "-m", "pehra"]
+def launcher_text() -> str:
+    """Return the program of the launcher, which is to lie outside of every firmware."""
+    return Path(launcher.__file__).read_text("utf-8")
+
+
+def system_python(usual: Path = Path("/usr/bin/python3")) -> str:
+    """The Python that the running one's environment was made of, by the name that outlives an upgrade."""
+    base = Path(getattr(sys, "_base_executable", "") or sys.executable)
+    return str(usual if usual.resolve() == base.resolve() else base)
+
+
+def _launched(state: str, factory: str) -> list[str]:
+    # -I -S: no environment, no site-packages; the standard library alone.
+    command = [system_python(), "-I", "-S", str(LAUNCHER)]
+    return [*command, "--state", str(Path(state).absolute()), "--factory", factory or sys.executable]
 
 
 def hidden_paths(paths: list[Path]) -> list[Path]:

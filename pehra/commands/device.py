@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,11 +10,14 @@ import typer
 
 from pehra.commands.device_console import serve_console
 from pehra.commands.device_enrol import enrol
+from pehra.commands.device_slots import self_test, slots
 
 CONFIG: Final = Path("/etc/pehra/device.toml")
 
 device_app = typer.Typer(no_args_is_help=True, help="Run a camera.")
 device_app.command("enrol")(enrol)
+device_app.command("slots")(slots)
+device_app.command("self-test")(self_test)
 
 
 @device_app.callback()
@@ -107,6 +111,9 @@ def unit(
 ) -> None:
     """Print the systemd unit that keeps this device going, with the paths of this machine.
 
+    With --install also the launcher is written, /usr/local/lib/pehra/pehra-launch: what the unit starts. The
+    program that this command belongs to is the factory's from then on.
+
     See docs/firmware.md for what it does and how to look after it, docs/cable.md for the console's.
     """
     from device.errors import PehraDeviceError
@@ -115,18 +122,19 @@ def unit(
         STATE,
         console_unit_text,
         hidden_paths,
-        this_program,
+        system_python,
         unit_text,
     )
 
     state = STATE
+    _refuse_in_slot()
     if config.exists():
         try:
             state = load_alone(config).device.state
         except PehraDeviceError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(2) from error
-    for path in hidden_paths([config, Path(this_program()[0]), Path(state)]):
+    for path in hidden_paths([config, Path(sys.executable), Path(system_python()), Path(state)]):
         typer.echo(
             f"{path}: the service cannot see it; use /etc/pehra, /opt/pehra and /var/lib/pehra", err=True
         )
@@ -140,10 +148,20 @@ def unit(
     _install(text, user, is_console=console)
 
 
+def _refuse_in_slot() -> None:
+    """What the unit names as the factory's must not be a release, which the next but one overwrites."""
+    if (Path(sys.prefix).parent / "MANIFEST.ok").exists():
+        typer.echo(
+            f"{sys.prefix} is a release's slot; call the factory's pehra (/usr/local/bin/pehra)", err=True
+        )
+        raise typer.Exit(2)
+
+
 def _install(text: str, user: str, *, is_console: bool) -> None:
     from device.firmware import unit as units
 
     name = units.CONSOLE_UNIT if is_console else units.UNIT_NAME
+    _write(units.LAUNCHER, units.launcher_text())
     _write(units.UNIT_FOLDER / name, text)
     if is_console:
         _write(units.RULE_FOLDER / units.CONSOLE_RULE, units.console_rule_text(user))
@@ -151,8 +169,14 @@ def _install(text: str, user: str, *, is_console: bool) -> None:
 
 
 def _write(target: Path, text: str) -> None:
+    from ota.whole import write_whole
+
     try:
-        target.write_text(text, "utf-8")
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True)
+            target.parent.chmod(0o755)
+        write_whole(target, text.encode())
+        target.chmod(0o644)  # for the service's user, whatever this one's umask is
     except OSError as error:
         typer.echo(f"{target} cannot be written ({error.strerror}): run it as root", err=True)
         raise typer.Exit(2) from error

@@ -39,7 +39,7 @@ def serve_console(
     """Answer a laptop on a cable (`pehra provision`, `pehra aim`), until SIGTERM or Ctrl-C.
 
     No shell, no key and no password goes out. Exit code 2: it could not start, with the reason; 0 at once:
-    `[console] enabled = false` switches it off.
+    `[console] enabled = false` switches it off; 75: the board turned to another firmware, start it anew.
 
     Example: pehra device serve-console --port /dev/ttyGS0
     """
@@ -48,6 +48,7 @@ def serve_console(
 
     from device.errors import PehraDeviceError
     from device.firmware.console import serve
+    from device.firmware.console.following import EXIT_TURNED, Follower
     from device.firmware.logs import begin_logging
     from hardware.core_dump import forbid_core_dumps
 
@@ -67,7 +68,12 @@ def serve_console(
     except PehraDeviceError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    serve(door, make_desk(config, source, log), stop)
+    desk = make_desk(config, source, log)
+    follower = Follower(desk.state)
+    follower.start(stop)
+    serve(door, desk, stop)
+    if follower.has_turned:
+        raise typer.Exit(EXIT_TURNED)
 
 
 def is_switched_on(config: Path) -> bool:

@@ -60,7 +60,7 @@ def enrol(
 
     folder, read = state or state_folder(config or CONFIG), _ticket_of(ticket)
     try:
-        _become_owner(folder)
+        become_owner(folder)
         if not takes_ticket(folder):
             typer.echo(f"{folder}: this board is enrolled already; decommission it first", err=True)
             raise typer.Exit(2)
@@ -79,7 +79,7 @@ def enrol(
     typer.echo("The ticket is kept; the service enrols with it.")
 
 
-def _become_owner(folder: Path) -> None:
+def become_owner(folder: Path) -> None:
     """Let root go on as the user whose state it is: the service must be able to read what is written now."""
     if os.geteuid() != 0 or not folder.exists():
         return

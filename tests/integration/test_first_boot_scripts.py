@@ -11,8 +11,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from hardware.flash.customising import planned
 from hardware.flash.os_format import OsFormat
 from hardware.flash.settings import Setup, wifi
 from tests.conftest import missing
+from tests.small_wheels import wheel
 
 STUBS = ("useradd", "usermod", "groupmod", "systemctl", "chown", "raspi-config", "dpkg")
 KEY = (
@@ -35,23 +34,6 @@ case "$1 $2" in
 esac"""
 CLAIM = b'{"v": 1, "claim": "only-once-only-once-only"}\n'
 CMDLINE = b"console=tty1 systemd.show_status=1 root=PARTUUID=1-02 rootwait\n"
-
-
-def wheel(folder: Path, name: str, files: dict[str, str]) -> Path:
-    """Write a small wheel, as a build tool would."""
-    path, info = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
-    files = files | {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = ""
-    for inside, content in files.items():
-        digest = urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
-        record += f"{inside},sha256={digest},{len(content)}\n"
-    with zipfile.ZipFile(path, "w") as opened:
-        for inside, content in (files | {f"{info}/RECORD": record + f"{info}/RECORD,,\n"}).items():
-            opened.writestr(inside, content)
-    return path
 
 
 class Board:
@@ -202,6 +184,11 @@ def test_first_boot_installs_offline_and_moves_the_claim(board, wheelhouse, os_f
     called = (board.root / "opt/pehra/called").read_text()
     assert called == "device unit --install"
     subprocess.run([board.root / "opt/pehra/bin/python", "-c", "import needed"], check=True)
+    assert (board.root / "usr/local/bin/pehra").readlink() == Path("/opt/pehra/bin/pehra")
+    for path in (board.root / "opt/pehra").rglob("*"):
+        assert path.is_symlink() or not path.stat().st_mode & 0o022, (
+            f"{path}: others may change the factory's"
+        )
     config = tomllib.loads((board.root / "etc/pehra/device.toml").read_text())
     assert config == {
         "device": {"state": "/var/lib/pehra"},

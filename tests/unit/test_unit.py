@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from device.firmware import unit as units
 from device.firmware.daemon import BEAT_LIMIT_S
 from device.firmware.unit import (
     CONSOLE_RULE,
@@ -20,11 +21,14 @@ from device.firmware.unit import (
     console_rule_text,
     console_unit_text,
     hidden_paths,
+    launcher_text,
+    system_python,
     unit_text,
 )
 from pehra.commands.device import device_app
 from tests.conftest import ROOT, missing
 
+LAUNCH = f"{system_python()} -I -S /usr/local/lib/pehra/pehra-launch"
 EXPOSURE = 20
 """Tenths that `systemd-analyze security` may say at most: 2.0 of 10."""
 
@@ -81,11 +85,11 @@ def test_systemd_reads_the_consoles_unit_without_a_word_and_finds_little_that_it
 
 def test_the_consoles_unit_serves_its_port_and_keeps_a_login_prompt_away_from_it():
     config = Path("/etc/pehra/device.toml")
-    found = settings(
-        console_unit_text(config, "/dev/ttyAMA0", 57_600, user="watch", program=["/opt/x/pehra"])
-    )
-    command = "/opt/x/pehra device serve-console --config /etc/pehra/device.toml --port /dev/ttyAMA0"
-    assert found["ExecStart"] == [f"{command} --baud 57600"]
+    text = console_unit_text(config, "/dev/ttyAMA0", 57_600, user="watch", factory="/opt/x/bin/python")
+    found = settings(text)
+    launched = f"{LAUNCH} --state /var/lib/pehra --factory /opt/x/bin/python --look --"
+    command = "device serve-console --config /etc/pehra/device.toml --port /dev/ttyAMA0 --baud 57600"
+    assert found["ExecStart"] == [f"{launched} {command}"]
     assert found["Conflicts"] == ["serial-getty@ttyAMA0.service"]
     assert (found["LimitCORE"], found["MemorySwapMax"]) == (["0"], ["0"])
 
@@ -105,6 +109,7 @@ def test_the_rule_of_the_console_is_for_its_user_and_names_what_it_may():
 def test_the_command_installs_the_console_with_its_rule(tmp_path, monkeypatch):
     monkeypatch.setattr("device.firmware.unit.UNIT_FOLDER", tmp_path)
     monkeypatch.setattr("device.firmware.unit.RULE_FOLDER", tmp_path)
+    monkeypatch.setattr("device.firmware.unit.LAUNCHER", tmp_path / "lib/pehra/pehra-launch")
     done = CliRunner().invoke(device_app, ["unit", "--console", "--port", "/dev/serial0", "--install"])
     assert done.exit_code == 0
     assert "--port /dev/serial0 " in (tmp_path / CONSOLE_UNIT).read_text()
@@ -121,9 +126,11 @@ def test_no_frame_in_memory_gets_to_the_card_by_a_core_dump_or_by_swapping():
     assert (found["LimitCORE"], found["MemorySwapMax"]) == (["0"], ["0"])
 
 
-def test_the_unit_starts_this_pehra_with_that_configuration_as_that_user():
-    found = settings(unit_text(Path("/srv/my cams/50%.toml"), user="watch", program=["/opt/x/pehra"]))
-    assert found["ExecStart"] == ['/opt/x/pehra device run --config "/srv/my cams/50%%.toml"']
+def test_the_unit_starts_the_launcher_with_that_configuration_as_that_user():
+    text = unit_text(Path("/srv/my cams/50%.toml"), user="watch", factory="/opt/x/bin/python")
+    found = settings(text)
+    launched = f"{LAUNCH} --state /var/lib/pehra --factory /opt/x/bin/python --"
+    assert found["ExecStart"] == [f'{launched} device run --config "/srv/my cams/50%%.toml"']
     assert (found["User"], found["Group"], found["StateDirectory"]) == (["watch"], ["watch"], ["pehra"])
 
 
@@ -131,6 +138,36 @@ def test_another_state_folder_is_opened_for_writing():
     found = settings(unit_text(Path("/etc/pehra/device.toml"), state="/data/pehra"))
     assert found["ReadWritePaths"] == ["/data/pehra"]
     assert "StateDirectory" not in found
+    assert "--state /data/pehra " in found["ExecStart"][0]
+
+
+def test_the_unit_lets_a_firmware_in_a_slot_be_written_and_started():
+    """A slot lies in the state folder: nothing may take writing or executing there away."""
+    found = settings(unit_text(Path("/etc/pehra/device.toml")))
+    assert found["StateDirectory"] == ["pehra"]
+    assert not found.keys() & {
+        "NoExecPaths",
+        "ReadOnlyPaths",
+        "InaccessiblePaths",
+        "DynamicUser",
+        "RootDirectory",
+    }
+    assert "setpriority" in found["SystemCallFilter"]
+
+
+def test_the_systems_python_is_named_as_it_stays_named_after_an_upgrade(tmp_path):
+    usual = tmp_path / "python3"
+    usual.symlink_to(Path(sys.executable).resolve())
+    assert system_python(usual) == str(usual)
+    assert system_python(tmp_path / "none") != str(tmp_path / "none")
+
+
+def test_the_shipped_units_start_the_launcher_where_the_command_installs_it():
+    for name, looks in ((UNIT_NAME, False), (CONSOLE_UNIT, True)):
+        text = (ROOT / "hardware" / "systemd" / name).read_text()
+        (command,) = settings(text)["ExecStart"]
+        assert command.startswith(f"/usr/bin/python3 -I -S {units.LAUNCHER} --state /var/lib/pehra ")
+        assert (" --look " in command) == looks
 
 
 def test_paths_that_the_service_cannot_see_are_told():
@@ -157,15 +194,28 @@ def test_the_command_refuses_a_broken_configuration(tmp_path):
 
 
 def test_the_command_installs_the_unit_or_says_that_root_is_needed(tmp_path, monkeypatch):
+    launcher = tmp_path / "lib/pehra/pehra-launch"
     monkeypatch.setattr("device.firmware.unit.UNIT_FOLDER", tmp_path)
+    monkeypatch.setattr("device.firmware.unit.LAUNCHER", launcher)
     done = CliRunner().invoke(device_app, ["unit", "--install"])
     assert done.exit_code == 0
     assert "daemon-reload" in done.stdout
     assert "Type=notify" in (tmp_path / UNIT_NAME).read_text()
+    assert launcher.read_text() == launcher_text()
+    assert launcher.stat().st_mode & 0o777 == 0o644
+    (tmp_path / "none").touch()
     monkeypatch.setattr("device.firmware.unit.UNIT_FOLDER", tmp_path / "none")
     done = CliRunner().invoke(device_app, ["unit", "--install"])
     assert done.exit_code == 2
     assert "run it as root" in done.stderr
+
+
+def test_a_release_in_a_slot_does_not_make_itself_the_factorys(tmp_path, monkeypatch):
+    (tmp_path / "MANIFEST.ok").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    done = CliRunner().invoke(device_app, ["unit", "--install"])
+    assert done.exit_code == 2
+    assert "call the factory's pehra" in done.stderr
 
 
 def test_the_unit_is_in_the_wheel(tmp_path):

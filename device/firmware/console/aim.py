@@ -16,13 +16,13 @@ from typing import Final
 import msgspec
 
 from device.check.camera import focus_number
-from device.check.checks import is_running
 from device.errors import ConfigError, PehraDeviceError
 from device.firmware.config import CameraSection, Config, load_config
 from device.firmware.console.picture import Small, small_picture
 from device.firmware.masks import Masks
 from device.firmware.remote import ConfigStore, overlaid
 from device.firmware.remote.store import FILES
+from device.firmware.state_lock import is_running
 from hardware.camera.capture import Capture
 from hardware.camera.frame import Frame
 from hardware.camera.isolated import opener_of

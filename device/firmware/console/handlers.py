@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from device.check import checks_of, run_checks
-from device.check.checks import is_running
 from device.errors import NetworkRefused, PehraDeviceError, StateUnavailable
 from device.firmware.claim_file import keep_ticket, kept_ticket
 from device.firmware.config import Config, check_named_things, load_config
@@ -17,6 +16,7 @@ from device.firmware.console.job import Told
 from device.firmware.console.journal import hidden
 from device.firmware.console.picture import budget_bytes
 from device.firmware.fleet_word import make_room, takes_ticket
+from device.firmware.state_lock import is_running
 from ota.cable import (
     OLDEST,
     VERSION,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from device.check.checks import is_running
 from device.errors import PehraDeviceError, StateUnavailable
 from device.firmware.claim_file import is_enrolled, kept_ticket
 from device.firmware.config import Config, load_config
@@ -14,6 +13,7 @@ from device.firmware.customised import read_applied
 from device.firmware.enrol import read_refused
 from device.firmware.fleet_word import read_word, words_of
 from device.firmware.identity import read_identity
+from device.firmware.state_lock import is_running
 from ota.cable import Identity, cut
 from ota.enrolment import Ticket, ticket_json
 

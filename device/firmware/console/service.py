@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from device.check.checks import is_running
 from device.errors import StateUnavailable
+from device.firmware.state_lock import is_running
 from device.firmware.unit import UNIT_NAME
 
 _log = logging.getLogger(__name__)

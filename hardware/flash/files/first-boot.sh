@@ -78,9 +78,12 @@ program() {
     $pip --no-deps --force-reinstall "$from"/wheels/pehra-*.whl || return 1
   fi
   [ -x "$root/opt/pehra/bin/pehra" ] || { echo "Pehra is not installed in /opt/pehra: no wheelhouse on the card"; return 1; }
+  # The factory's firmware: what the board goes back to when no release lives. Only root may change it.
+  chmod -R go-w "$root/opt/pehra" && install -d -m 755 "$root/usr/local/bin" &&
+    ln -sf /opt/pehra/bin/pehra "$root/usr/local/bin/pehra"
 }
 
-service() {
+service() { # writes the launcher too, which is what the service starts
   "$root/opt/pehra/bin/pehra" device unit --install || return 1
   if [ ! -e "$root/etc/pehra/device.toml" ]; then
     install -m 644 "$from/device.toml" "$root/etc/pehra/device.toml" || return 1

@@ -1,0 +1,1 @@
+"""Updates on the device: slots, what is tried in them, and what is gone back to."""
