@@ -16,11 +16,15 @@ from fleet.api.gate import Gate
 from fleet.api.problems import install_problems
 from fleet.api.routers import api
 from fleet.console import mount_console
+from fleet.images.serving import ImageFiles
 from fleet.services import Services, build_services, running
 from fleet.serving import listen, serve
 from fleet.settings import Settings
 
 log = logging.getLogger(__name__)
+
+IMAGES = "/updates"
+"""Where devices find the image repository."""
 
 
 def create_api(services: Services) -> FastAPI:
@@ -29,7 +33,7 @@ def create_api(services: Services) -> FastAPI:
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the web application: REST under `/api/v1`, the console everywhere else. Once a process."""
+    """Return the web application: REST under `/api/v1`, updates, the console elsewhere. Once a process."""
     app = _make_api(services)
     mount_console(app, services)
     return _behind_gate(app, services)
@@ -40,6 +44,7 @@ def _make_api(services: Services) -> FastAPI:
     app.state.services = services
     install_problems(app)
     app.include_router(api)
+    app.mount(IMAGES, ImageFiles(services.settings.images))
     return app
 
 

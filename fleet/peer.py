@@ -24,15 +24,20 @@ HEAD_MAX_BYTES: Final = 65_536
 """Of a request's first line and headers; cookies and a page's address need a few thousand."""
 HEAD_S: Final = 20.0
 """Until the head of a request must be there; a connection that says nothing is closed too."""
+STALL_S: Final = 240.0
+"""So long an answer may wait for a peer that does not read: about 200 bytes a second are taken at least."""
 
 
 class PeerProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
     """One connection that tells the application of its peer's certificate, and is closed if no request comes.
 
-    uvicorn itself waits for ever for the head of a request, and httptools takes one of any size.
+    uvicorn itself waits for ever for the head of a request and for a peer that does not read its answer, and
+    httptools takes a head of any size.
     """
 
     head_s: float = HEAD_S
+    stall_s: float = STALL_S
+    _stall_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -59,9 +64,21 @@ class PeerProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chose
             self._head_timer = self.loop.call_later(self.head_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the timers."""
         self._end_head()
+        self._end_stall()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for a peer that reads slowly, but not for ever."""
+        super().pause_writing()
+        self._end_stall()
+        self._stall_timer = self.loop.call_later(self.stall_s, self._stall)
+
+    def resume_writing(self) -> None:
+        """Go on: the peer has taken what was sent."""
+        self._end_stall()
+        super().resume_writing()
 
     @property
     def _is_head_due(self) -> bool:
@@ -73,6 +90,16 @@ class PeerProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chose
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _end_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _stall(self) -> None:
+        self._stall_timer = None
+        if self.transport.get_protocol() is self:
+            self._close(f"took nothing of an answer for {self.stall_s:g} s")
 
     def _give_up(self) -> None:
         self._head_timer = None

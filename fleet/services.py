@@ -26,6 +26,7 @@ from fleet.identity.departures import Departures
 from fleet.identity.home import Home
 from fleet.identity.keeper import Keeper
 from fleet.identity.office import Office
+from fleet.images.keeping import ImageKeeper
 from fleet.ingest import Ingest
 from fleet.link import Link
 from fleet.live import Live
@@ -54,6 +55,7 @@ class Services:
         office: lets devices in; None for a fleet without a home.
         keeper: knows whom to trust; None for a fleet without a home.
         departures: sees devices off; None for a fleet without a home.
+        images: keeps the image repository; None for a fleet without one.
         tls: of API and console; None for a fleet without a home.
     """
 
@@ -73,6 +75,7 @@ class Services:
     office: Office | None
     keeper: Keeper | None
     departures: Departures | None
+    images: ImageKeeper | None
     tls: ssl.SSLContext | None
     sign_on: SignOn | None = None
 
@@ -133,6 +136,7 @@ def build_services(settings: Settings) -> Services:
         office,
         keeper,
         departures,
+        _images(settings, engine),
         tls,
         SignOn(settings.provider) if settings.provider else None,
     )
@@ -166,6 +170,13 @@ def _seal(settings: Settings) -> tuple[Seal | None, bool]:
         return None, True
 
 
+def _images(settings: Settings, engine: Engine) -> ImageKeeper | None:
+    if settings.images is None and settings.image_repository is None:
+        return None
+    home = Home(settings.home) if settings.home is not None else None
+    return ImageKeeper(engine, home, settings.images, settings.image_repository)
+
+
 def _everybody(_device: str) -> bool:
     """Trust of a fleet without a home: its broker alone says who is who."""
     return True
@@ -183,6 +194,8 @@ def running(services: Services) -> Iterator[None]:
         services.parts.start("keeper", services.keeper.run, stop)
     if services.departures is not None:
         services.parts.start("departures", services.departures.run, stop)
+    if services.images is not None:
+        services.parts.start("images", services.images.run, stop)
     services.link.start()
     try:
         yield

@@ -41,6 +41,8 @@ class Settings:
         http_port: 1..65535.
         home: the folder that `pehra fleet init` made: authorities, certificates, who may do what; None for a
             fleet without them, which only this machine may reach.
+        images: folder to which the image repository was published; served below `/updates/`.
+        image_repository: home of the image repository with its online keys, to sign it again in time.
         provider: of single sign-on; only with a home.
         offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
             or oftener, and less than that would call every device offline between two of them.
@@ -58,6 +60,8 @@ class Settings:
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     home: Path | None = None
+    images: Path | None = None
+    image_repository: Path | None = None
     provider: Provider | None = None
     offline_after_s: float = 50.0
 
@@ -103,10 +107,13 @@ _VARIABLES: Final = {
     "http_host": "PEHRA_HTTP_HOST",
     "http_port": "PEHRA_HTTP_PORT",
     "home": "PEHRA_HOME",
+    "images": "PEHRA_IMAGES",
+    "image_repository": "PEHRA_IMAGE_REPOSITORY",
     "offline_after_s": "PEHRA_OFFLINE_AFTER_S",
 }
 _PORTS: Final = ("mqtt_port", "http_port")
 _FILES: Final = ("mqtt_ca", "mqtt_cert", "mqtt_key")
+_FOLDERS: Final = ("home", "images", "image_repository")
 
 
 def load_settings(environment: Mapping[str, str], **arguments: object) -> Settings:
@@ -168,7 +175,7 @@ def _converted(name: str, value: object) -> object:
     try:
         if name in _PORTS:
             return int(str(value))
-        if name in _FILES or name == "home":
+        if name in _FILES or name in _FOLDERS:
             return Path(str(value))
         return float(str(value)) if name == "offline_after_s" else value
     except ValueError as error:
@@ -183,6 +190,10 @@ def _check(settings: Settings) -> None:
         file = getattr(settings, name)
         if file is not None and not file.is_file():
             raise SettingsError(f"{_VARIABLES[name]}: there is no file {file}")
+    if settings.images is not None and not settings.images.is_dir():
+        raise SettingsError(
+            f"--images {settings.images}: there is no such folder; `pehra ota publish` writes one"
+        )
     if (settings.mqtt_cert is None) != (settings.mqtt_key is None):
         raise SettingsError("PEHRA_MQTT_CERT and PEHRA_MQTT_KEY belong together: give both or none")
     if settings.mqtt_cert and not settings.mqtt_ca:

@@ -31,7 +31,8 @@ from fleet.services import Services
 LOOK_S: Final = 4.0
 """How often an open socket's session is looked at; pages look oftener by themselves."""
 
-OWN_DOORS: Final = ("/api/", "/login", "/logout")
+OWN_DOORS: Final = ("/api/", "/updates/", "/login", "/logout")
+"""Paths that see to it themselves who may ask; what is at `/updates/` is public and signed."""
 SOCKETS: Final = "/_nicegui_ws/"
 POLICY_VIOLATION: Final = 1008
 OPENING: Final = '0{"sid":"refused","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}'

@@ -77,11 +77,10 @@ def keep_fresh(home: Home, settings: Settings, ask: AskSecret, now: datetime) ->
     signed = freshen(home, settings, ask, now)
     if signed:
         check(home, now)
-    return [
-        Published(Path(place), write_metadata(home, Path(place)), tuple(signed))
-        for place in settings.published
-        if Path(place).is_dir()
-    ]
+    # what is signed may name targets that nobody has published yet: never a name without its file
+    write = write_out if signed else write_metadata
+    places = [Path(place) for place in settings.published if Path(place).is_dir()]
+    return [Published(place, write(home, place), tuple(signed)) for place in places]
 
 
 def export(

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,6 +57,14 @@ def run_fleet(
     offline_after_s: Annotated[
         float | None, typer.Option(help="Silence after which a device is offline, seconds.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder that `pehra ota publish` wrote, served to devices; else PEHRA_IMAGES."),
+    ] = None,
+    image_repository: Annotated[
+        Path | None,
+        typer.Option(help="Its home with the online keys, to sign it in time; else PEHRA_IMAGE_REPOSITORY."),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Run ingest, API and console until SIGTERM or Ctrl-C.
@@ -82,6 +91,8 @@ def run_fleet(
             http_port=port,
             offline_after_s=offline_after_s,
             home=home,
+            images=images,
+            image_repository=image_repository,
         )
         run(settings, stop)
     except FleetError as error:
