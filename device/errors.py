@@ -14,6 +14,8 @@ catches, logs or retries anything.
     ├── FleetAway          the environment: the fleet does not answer now; asked again later
     ├── NotOurFleet        the peer: whoever answers is not the fleet that this board belongs to
     ├── EnrolRefused       the peer: the fleet does not let this board in, for good
+    ├── UpdateRefused      the peer: a release that this device does not take, or that fails its check
+    ├── UpdateHindered     the environment: an update cannot go on now; tried again later
     └── PartDied           us: a part of the daemon ended or hung; the service manager starts it again
 """
 
@@ -123,6 +125,30 @@ class EnrolRefused(PehraDeviceError):
         self.reason = reason
         self.detail = detail
         super().__init__(f"{detail} ({reason})")
+
+
+class UpdateRefused(PehraDeviceError):
+    """A release is not for this device, or does not stand its check; the same again would be refused again.
+
+    Args:
+        reason: Why, for people; at most 200 characters of it cross the air.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class UpdateHindered(PehraDeviceError):
+    """An update cannot go on now: no source, no room, no trust yet; tried again later.
+
+    Args:
+        reason: What is missing, for people.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class PartDied(PehraDeviceError):

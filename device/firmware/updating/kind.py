@@ -1,0 +1,158 @@
+"""What the updater needs of a kind of release: slots to stage into, a check, and a way to switch and go back.
+
+Models (`model_kind.py`) and firmware (`firmware_kind.py`) are such kinds. A slot is `a`, `b`, or empty for what
+came with the device: the factory's, which is never written. Every method may be called again after a power cut
+and then does the rest of what it had begun, or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from ota.messages.structs import Target
+from ota.trust.release import Release
+
+FACTORY: Final = ""
+"""The slot of what came with the device."""
+SLOTS: Final = ("a", "b")
+
+KindName = Literal["model", "firmware"]
+Next = Literal["runs", "restart"]
+"""What a switch comes to: it `runs` already, or the daemon has to end for a `restart`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What really runs.
+
+    Attributes:
+        slot: from which; empty for the factory's.
+        mark: what a report names: a model's SHA-256, the firmware's version.
+        name: of the model, or of the firmware.
+        version: of it.
+        sec_ver: security version; 0 for the factory's.
+    """
+
+    slot: str
+    mark: str
+    name: str
+    version: str
+    sec_ver: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a release on probation stands.
+
+    Attributes:
+        state: `waits` for more time, `good`, or `bad`.
+        reason: why it is bad, or what it waits for.
+    """
+
+    state: Literal["waits", "good", "bad"]
+    reason: str = ""
+
+
+WAITS: Final = Verdict("waits")
+GOOD: Final = Verdict("good")
+
+
+class Kind(Protocol):
+    """One kind of release on this device; called by the updater's thread alone."""
+
+    @property
+    def name(self) -> KindName:
+        """`model` or `firmware`."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Most bytes of a release's file."""
+
+    @property
+    def room_factor(self) -> float:
+        """How many times a release's length must be free on the disk before it is fetched."""
+
+    def running(self) -> Running:
+        """Return what really runs, not what a link says."""
+
+    def current(self) -> str:
+        """Return the slot that the next start takes."""
+
+    def slot_with(self, target: Target) -> str | None:
+        """Return the slot that holds a release, whole and hashed anew; None where none does."""
+
+    def free_slot(self) -> str:
+        """Return the slot to stage into: never the one that the next start takes."""
+
+    def contents(self) -> dict[str, str]:
+        """Return SHA-256 of the releases whose files can be made again, to their slots: deltas begin there."""
+
+    def pack(self, slot: str, into: Path) -> None:
+        """Make the file of a slot's release again.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+
+    def stage(self, archive: Path, slot: str, target: Target) -> None:
+        """Fill a slot with a release's verified file; whatever lies there is wiped first.
+
+        When it returns, all is on the disk, and the mark that says so was written last.
+
+        Raises:
+            UpdateRefused: the file holds what it should not.
+            OSError: the disk refuses.
+        """
+
+    def is_staged(self, slot: str, target: Target) -> bool:
+        """Whether a slot holds this release, whole."""
+
+    def check(self, slot: str, release: Release, is_over: Callable[[], bool]) -> None:
+        """Try what lies in a slot, without risk to this process.
+
+        Args:
+            slot: a staged one.
+            release: what was signed about it.
+            is_over: asked often; true when there is no time any more.
+
+        Raises:
+            UpdateRefused: it does not stand the check.
+            UpdateHindered: the check was broken off.
+        """
+
+    def switch(self, slot: str, before: str) -> Next:
+        """Let a slot be what runs.
+
+        Args:
+            slot: a staged and checked one, or the factory's.
+            before: to which `switch_back` would lead.
+
+        Raises:
+            UpdateRefused: it cannot be run after all; what ran before runs.
+            OSError: the disk refuses; what ran before runs.
+        """
+
+    def switch_back(self, before: str) -> tuple[Next, str]:
+        """Let the slot before be what runs, or the factory's where that one is damaged.
+
+        Returns:
+            What it comes to, and the slot that it really is.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+
+    def fell_back(self) -> str:
+        """Return why somebody else (a launcher) went back to the slot before; empty where nobody did."""
+
+    def begin_probation(self, *, is_switched_now: bool) -> None:
+        """Begin to measure; what ran before may be compared only where the switch was made in this process."""
+
+    def judge(self, lived_s: float) -> Verdict:
+        """Say how what runs stands after so many seconds of probation in this process."""
+
+    def settle(self, slot: str) -> None:
+        """Drop what was only needed while a switch could be undone by a launcher. May be called twice."""
