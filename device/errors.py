@@ -14,7 +14,8 @@ catches, logs or retries anything.
     ├── FleetAway          the environment: the fleet does not answer now; asked again later
     ├── NotOurFleet        the peer: whoever answers is not the fleet that this board belongs to
     ├── EnrolRefused       the peer: the fleet does not let this board in, for good
-    ├── UpdateRefused      the peer: a release that this device does not take, or that fails its check
+    ├── UpdateRefused      the peer: a release that does not stand its check; not again on this device
+    │   └── UpdateUnsuited     a release that this device does not take as it is configured or told now
     ├── UpdateHindered     the environment: an update cannot go on now; tried again later
     └── PartDied           us: a part of the daemon ended or hung; the service manager starts it again
 """
@@ -128,7 +129,7 @@ class EnrolRefused(PehraDeviceError):
 
 
 class UpdateRefused(PehraDeviceError):
-    """A release is not for this device, or does not stand its check; the same again would be refused again.
+    """A release does not stand its check; the same again is not tried again.
 
     Args:
         reason: Why, for people; at most 200 characters of it cross the air.
@@ -137,6 +138,10 @@ class UpdateRefused(PehraDeviceError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class UpdateUnsuited(UpdateRefused):
+    """A release may be sound, but is not for this device as it is configured, or as it was told of now."""
 
 
 class UpdateHindered(PehraDeviceError):

@@ -1,8 +1,8 @@
 """What the updater needs of a kind of release: slots to stage into, a check, and a way to switch and go back.
 
-Models (`model_kind.py`) and firmware (`firmware_kind.py`) are such kinds. A slot is `a`, `b`, or empty for what
-came with the device: the factory's, which is never written. Every method may be called again after a power cut
-and then does the rest of what it had begun, or nothing.
+Models (`model_kind.py`) and firmware (`firmware_kind.py`) are such kinds. A slot is `a`, `b`, or empty for
+what came with the device: the factory's, which is never written. Every method may be called again after a
+power cut, and then does the rest of what it had begun, or nothing.
 """
 
 from __future__ import annotations
@@ -78,24 +78,33 @@ class Kind(Protocol):
     def running(self) -> Running:
         """Return what really runs, not what a link says."""
 
+    def describe(self, slot: str) -> Running:
+        """Return what lies in a slot; nameless where it cannot be read."""
+
     def current(self) -> str:
         """Return the slot that the next start takes."""
 
     def slot_with(self, target: Target) -> str | None:
-        """Return the slot that holds a release, whole and hashed anew; None where none does."""
+        """Return the slot, or the factory's, that holds a release's content, hashed anew; None for none."""
+
+    def is_vouched(self, slot: str, target: Target) -> bool:
+        """Whether a slot was filled with just this release, with the same words about it."""
+
+    def adopt(self, slot: str, target: Target) -> None:
+        """Take what lies in a slot for this release: its content is the same, and its words were verified.
+
+        Raises:
+            OSError: the disk refuses.
+        """
 
     def free_slot(self) -> str:
         """Return the slot to stage into: never the one that the next start takes."""
 
     def contents(self) -> dict[str, str]:
-        """Return SHA-256 of the releases whose files can be made again, to their slots: deltas begin there."""
+        """Return SHA-256 of releases whose files can be made again, to their slots: deltas begin there."""
 
-    def pack(self, slot: str, into: Path) -> None:
-        """Make the file of a slot's release again.
-
-        Raises:
-            OSError: the disk refuses.
-        """
+    def pack(self, slot: str) -> bytes:
+        """Return the file of a slot's release, made again; empty where it cannot be."""
 
     def stage(self, archive: Path, slot: str, target: Target) -> None:
         """Fill a slot with a release's verified file; whatever lies there is wiped first.
@@ -107,8 +116,15 @@ class Kind(Protocol):
             OSError: the disk refuses.
         """
 
+    def wipe(self, slot: str) -> None:
+        """Remove what was staged into a slot and did not stand its check.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+
     def is_staged(self, slot: str, target: Target) -> bool:
-        """Whether a slot holds this release, whole."""
+        """Whether a slot, or the factory's, holds this release, whole."""
 
     def check(self, slot: str, release: Release, is_over: Callable[[], bool]) -> None:
         """Try what lies in a slot, without risk to this process.
@@ -145,14 +161,32 @@ class Kind(Protocol):
             OSError: the disk refuses.
         """
 
-    def fell_back(self) -> str:
-        """Return why somebody else (a launcher) went back to the slot before; empty where nobody did."""
+    def fell_back(self, slot: str) -> str:
+        """Return why a slot does not run although it was switched to; empty while it runs, or will.
 
-    def begin_probation(self, *, is_switched_now: bool) -> None:
-        """Begin to measure; what ran before may be compared only where the switch was made in this process."""
+        A launcher may have gone back to the slot before, or nobody starts what lies in slots.
+        """
+
+    def begin_probation(self, *, is_switched_now: bool, was_linked: bool) -> None:
+        """Begin to measure.
+
+        Args:
+            is_switched_now: the switch was made in this process, so that before and after can be compared.
+            was_linked: whether the link was up before the switch.
+        """
 
     def judge(self, lived_s: float) -> Verdict:
         """Say how what runs stands after so many seconds of probation in this process."""
 
     def settle(self, slot: str) -> None:
-        """Drop what was only needed while a switch could be undone by a launcher. May be called twice."""
+        """Drop what was only needed while a launcher could undo the switch. May be called twice.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+
+    def watch(self) -> Verdict:
+        """Say how what was committed stands, for the time in which it is still watched over."""
+
+    def end_watch(self) -> None:
+        """Watch over it no longer: what it shows is what is usual from now on."""
