@@ -1,6 +1,6 @@
-"""A device's updater without a daemon: real journals, slots, models and signatures; only clock and link are ours.
+"""A device's updater without a daemon: real journals, slots, models and signatures; clock and link are ours.
 
-`Publisher` signs releases of tiny models for real (`tests/repository_simulator.py`) and lays them out as files.
+`Publisher` signs releases of tiny models for real (`tests/repository_simulator.py`) and writes them as files.
 `Unit` is a device that can be started, cut, crashed and stopped; `said` is what it told its fleet.
 """
 
@@ -231,15 +231,15 @@ class Unit:
             Detector,
             self.config.camera,
             self.config.update.probation_s,
-            check=lambda *args, **options: self.check(*args, **options),
+            check=self._check,
         )
         self.kinds: list[Kind] = [*self.more_kinds(self), self.kind]
         ways = Ways(
             situation=self._situation,
             is_linked=lambda: self.is_linked,
             restart=self._restart,
-            hold=lambda: self.hold(),
-            gate=lambda length: self.gate(length),
+            hold=self._hold,
+            gate=self._gate,
             surroundings=lambda: (self.surroundings, self.is_linked),
             sample=sight.sampler.sample if sight is not None else lambda mono_s, utc_s: None,
             timezone=self.config.device.timezone,
@@ -271,6 +271,15 @@ class Unit:
             sees=sees,
             max_bytes={kind.name: kind.max_bytes for kind in self.kinds},
         )
+
+    def _hold(self) -> str:
+        return self.hold()
+
+    def _gate(self, length: int) -> str:
+        return self.gate(length)
+
+    def _check(self, *arguments: Any, **options: Any) -> Examination:
+        return self.check(*arguments, **options)
 
     def _restart(self, kind: str) -> None:
         self.restarts.append(kind)

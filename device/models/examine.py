@@ -177,8 +177,7 @@ def _ask_child(
     file: Path, labels: tuple[str, ...], limit_s: float, is_over: Callable[[], bool]
 ) -> tuple[list[bytes], str]:
     """The lines of the child's answer, and why there are not two, in words."""
-    command = [sys.executable, "-m", "device.models.examine", str(file.resolve()), *labels]
-    done = _run(command, limit_s, is_over)
+    done = _run(_command(file, labels), limit_s, is_over)
     if not done.args:
         return done.stdout.splitlines()[:2], f"it does not come to an end within {limit_s:.0f} s"
     lines = done.stdout.splitlines()[:2] if len(done.stdout) <= _MOST_ANSWER_BYTES else []
@@ -189,6 +188,10 @@ def _ask_child(
     if done.returncode == _REFUSED:
         return lines, said[-1]
     return lines, f"the file is damaged ({said[-1][:200]}); fetch or convert the model again"
+
+
+def _command(file: Path, labels: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "device.models.examine", str(file.resolve()), *labels]
 
 
 def _run(

@@ -14,7 +14,7 @@ from device.errors import UpdateHindered, UpdateRefused, UpdateUnsuited
 from device.firmware.updating import ledger
 from device.firmware.updating.fetching import Fetcher, Order, drop, matches
 from device.firmware.updating.journal import Journal, moved
-from device.firmware.updating.kind import Kind
+from device.firmware.updating.kind import Kind, KindName
 from device.firmware.updating.ledger import LedgerFiles
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.ways import Ways
@@ -38,6 +38,7 @@ class Acts:
         teller: says how far a download is.
         ways: to the daemon around.
         keep: keeps a journal and tells of it.
+        restart: ends the daemon in order, for a release of this kind.
         pause: waits so many seconds; raises when there is no time any more.
         is_over: whether there is no time any more.
         mono: monotonic seconds.
@@ -50,6 +51,7 @@ class Acts:
     teller: Teller
     ways: Ways
     keep: Keep
+    restart: Callable[[KindName], None]
     pause: Callable[[float], None]
     is_over: Callable[[], bool]
     mono: Callable[[], float]
@@ -126,7 +128,7 @@ class Acts:
             return self.go_back(kind, journal, error.reason)
         journal = self.keep(kind, moved(journal, "switched"))
         if comes_to == "restart":
-            self.ways.restart(kind.name)
+            self.restart(kind.name)
         return journal
 
     def commit(self, kind: Kind, journal: Journal) -> Journal:
@@ -162,7 +164,7 @@ class Acts:
         self.ledger.write(ledger.condemned(held, journal.content, journal.reason, was_good=journal.was_good))
         comes_to, slot = kind.switch_back(journal.before)
         if comes_to == "restart":
-            self.ways.restart(kind.name)
+            self.restart(kind.name)
             return journal
         is_inconsistent = slot != journal.before
         reason = journal.reason

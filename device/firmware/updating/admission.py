@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -109,7 +109,7 @@ def labels_of(card: dict[str, object]) -> list[str]:
     return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
 
 
-def dropped_classes(labels: Iterable[str], cameras: Sequence[CameraSection], sees: frozenset[str]) -> str:
+def dropped_classes(labels: Sequence[str], cameras: Sequence[CameraSection], sees: frozenset[str]) -> str:
     """Return which rule would go blind with a model; empty where none would.
 
     Args:
@@ -117,9 +117,9 @@ def dropped_classes(labels: Iterable[str], cameras: Sequence[CameraSection], see
         cameras: with their rules.
         sees: what the model that runs can see; a class that is not seen now is not lost. Empty: all count.
     """
-    known = {CLASSES[cls] for cls in map(class_of, labels) if cls >= 0}
-    if not known:
+    if not labels:
         return ""
+    known = {CLASSES[cls] for cls in map(class_of, labels) if cls >= 0}
     for camera in cameras:
         for rule in camera.rule:
             lost = sorted((set(rule.classes) - known) & (sees or set(CLASSES)))

@@ -20,15 +20,15 @@ from device.firmware.updating.acts import Acts
 from device.firmware.updating.admission import refusal, release_in
 from device.firmware.updating.course import Deed, Facts, next_deed
 from device.firmware.updating.fetching import Fetcher
+from device.firmware.updating.finding import Moment, find_facts
 from device.firmware.updating.journal import (
     BEFORE_ARMED,
-    FETCHING,
     FIRST_STARTS,
     Journal,
     JournalFiles,
     moved,
 )
-from device.firmware.updating.kind import FACTORY, WAITS, Kind, KindName
+from device.firmware.updating.kind import FACTORY, Kind, KindName
 from device.firmware.updating.ledger import LedgerFiles
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.ways import Ways
@@ -43,10 +43,8 @@ ROUND_S: Final = 1.0
 SAMPLE_S: Final = 2.0
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 600.0
-FETCH_LIMIT_S: Final = 24 * 3600.0
-"""A release that could not be fetched for so long has failed, where its document sets no deadline."""
-WAIT_LIMIT_S: Final = 8 * 24 * 3600.0
-"""One that waits for its window or for an aircraft to land: windows open once a week at least."""
+PUT_OFF: Final = ("obtain", "stage", "return")
+"""Deeds that are done again later and later when something is in their way."""
 MOST_DEEDS: Final = 40
 
 
@@ -107,6 +105,7 @@ class Updater:
             teller,
             ways,
             keep=self._keep,
+            restart=self._restart,
             pause=self._pause,
             is_over=self._is_over,
             mono=mono,
@@ -277,12 +276,12 @@ class Updater:
         if deed.word == "rest":
             self._note_waiting(kind, before, deed.reason)
             return False
-        if deed.word in ("obtain", "stage") and self._mono() < self._pauses.get(kind.name, (0.0, 0.0))[0]:
+        if deed.word in PUT_OFF and self._mono() < self._pauses.get(kind.name, (0.0, 0.0))[0]:
             return False
         try:
             self._do(kind, before, deed)
         except UpdateRefused as error:
-            self._acts.refuse(kind, self.journals[kind.name], error)
+            self._refuse(kind, error)
         except UpdateHindered as error:
             self._put_off(kind, error.reason)
         except (FolderProblem, OSError) as error:
@@ -322,58 +321,12 @@ class Updater:
         self._tried_since_s[kind.name] = self._mono()
 
     def _facts(self, kind: Kind, journal: Journal) -> Facts:
-        if not journal.is_under_way or journal.target is None:
-            return Facts()
-        state, slot = journal.state, journal.slot
-        hold = self._hold(journal) if state in ("staged", "armed", "rolling-back") else ""
-        verdict = WAITS
-        if state == "probation":
-            if kind.name not in self._tried_since_s:
-                self._begin_probation(kind, journal)
-            verdict = kind.judge(self._mono() - self._tried_since_s[kind.name])
-        return Facts(
-            unwanted=self._unwanted(kind, journal) if state in BEFORE_ARMED else "",
-            is_late=self._late(journal) if state in BEFORE_ARMED else "",
-            has_archive=self._acts.archive(kind).exists(),
-            is_staged=state == "staged" and (bool(hold) or kind.is_staged(slot, journal.target)),
-            is_current=kind.current() == slot,
-            hold=hold,
-            fell_back=kind.fell_back(slot) if state in FIRST_STARTS else "",
-            verdict=verdict,
-        )
-
-    def _unwanted(self, kind: Kind, journal: Journal) -> str:
-        if self._wishes is None:
-            return ""
-        wish = self._wish(kind.name)
-        if wish is None:
-            return "it is wanted no longer"
-        return "" if wish.content == journal.content else f"{wish.target.path} is wanted instead"
-
-    def _late(self, journal: Journal) -> str:
-        now_s = self._now()
-        if clock_state(now_s) != "synced":
-            return ""
-        if journal.deadline_s:
-            return "its deadline has passed" if now_s > journal.deadline_s else ""
-        if not journal.since_s:
-            return ""
-        limit_s = FETCH_LIMIT_S if journal.state in FETCHING else WAIT_LIMIT_S
-        return f"not done within {limit_s / 3600:.0f} h" if now_s - journal.since_s > limit_s else ""
-
-    def _hold(self, journal: Journal) -> str:
-        if reason := self._ways.hold():
-            return reason
-        if journal.state != "staged":
-            return ""
-        window = parse_window(journal.window)
-        if window is None:
-            return ""
-        if clock_state(self._now()) != "synced":
-            return "waits for the clock to be set: it has a window"
-        if window.is_open(round(self._now() * 1000), self._ways.timezone):
-            return ""
-        return f"waits for its window {journal.window} ({self._ways.timezone})"
+        if journal.state == "probation" and kind.name not in self._tried_since_s:
+            self._begin_probation(kind, journal)
+        now_mono_s = self._mono()
+        moment = Moment(self._now(), now_mono_s - self._tried_since_s.get(kind.name, now_mono_s))
+        is_there = self._acts.archive(kind).exists
+        return find_facts(kind, journal, self._wishes, self._ways, moment, is_there)
 
     def _note_waiting(self, kind: Kind, journal: Journal, reason: str) -> None:
         if journal.is_under_way and reason != journal.reason and journal.state != "rolling-back":
@@ -388,6 +341,17 @@ class Updater:
         self._pauses[kind.name] = (self._mono() + pause_s, pause_s)
         _log.warning("update: kind=%s tried again in_s=%.0f reason=%r", kind.name, pause_s, reason)
         self._keep(kind, msgspec.structs.replace(journal, reason=reason[:200]))
+
+    def _refuse(self, kind: Kind, error: UpdateRefused) -> None:
+        journal = self.journals[kind.name]
+        if journal.state in BEFORE_ARMED:
+            self._acts.refuse(kind, journal, error)
+        else:
+            self._put_off(kind, journal.reason or error.reason)
+
+    def _restart(self, name: KindName) -> None:
+        self._is_ending = True
+        self._ways.restart(name)
 
     def _disk_refuses(self, kind: Kind, reason: str) -> None:
         """End an action for which there is no room; one that touches what runs goes on trying."""

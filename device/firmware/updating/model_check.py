@@ -18,6 +18,7 @@ from device.models.verify import verify
 from ota.trust.release import Release, golden_digest
 
 LIMIT_S: Final = 60.0
+"""That the child may take."""
 
 
 def check_model(
@@ -27,7 +28,6 @@ def check_model(
     p95_before_ms: float | None,
     fastest_fps: float,
     is_over: Callable[[], bool],
-    limit_s: float = LIMIT_S,
 ) -> Examination:
     """Try a model, and return what was found.
 
@@ -37,7 +37,6 @@ def check_model(
         p95_before_ms: of the inferences of what runs.
         fastest_fps: of the cameras.
         is_over: asked often; true ends the child.
-        limit_s: that the child may take.
 
     Raises:
         UpdateRefused: it does not stand the check.
@@ -45,7 +44,7 @@ def check_model(
     """
     _check_golden(place / CARD_FILE, release)
     try:
-        seen = examine(place, limit_s=limit_s, is_over=is_over)
+        seen = examine(place, limit_s=LIMIT_S, is_over=is_over)
     except ModelUnavailable as error:
         raise UpdateRefused(error.reason) from error
     if is_over():

@@ -181,15 +181,21 @@ class ModelKind:
         if self._sight is None:
             self._slots.turn_to(slot)
             return "runs", slot
+        if slot == self._slot:
+            self._slots.turn_to(slot)
+        else:
+            slot = self._look_back_with(slot)
+        self._sight.sampler.end_watch(is_usual=False)
+        return "runs", slot
+
+    def _look_back_with(self, slot: str) -> str:
         try:
             detector = self._loaded(slot)
         except UpdateRefused as error:
-            _log.error("update: the model of before cannot be used reason=%r the factory's is", error.reason)
+            _log.error("update: the model of before cannot be used reason=%r", error.reason)
             slot, detector = FACTORY, self._loaded(FACTORY)
-        if slot != self._slot or slot != self._slots.current():
-            self._look_with(slot, detector)
-        self._sight.sampler.end_watch(is_usual=False)
-        return "runs", slot
+        self._look_with(slot, detector)
+        return slot
 
     def fell_back(self, slot: str) -> str:
         """See `Kind`: a start takes another model where the one in the slot is damaged or does not load."""
