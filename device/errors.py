@@ -15,6 +15,9 @@ catches, logs or retries anything.
     ├── FleetAway          the environment: the fleet does not answer now; asked again later
     ├── NotOurFleet        the peer: whoever answers is not the fleet that this board belongs to
     ├── EnrolRefused       the peer: the fleet does not let this board in, for good
+    ├── UpdateRefused      the peer: a release that does not stand its check; not again on this device
+    │   └── UpdateUnsuited     a release that this device does not take as it is configured or told now
+    ├── UpdateHindered     the environment: an update cannot go on now; tried again later
     └── PartDied           us: a part of the daemon ended or hung; the service manager starts it again
 """
 
@@ -141,6 +144,34 @@ class EnrolRefused(PehraDeviceError):
         self.reason = reason
         self.detail = detail
         super().__init__(f"{detail} ({reason})")
+
+
+class UpdateRefused(PehraDeviceError):
+    """A release does not stand its check; the same again is not tried again.
+
+    Args:
+        reason: Why, for people; at most 200 characters of it cross the air.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class UpdateUnsuited(UpdateRefused):
+    """A release may be sound, but is not for this device as it is configured, or as it was told of now."""
+
+
+class UpdateHindered(PehraDeviceError):
+    """An update cannot go on now: no source, no room, no trust yet; tried again later.
+
+    Args:
+        reason: What is missing, for people.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class PartDied(PehraDeviceError):

@@ -3,7 +3,8 @@
 ```
 WireError                  the peer: what it said cannot be read
 ├── BadTopic               the topic is none of ours, or a part of it is not allowed
-└── BadMessage             the payload is not JSON, not of the schema, or too large
+├── BadMessage             the payload is not JSON, not of the schema, or too large
+└── BadWindow              a maintenance window that cannot be read
 TrustError                 releases and the trust in them
 ├── SigningProblem         the operator, at the image repository
 │   ├── KeyProblem         a key is not there, its passphrase is wrong, a token does not answer
@@ -41,6 +42,14 @@ class BadMessage(WireError):
     def __init__(self, channel: str, reason: str) -> None:
         super().__init__(f"{channel} message: {reason}")
         self.channel = channel
+        self.reason = reason
+
+
+class BadWindow(WireError):
+    """A maintenance window that cannot be read; the sentence says how one is written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"window: {reason}")
         self.reason = reason
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
+from collections.abc import Container
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -20,13 +21,19 @@ LONGEST_NAME = 200
 MAX_FILES = 5_000
 
 
-def pack(folder: Path, into: BinaryIO) -> None:
+def pack(folder: Path, into: BinaryIO, without: Container[str] = ()) -> None:
     """Write a folder's files as a tar.
+
+    Args:
+        folder: With the files.
+        into: Where the tar goes.
+        without: Names, relative to the folder, that are left out.
 
     Raises:
         BadRelease: Something in it is no plain file, or its name is too long; or there is nothing.
     """
-    paths = sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix())
+    named = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    paths = [path for name, path in sorted(named.items()) if name not in without]
     if not paths:
         raise BadRelease(f"{folder}: there is nothing in it")
     with tarfile.open(fileobj=into, mode="w", format=tarfile.USTAR_FORMAT) as tar:

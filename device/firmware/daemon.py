@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from device.errors import ConfigError, StateUnavailable
+from device.errors import ConfigError, PehraDeviceError, StateUnavailable
 from device.firmware.claim_file import CERTIFICATE, IDENTITY
 from device.firmware.config import Config
 from device.firmware.eye import Eye, make_eye
 from device.firmware.fleet_word import FleetWord
 from device.firmware.health import Pace
 from device.firmware.link import Link, LinkSettings
+from device.firmware.looking import Looking
 from device.firmware.outbox import Outbox, OutboxSettings
 from device.firmware.parts import NO_LIMIT_S, Part, Situation, always, unless_safe
 from device.firmware.remembered import forget_other_views
@@ -33,12 +34,13 @@ from device.firmware.service import Service
 from device.firmware.steward import Steward
 from device.firmware.summary import SUMMARY_FILE, Summary, Watch, write_summary
 from device.firmware.supervisor import Supervisor
+from device.firmware.updater import Surroundings, make_detector, make_sight, make_updater
+from device.firmware.updating.beginning import begin
+from device.firmware.updating.engine import Updater
+from device.firmware.updating.model_slots import Chosen, ModelSlots
 from device.firmware.voice import Voice, total
 from device.firmware.watcher import Watcher
 from device.firmware.worker import Worker
-from device.models.bundle import Bundle, load_bundle
-from device.models.detector import Detector
-from device.models.labels import CLASSES, classes_of
 from ota.messages import Channel, ModelInfo
 
 _log = logging.getLogger(__name__)
@@ -81,11 +83,18 @@ class Daemon:
         self._config = config
         self._service = service or Service()
         self._state = Path(config.device.state)
-        self._detector: Detector | None = None
-        model = _NO_MODEL
-        if not safe_reason:
-            self._detector, model = _detector_of(config)
         self._lock = _lock_state(self._state)
+        self._slots = ModelSlots(self._state, config.model.name)
+        self._detector: Looking | None = None
+        chosen: Chosen | None = None
+        try:
+            if not safe_reason:
+                chosen = begin(self._state, self._slots, lambda bundle: make_detector(config, bundle))
+                self._detector = Looking(chosen.detector)
+        except PehraDeviceError:
+            self._lock.close()
+            raise
+        model = _NO_MODEL if self._detector is None else self._detector.info
         settings = OutboxSettings(max_bytes=int(config.outbox.max_mb * 1_000_000))
         self._outbox = Outbox(self._state / "outbox.db", settings)
         if self._detector is not None:  # in safe mode the cameras may be unknown
@@ -129,9 +138,34 @@ class Daemon:
             self._lock.close()
             raise
         self._voice.link = self._steward.link = self._link
+        self._updater = self._make_updater(chosen)
+        self._steward.complaints = self._updater.complaints
+        if remote is not None:
+            remote.on_document = self._updater.hear
         self._supervisor = Supervisor(self._parts(), Situation(is_safe=bool(safe_reason)))
         self._lives_on = False
         self._started_s = time.monotonic()
+
+    def _make_updater(self, chosen: Chosen | None) -> Updater:
+        """The updater, and what is told of a model that was switched to."""
+        sight = None
+        if self._detector is not None and chosen is not None:
+            sight = make_sight(self._config, self._eyes, self._detector, chosen.slot, self._outbox)
+            self._detector.on_change = self._look_with
+        around = Surroundings(
+            say=self._link.say,
+            is_linked=lambda: self._link.is_connected,
+            restart=lambda kind: self._steward.end("restart" if kind == "firmware" else "configuration"),
+        )
+        updater = make_updater(self._config, self._slots, sight, around)
+        updater.complain("slots/model", "" if chosen is None else chosen.complaint)
+        return updater
+
+    def _look_with(self, model: ModelInfo) -> None:
+        """Say at once which model looks now."""
+        self._voice.model = self._steward.model = model
+        self._voice.say_info()
+        self._steward.report()
 
     def _parts(self) -> list[Part]:
         outbox, voice, link = self._outbox, self._voice, self._link
@@ -148,6 +182,8 @@ class Daemon:
             watcher = Watcher(self._eyes, self._detector, self._pace, voice, link, self._news)
             watching = Worker("watch", watcher.run, wake=self._news.set)
             parts.append(Part("watch", watching, unless_safe, BEAT_LIMIT_S, RESTARTS))
+        updating = Worker("updater", self._updater.run, wake=self._updater.wake)
+        parts.append(Part("updater", updating, always, NO_LIMIT_S, RESTARTS))
         return parts
 
     def _renewing(self) -> list[Part]:
@@ -201,6 +237,7 @@ class Daemon:
                 self._service.alive(self._in_short())
                 pause.wait(CHECK_S)
                 self._lives_on = each_round()
+        self._updater.end_in_order()
         return self._summary()
 
     def _in_short(self) -> str:
@@ -234,6 +271,7 @@ class Daemon:
     def _say_birth(self) -> None:
         self._voice.say_birth()
         self._steward.report()
+        self._updater.say_again()
 
     def _summary(self) -> Summary:
         events, counts = self._outbox.tally(Channel.EVENT), self._outbox.tally(Channel.COUNT)
@@ -310,18 +348,6 @@ def _watch_of(eye: Eye) -> Watch | None:
 
 _NO_MODEL: Final = ModelInfo("none", "safe mode", "0" * 64)
 """What the birth certificate says in safe mode."""
-
-
-def _detector_of(config: Config) -> tuple[Detector, ModelInfo]:
-    bundle = load_bundle(config.model.name, int8_only=True)
-    return Detector(bundle, conf=config.model.conf, threads=config.model.threads), _model_info(bundle)
-
-
-def _model_info(bundle: Bundle) -> ModelInfo:
-    known = sorted({int(cls) for cls in classes_of(bundle.card.labels) if cls >= 0})
-    return ModelInfo(
-        bundle.card.name[:200], bundle.card.version[:200], bundle.sha256, [CLASSES[cls] for cls in known]
-    )
 
 
 def _lock_state(folder: Path) -> BinaryIO:

@@ -98,6 +98,11 @@ class Eye:
         self._factor = factor
         self._look_due_s = self._look_due_s if factor < 1.0 else 0.0
 
+    @property
+    def is_at_full_rate(self) -> bool:
+        """Whether nothing slows it down."""
+        return self._factor >= 1.0
+
     def _take(self) -> Frame | None:
         """Take the newest frame, when a slowed camera may look again; one at full rate always may."""
         now_s = time.monotonic()

@@ -25,6 +25,7 @@ from device.firmware.remote import ConfigStore, LogRing, Remote, SignedReader, r
 from device.firmware.service import Service
 from device.firmware.starts import Limits, StartLog
 from device.firmware.trust_roots import has_director
+from device.firmware.updating.beginning import send_back
 from hardware.board import board_name, serial_number
 
 _log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Life:
         starts = StartLog(state, _digest(self._file) + remote.config.sha256(), self._limits)
         if not starts.is_loop:
             return self._live_normally(remote, starts)
-        if remote.give_up(starts.reason):
+        if remote.give_up(starts.reason) or send_back(state, starts.reason):
             starts.forget()
             return None
         return self._stay_safe(remote.config, starts.reason, starts.wait_s, starts, remote)

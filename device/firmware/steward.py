@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final, Literal
 
@@ -50,6 +51,8 @@ class Steward:
         logs: the last lines of the log.
 
     Attributes:
+        complaints: what else is wrong, as place and reason.
+        model: that looks.
         link: given before anything is said.
         ending: why the daemon is to end; empty while it is to go on.
     """
@@ -65,7 +68,8 @@ class Steward:
         logs: LogRing | None = None,
     ) -> None:
         self._config = config
-        self._model = model
+        self.model = model
+        self.complaints: Callable[[], list[tuple[str, str]]] = list
         self._eyes = eyes
         self._outbox = outbox
         self._remote = remote
@@ -123,6 +127,7 @@ class Steward:
         errors = standing.errors()
         if self._outbox.put_aside:
             errors.append(ReportedError("outbox.db", f"damaged: {self._outbox.put_aside}"[:200]))
+        errors += [ReportedError(place[:200], reason[:200]) for place, reason in self.complaints()[:5]]
         now_s = time.time()
         reported = Reported(
             id=new_id(),
@@ -130,7 +135,7 @@ class Steward:
             clock=clock_state(now_s),
             config_sha256=self._config.sha256(),
             firmware=version("pehra"),
-            model=self._model,
+            model=self.model,
             errors=errors,
             action=standing.action,
             seq=standing.seq,

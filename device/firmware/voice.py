@@ -44,7 +44,12 @@ class _Due:
 
 
 class Voice:
-    """Speaks for one device; `supervise` runs in a thread of its own, the rest is called by any."""
+    """Speaks for one device; `supervise` runs in a thread of its own, the rest is called by any.
+
+    Attributes:
+        model: that it looks with.
+        link: given before anything is said.
+    """
 
     def __init__(
         self,
@@ -70,7 +75,7 @@ class Voice:
         """
         self._config = config
         self._id = config.device.id
-        self._model = model
+        self.model = model
         self._eyes = eyes
         self._outbox = outbox
         self._pace = pace
@@ -111,7 +116,7 @@ class Voice:
             clock=clock_state(now_s),
             firmware=version("pehra"),
             board=self._board.board.name,
-            model=self._model,
+            model=self.model,
             cameras=[eye.info() for eye in self._eyes],
             site=self._config.device.site,
             timezone=self._config.device.timezone,
@@ -156,7 +161,7 @@ class Voice:
             reasons.append(f"disk refuses the outbox: {self._outbox.fault}")
         reasons += [complaint.words for complaint in self._board.complaints]
         for eye in self._eyes:
-            reasons += blind_rules(eye.section.rule, self._model.labels)
+            reasons += blind_rules(eye.section.rule, self.model.labels)
         if self._safe_reason:
             return "safe", "; ".join([self._safe_reason, *reasons])
         return ("degraded" if reasons else "online"), "; ".join(reasons)

@@ -8,8 +8,8 @@ from typing import Final
 from device.firmware.eye import Eye
 from device.firmware.health import Pace
 from device.firmware.link import Link
+from device.firmware.looking import Looking
 from device.firmware.voice import Voice
-from device.models.detector import Detector
 
 LOOK_S: Final = 0.2
 
@@ -29,7 +29,7 @@ class Watcher:
     def __init__(
         self,
         eyes: list[Eye],
-        detector: Detector,
+        detector: Looking,
         pace: Pace,
         voice: Voice,
         link: Link,

@@ -7,12 +7,15 @@ Open :func:`examine`. Never judges (see :mod:`device.models.verify`) and never w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import resource
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -34,6 +37,7 @@ _EDGES = frozenset(("QUANTIZE", "DEQUANTIZE", POSTPROCESS_OP))
 """Operators that stand between integers and floats by their nature."""
 
 _MOST_NAMED = 5
+_LOOK_S = 0.2
 _REFUSED = 3
 _MOST_ANSWER_BYTES = 16 << 20
 
@@ -140,20 +144,27 @@ class Examination:
     trial: Trial
 
 
-def examine(asked: str | Path, labels: tuple[str, ...] = (), *, limit_s: float = TIME_LIMIT_S) -> Examination:
+def examine(
+    asked: str | Path,
+    labels: tuple[str, ...] = (),
+    *,
+    limit_s: float = TIME_LIMIT_S,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Examination:
     """Look into a model without risk to this process.
 
     Args:
         asked: A name, a bundle folder, its card, or a `.tflite` file.
         labels: Labels of a file without a card.
         limit_s: Seconds that the child may take.
+        is_over: Asked several times a second; true ends the child at once.
 
     Raises:
         ModelUnavailable: There is no such file, it is empty, or it is not TFLite.
     """
     file = find_model(asked)
     content = read_model(file)
-    lines, ended = _ask_child(file, labels, limit_s)
+    lines, ended = _ask_child(file, labels, limit_s, is_over)
     anatomy = msgspec.json.decode(lines[0], type=Anatomy) if lines else None
     trial = msgspec.json.decode(lines[1], type=Trial) if len(lines) > 1 else Trial(trouble=ended)
     digest = hashlib.sha256(content).hexdigest()
@@ -162,13 +173,13 @@ def examine(asked: str | Path, labels: tuple[str, ...] = (), *, limit_s: float =
     return Examination(file, len(content), digest, card_file is not None, named, anatomy, trial)
 
 
-def _ask_child(file: Path, labels: tuple[str, ...], limit_s: float) -> tuple[list[bytes], str]:
+def _ask_child(
+    file: Path, labels: tuple[str, ...], limit_s: float, is_over: Callable[[], bool]
+) -> tuple[list[bytes], str]:
     """The lines of the child's answer, and why there are not two, in words."""
-    command = [sys.executable, "-m", "device.models.examine", str(file.resolve()), *labels]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=limit_s)  # noqa: S603
-    except subprocess.TimeoutExpired as late:
-        return (late.stdout or b"").splitlines()[:2], f"it does not come to an end within {limit_s:.0f} s"
+    done = _run(_command(file, labels), limit_s, is_over)
+    if not done.args:
+        return done.stdout.splitlines()[:2], f"it does not come to an end within {limit_s:.0f} s"
     lines = done.stdout.splitlines()[:2] if len(done.stdout) <= _MOST_ANSWER_BYTES else []
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
@@ -177,6 +188,27 @@ def _ask_child(file: Path, labels: tuple[str, ...], limit_s: float) -> tuple[lis
     if done.returncode == _REFUSED:
         return lines, said[-1]
     return lines, f"the file is damaged ({said[-1][:200]}); fetch or convert the model again"
+
+
+def _command(file: Path, labels: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "device.models.examine", str(file.resolve()), *labels]
+
+
+def _run(
+    command: list[str], limit_s: float, is_over: Callable[[], bool]
+) -> subprocess.CompletedProcess[bytes]:
+    """What a child said and how it ended; without arguments where it had to be ended."""
+    end_s = time.monotonic() + limit_s
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
+        try:
+            while time.monotonic() < end_s and not is_over():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    out, err = child.communicate(timeout=_LOOK_S)
+                    return subprocess.CompletedProcess(command, child.returncode, out, err)
+        finally:
+            child.kill()
+        out, err = child.communicate()
+    return subprocess.CompletedProcess([], child.returncode, out, err)
 
 
 def _named_digest(card_file: Path) -> str | None:
@@ -196,6 +228,8 @@ def _card_file(file: Path) -> Path | None:
 
 def main(path: str, labels: tuple[str, ...]) -> None:
     """What the child does: one JSON line of the anatomy, and one of the trial."""
+    with contextlib.suppress(OSError):  # where memory ends, the kernel is to end this child and nobody else
+        Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (int(TIME_LIMIT_S), int(TIME_LIMIT_S) + 1))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))

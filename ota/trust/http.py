@@ -42,9 +42,15 @@ class HttpSource:
         self._targets_url = targets_url.rstrip("/") + "/"
         self._limits = limits or Limits()
         self._tls = tls
+        self._latest: _Deadline | None = None
 
     def __str__(self) -> str:
         return self._metadata_url
+
+    def hang_up(self) -> None:
+        """End what another thread is fetching; to that thread it looks like a cut."""
+        if self._latest is not None:
+            self._latest.hang_up()
 
     def metadata(self, name: str, max_bytes: int) -> bytes:
         """See `Source`."""
@@ -94,7 +100,7 @@ class HttpSource:
             connection = self._connection(url)
             with ExitStack() as stack:
                 stack.callback(connection.close)
-                deadline = stack.enter_context(closing(_Deadline(url, within_s)))
+                deadline = self._latest = stack.enter_context(closing(_Deadline(url, within_s)))
                 with deadline.judging():
                     answer = stack.enter_context(closing(self._ask(connection, url, headers, deadline)))
                     _check_found(url, answer)
@@ -177,7 +183,7 @@ class _Deadline:
         self._url = url
         self._within_s = within_s
         self._has_passed = False
-        self._timer = threading.Timer(within_s, self._hang_up)
+        self._timer = threading.Timer(within_s, self._pass)
         self._timer.daemon = True
         self._timer.start()
 
@@ -185,7 +191,7 @@ class _Deadline:
         """Know which connection to end; `http.client` forgets it before all is read."""
         self._socket = connected
         if self._has_passed:
-            self._hang_up()
+            self.hang_up()
 
     def close(self) -> None:
         """Let the connection last."""
@@ -208,8 +214,12 @@ class _Deadline:
     def _too_slow(self) -> TooSlow:
         return TooSlow(f"{self._url}: not whole within {self._within_s:g} s; try later")
 
-    def _hang_up(self) -> None:
+    def _pass(self) -> None:
         self._has_passed = True
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """End the connection now."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 # not the TLS layer's own shutdown, which would wait for the other side

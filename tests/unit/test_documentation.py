@@ -43,6 +43,7 @@ def test_the_example_configuration_is_good_for_a_fleet_without_tickets_once_its_
         "ModelSection",
         "OutboxSection",
         "RemoteSection",
+        "UpdateSection",
         "ConsoleSection",
         "CameraSection",
         "MotionSection",

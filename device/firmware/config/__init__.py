@@ -23,6 +23,7 @@ from device.firmware.config.named import CAMERA_WORDS, check_model, check_named_
 from device.firmware.config.reading import MAX_CONFIG_BYTES, config_of, load_config, parse_config, read_table
 from device.firmware.config.rule import RuleSection
 from device.firmware.config.tree import Config
+from device.firmware.config.update import UpdateSection
 from device.firmware.config.view import ViewSection
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "OutboxSection",
     "RemoteSection",
     "RuleSection",
+    "UpdateSection",
     "ViewSection",
     "check_model",
     "check_named_things",

@@ -21,6 +21,9 @@ from device.firmware.config.device import (
 from device.firmware.config.mask import mask_faults
 from device.firmware.config.rule import rule_faults
 from device.firmware.config.section import Section
+from device.firmware.config.update import UpdateSection
+from ota.errors import BadWindow
+from ota.windows import parse_window
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -34,6 +37,7 @@ class Config(Section, frozen=True, kw_only=True):
         outbox: how much waits for the fleet.
         remote: what the fleet may do.
         console: whether a cable is answered.
+        update: how releases are installed.
         health_s: seconds between health messages; the fleet declares a device offline after 50 s of silence.
     """
 
@@ -44,6 +48,7 @@ class Config(Section, frozen=True, kw_only=True):
     outbox: OutboxSection = OutboxSection()
     remote: RemoteSection = RemoteSection()
     console: ConsoleSection = ConsoleSection()
+    update: UpdateSection = UpdateSection()
     health_s: Annotated[float, Meta(ge=1, le=20)] = 20.0
 
     def sha256(self) -> str:
@@ -59,6 +64,10 @@ def config_faults(config: Config) -> list[tuple[str, str]]:
         ZoneInfo(config.device.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         faults.append(("device.timezone", f"no timezone {config.device.timezone!r}, try 'Asia/Karachi'"))
+    try:
+        parse_window(config.update.download_window)
+    except BadWindow as error:
+        faults.append(("update.download_window", error.reason))
     if bool(config.mqtt.cert) != bool(config.mqtt.key):
         faults.append(("mqtt.cert", "a certificate needs its key, and a key its certificate"))
     if config.mqtt.cert and not config.mqtt.ca:

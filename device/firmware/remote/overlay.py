@@ -18,7 +18,7 @@ from device.firmware.config import Config, check_model, config_of, read_table
 from device.firmware.toml_lines import line_of
 from ota.messages.structs import MAX_OVERLAY_BYTES
 
-LOCAL_TABLES: Final = frozenset({"console", "device", "mqtt", "outbox", "remote"})
+LOCAL_TABLES: Final = frozenset({"console", "device", "mqtt", "outbox", "remote", "update"})
 LOCAL_CAMERA_KEYS: Final = frozenset({"source", "loop", "every_frame", "process"})
 _MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _CAMERA: Final = re.compile(r"^camera\[(\d+)\]")

@@ -1,0 +1,411 @@
+"""The updater at work: hears documents, and does for each kind what `course.py` says, one action at a time.
+
+`hear`, `say_again` and `complaints` may be called by any thread; the rest belongs to the one that runs `run`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device.errors import UpdateHindered, UpdateRefused
+from device.firmware.clock import clock_state
+from device.firmware.updating.acts import Acts
+from device.firmware.updating.admission import refusal, release_in
+from device.firmware.updating.course import Deed, Facts, next_deed
+from device.firmware.updating.fetching import Fetcher
+from device.firmware.updating.finding import Moment, find_facts
+from device.firmware.updating.journal import (
+    BEFORE_ARMED,
+    FIRST_STARTS,
+    Journal,
+    JournalFiles,
+    moved,
+)
+from device.firmware.updating.kind import FACTORY, Kind, KindName
+from device.firmware.updating.ledger import LedgerFiles
+from device.firmware.updating.telling import Teller
+from device.firmware.updating.ways import Ways
+from device.firmware.updating.wishes import Wish, Wishes, wishes_of
+from ota.errors import FolderProblem, WireError
+from ota.messages import Desired
+from ota.windows import parse_window
+
+_log = logging.getLogger(__name__)
+
+ROUND_S: Final = 1.0
+SAMPLE_S: Final = 2.0
+FIRST_PAUSE_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 600.0
+PUT_OFF: Final = ("obtain", "stage", "return")
+"""Deeds that are done again later and later when something is in their way."""
+MOST_DEEDS: Final = 40
+
+
+class Updater:
+    """See the module.
+
+    Args:
+        folder: where journals and ledger lie.
+        incoming: where what is fetched gathers.
+        kinds: what can be updated, in the order in which it is.
+        fetcher: brings releases.
+        teller: says where an action stands.
+        ways: to the daemon around.
+        hang_up: ends what is being fetched, from another thread.
+        now: Unix seconds.
+        mono: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        incoming: Path,
+        kinds: Sequence[Kind],
+        fetcher: Fetcher,
+        teller: Teller,
+        ways: Ways,
+        *,
+        hang_up: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.time,
+        mono: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._files = JournalFiles(folder)
+        self._ledger = LedgerFiles(folder)
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._teller = teller
+        self._ways = ways
+        self._hang_up = hang_up
+        self._now = now
+        self._mono = mono
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._heard: Desired | None = None
+        self._wishes: Wishes | None = None
+        self._is_ending = False
+        self._pauses: dict[KindName, tuple[float, float]] = {}
+        self._around: Hashable = None
+        self._tried_since_s: dict[KindName, float] = {}
+        self._switched_here: set[KindName] = set()
+        self._complaints: dict[str, str] = {}
+        self.journals = {name: self._files.read(name) for name in self._kinds}
+        for name, journal in self.journals.items():
+            teller.remember(name, journal)
+            self._note_inconsistent(name, journal)
+        self._acts = Acts(
+            incoming,
+            self._ledger,
+            fetcher,
+            teller,
+            ways,
+            keep=self._keep,
+            restart=self._restart,
+            pause=self._pause,
+            is_over=self._is_over,
+            mono=mono,
+            now=now,
+        )
+
+    def hear(self, document: Desired) -> None:
+        """Take a document in that is for us, fresh, and to be believed; only the newest counts."""
+        with self._lock:
+            self._heard = document
+
+    def say_again(self) -> None:
+        """Say where the actions stand once more: the broker may have forgotten."""
+        self._teller.say_again()
+
+    def complaints(self) -> list[tuple[str, str]]:
+        """Return what is wrong with what is installed, as place and reason."""
+        return sorted(self._complaints.items())
+
+    def complain(self, place: str, reason: str) -> None:
+        """Remember something that is wrong with what is installed; an empty reason: it is not any more."""
+        if reason:
+            self._complaints[place] = reason
+        else:
+            self._complaints.pop(place, None)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop`."""
+        self._stop = stop
+        sampled_s = 0.0
+        while not stop.wait(ROUND_S):
+            try:
+                if self._mono() - sampled_s >= SAMPLE_S:
+                    sampled_s = self._mono()
+                    self._ways.sample(sampled_s, self._now())
+                self.round()
+            except Exception:  # noqa: BLE001 (one odd release must not end the road to the next)
+                _log.exception("update: one round failed")
+
+    def wake(self) -> None:
+        """Free the working thread from what it waits for on the network."""
+        self._hang_up()
+
+    def end_in_order(self) -> None:
+        """Take back that this start was counted: it ended as it should."""
+        for name, journal in self.journals.items():
+            if journal.state in FIRST_STARTS and journal.starts:
+                fewer = msgspec.structs.replace(journal, starts=journal.starts - 1)
+                try:
+                    self._files.write(name, fewer)
+                except OSError as error:
+                    _log.warning("update: the start stays counted error=%r", str(error))
+
+    def round(self) -> None:
+        """Do what is due."""
+        self._consider()
+        self._look_around()
+        for name in self._order():
+            kind = self._kinds[name]
+            self._follow(kind)
+            if not self.journals[name].is_under_way:
+                self._begin(kind)
+            for _ in range(MOST_DEEDS):
+                if self._is_ending or not self._do_next(kind):
+                    break
+            self._mind_watch(kind)
+            if self.journals[name].is_under_way or self._is_ending:
+                break
+
+    def _order(self) -> list[KindName]:
+        """Kinds with those that are under way first: one thing changes at a time."""
+        return sorted(self._kinds, key=lambda name: not self.journals[name].is_under_way)
+
+    def _consider(self) -> None:
+        with self._lock:
+            document, self._heard = self._heard, None
+        if document is None:
+            return
+        held = self._ledger.read()
+        if document.seq < held.seq:
+            _log.warning("update: an older document is not followed seq=%d newest=%d", document.seq, held.seq)
+            return
+        try:
+            wishes = wishes_of(document)
+        except WireError as error:
+            _log.warning("update: a document cannot be followed error=%r", str(error))
+            return
+        self._ledger.write(msgspec.structs.replace(held, seq=document.seq))
+        self._wishes = wishes
+        self._pauses.clear()
+        for wish, reason in wishes.refused:
+            self._teller.refuse(wish.action, wish.target.path, reason)
+
+    def _look_around(self) -> None:
+        """Ask again at once where something has changed."""
+        around = self._ways.surroundings()
+        if around != self._around:
+            self._around = around
+            self._pauses.clear()
+
+    def _wish(self, name: KindName) -> Wish | None:
+        return None if self._wishes is None else self._wishes.by_kind.get(name)
+
+    def _follow(self, kind: Kind) -> None:
+        """Let the same release go on for the action, and by the hours, that the newest document names."""
+        wish, journal = self._wish(kind.name), self.journals[kind.name]
+        if wish is None or wish.content != journal.content or not journal.is_under_way:
+            return
+        fields = {"action": wish.action, "window": wish.window, "deadline_s": wish.deadline_s}
+        try:
+            parse_window(wish.window)
+        except WireError:
+            return
+        self._keep(kind, msgspec.structs.replace(journal, **fields))
+
+    def _begin(self, kind: Kind) -> None:
+        """Take in a wish that is new."""
+        wish, journal = self._wish(kind.name), self.journals[kind.name]
+        if wish is None:
+            return
+        is_known = (journal.action, journal.content) == (wish.action, wish.content)
+        if is_known and journal.state != "cancelled":
+            return
+        fresh = Journal(
+            action=wish.action,
+            target=wish.target,
+            seq=wish.seq,
+            window=wish.window,
+            deadline_s=wish.deadline_s,
+            since_s=self._now() if clock_state(self._now()) == "synced" else 0.0,
+            steps=1,
+        )
+        if self._runs(kind, wish):
+            self._note_running(kind, journal, fresh)
+            return
+        if journal.watch_until_s:
+            kind.end_watch()
+        reason = self._why_not(wish)
+        state, words = ("rejected", reason) if reason else ("accepted", "")
+        self._keep(kind, msgspec.structs.replace(fresh, state=state, reason=words[:200]))
+
+    def _runs(self, kind: Kind, wish: Wish) -> bool:
+        running = kind.running()
+        return running.slot == kind.current() == kind.slot_with(wish.target)
+
+    def _note_running(self, kind: Kind, journal: Journal, fresh: Journal) -> None:
+        """Answer for what runs already; what is still watched over stays so."""
+        if journal.content == fresh.content and journal.state in ("clean", "reported"):
+            fresh = msgspec.structs.replace(
+                fresh, slot=journal.slot, before=journal.before, watch_until_s=journal.watch_until_s
+            )
+        self._keep(kind, msgspec.structs.replace(fresh, state="clean", reason="runs already"))
+
+    def _why_not(self, wish: Wish) -> str:
+        release = release_in(wish.target)
+        if isinstance(release, str):
+            return release
+        try:
+            parse_window(wish.window)
+        except WireError as error:
+            return str(error)
+        return refusal(wish.target, release, self._ways.situation(self._ledger.read()))
+
+    def _do_next(self, kind: Kind) -> bool:
+        """Do one deed; return whether another may follow at once."""
+        before = self.journals[kind.name]
+        deed = next_deed(before, self._facts(kind, before))
+        if deed.word == "rest":
+            self._note_waiting(kind, before, deed.reason)
+            return False
+        if deed.word in PUT_OFF and self._mono() < self._pauses.get(kind.name, (0.0, 0.0))[0]:
+            return False
+        try:
+            self._do(kind, before, deed)
+        except UpdateRefused as error:
+            self._refuse(kind, error)
+        except UpdateHindered as error:
+            self._put_off(kind, error.reason)
+        except (FolderProblem, OSError) as error:
+            self._disk_refuses(kind, str(error))
+        return self.journals[kind.name].state != before.state
+
+    def _do(self, kind: Kind, journal: Journal, deed: Deed) -> None:
+        acts = self._acts
+        simple = {
+            "obtain": acts.obtain,
+            "stage": acts.stage,
+            "arm": acts.arm,
+            "commit": acts.commit,
+            "report": acts.report,
+            "clean": acts.clean,
+            "return": acts.turn_back,
+        }
+        if deed.word in simple:
+            simple[deed.word](kind, journal)
+        elif deed.word in ("cancel", "fail"):
+            acts.end(kind, journal, deed.word, deed.reason)
+        elif deed.word == "switch":
+            self._switched_here.add(kind.name)
+            acts.switch(kind, journal)
+        elif deed.word == "try-out":
+            self._try_out(kind, journal)
+        else:
+            acts.go_back(kind, journal, deed.reason)
+
+    def _try_out(self, kind: Kind, journal: Journal) -> None:
+        self._keep(kind, moved(journal, "probation"))
+        self._begin_probation(kind, journal)
+
+    def _begin_probation(self, kind: Kind, journal: Journal) -> None:
+        is_switched_now = kind.name in self._switched_here
+        kind.begin_probation(is_switched_now=is_switched_now, was_linked=journal.was_linked)
+        self._tried_since_s[kind.name] = self._mono()
+
+    def _facts(self, kind: Kind, journal: Journal) -> Facts:
+        if journal.state == "probation" and kind.name not in self._tried_since_s:
+            self._begin_probation(kind, journal)
+        now_mono_s = self._mono()
+        moment = Moment(self._now(), now_mono_s - self._tried_since_s.get(kind.name, now_mono_s))
+        is_there = self._acts.archive(kind).exists
+        return find_facts(kind, journal, self._wishes, self._ways, moment, is_there)
+
+    def _note_waiting(self, kind: Kind, journal: Journal, reason: str) -> None:
+        if journal.is_under_way and reason != journal.reason and journal.state != "rolling-back":
+            self._keep(kind, msgspec.structs.replace(journal, reason=reason[:200]))
+
+    def _put_off(self, kind: Kind, reason: str) -> None:
+        """Try again later, and later and later."""
+        journal = self.journals[kind.name]
+        if self._is_over():
+            return
+        pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pauses.get(kind.name, (0.0, 0.0))[1]))
+        self._pauses[kind.name] = (self._mono() + pause_s, pause_s)
+        _log.warning("update: kind=%s tried again in_s=%.0f reason=%r", kind.name, pause_s, reason)
+        self._keep(kind, msgspec.structs.replace(journal, reason=reason[:200]))
+
+    def _refuse(self, kind: Kind, error: UpdateRefused) -> None:
+        journal = self.journals[kind.name]
+        if journal.state in BEFORE_ARMED:
+            self._acts.refuse(kind, journal, error)
+        else:
+            self._put_off(kind, journal.reason or error.reason)
+
+    def _restart(self, name: KindName) -> None:
+        self._is_ending = True
+        self._ways.restart(name)
+
+    def _disk_refuses(self, kind: Kind, reason: str) -> None:
+        """End an action for which there is no room; one that touches what runs goes on trying."""
+        journal = self.journals[kind.name]
+        if journal.state in BEFORE_ARMED:
+            self._acts.end(kind, journal, "fail", f"the disk refuses: {reason}")
+        else:
+            _log.error("update: kind=%s state=%s the disk refuses error=%r", kind.name, journal.state, reason)
+
+    def _mind_watch(self, kind: Kind) -> None:
+        """Look after what was committed, for as long as it is watched over."""
+        journal = self.journals[kind.name]
+        if not journal.watch_until_s or journal.state not in ("reported", "clean"):
+            return
+        verdict = kind.watch()
+        if verdict.state == "bad":
+            self._leave_band(kind, journal, verdict.reason)
+        elif self._now() >= journal.watch_until_s:
+            kind.end_watch()
+            self._keep(kind, msgspec.structs.replace(journal, watch_until_s=0.0))
+
+    def _leave_band(self, kind: Kind, journal: Journal, reason: str) -> None:
+        before = kind.describe(journal.before)
+        floor = self._ledger.read().floors.get(f"{kind.name}/{before.name}", 0)
+        if before.sec_ver >= floor and (before.name or journal.before == FACTORY):
+            self._acts.go_back(kind, journal, reason)
+            return
+        kind.end_watch()
+        self.complain(f"slots/{kind.name}", f"{reason}; the one before is older than the floor: send another")
+        self._keep(kind, msgspec.structs.replace(journal, watch_until_s=0.0))
+
+    def _keep(self, kind: Kind, journal: Journal) -> Journal:
+        before = self.journals[kind.name]
+        if journal != before:
+            self._files.write(kind.name, journal)
+            self.journals[kind.name] = journal
+        if journal.state != before.state:
+            path = journal.target.path if journal.target else ""
+            _log.info(
+                "update: kind=%s %s target=%s reason=%r", kind.name, journal.state, path, journal.reason
+            )
+            self._note_inconsistent(kind.name, journal)
+        self._teller.tell(kind.name, journal)
+        return journal
+
+    def _note_inconsistent(self, name: KindName, journal: Journal) -> None:
+        if journal.is_inconsistent:
+            self.complain(f"slots/{name}", f"INCONSISTENT: {journal.reason}")
+        elif journal.state == "committed":
+            self.complain(f"slots/{name}", "")
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or self._is_ending or self._heard is not None
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise UpdateHindered("broken off")

@@ -1,0 +1,298 @@
+"""Firmware as a kind of release: a program in a slot, started by a launcher that counts its starts.
+
+::
+
+    STATE/slots/firmware/
+      a/  b/        venv/, MANIFEST.ok
+      current       -> a or b; not there: the factory's program
+      trial         JSON: slot, before, starts, limit; while it is there the launcher counts starts
+      fell-back     JSON: slot, reason; the launcher went back
+      factory       JSON: the version of the factory's program, noted when it runs
+
+This process cannot become another program: a switch ends in a restart, and a new start finds out from trial,
+link and journal what has become of it. How a slot is filled and tried is the builder's (`firmware_slot.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from device.errors import UpdateRefused
+from device.firmware.updating.kind import FACTORY, GOOD, SLOTS, KindName, Next, Running, Verdict
+from device.firmware.updating.slot_folder import MANIFEST, Manifest, SlotFolder, bare
+from ota.messages.structs import Target
+from ota.trust.release import Release
+from ota.whole import sync_folder, write_whole
+
+FOLDER: Final = "slots/firmware"
+TRIAL: Final = "trial"
+FELL_BACK: Final = "fell-back"
+FACTORY_NOTE: Final = "factory"
+STARTS: Final = 3
+PATIENCE: Final = 10.0
+"""A new program that has lost the link is given up after this many times the probation."""
+_log = logging.getLogger(__name__)
+
+
+class Builder(Protocol):
+    """What fills and tries a slot; both raise `UpdateRefused`, or `OSError` where the disk refuses."""
+
+    def build(self, archive: Path, slot: Path) -> None:
+        """Make a program of a wheelhouse's verified file; the folder is there and empty."""
+
+    def check(self, slot: Path) -> None:
+        """Try the program that lies in a slot."""
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What the launcher reads while a program is tried (see the module)."""
+
+    slot: str
+    before: str
+    starts: int = 0
+    limit: int = STARTS
+
+
+class FellBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What the launcher leaves when it went back."""
+
+    slot: str
+    reason: str
+
+
+class _Factory(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    version: str
+
+
+_Note = TypeVar("_Note", Trial, FellBack, _Factory)
+
+
+class FirmwareSlots(SlotFolder):
+    """The slots of programs; a venv is too large to be hashed at each look, its manifest is believed."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state / FOLDER)
+
+    def seal(self, slot: str, target: Target) -> None:
+        """See `SlotFolder`; what is in the venv was checked by its builder."""
+        place = self.path(slot)
+        sync_folder(place)
+        sync_folder(self.folder)
+        write_whole(place / MANIFEST, msgspec.json.encode(Manifest(target=target, files={})))
+
+    def running_slot(self) -> str:
+        """Return the slot whose program this process is."""
+        prefix = Path(sys.prefix).resolve()
+        folder = self.folder.resolve()
+        slot = prefix.relative_to(folder).parts[:1] if prefix.is_relative_to(folder) else ()
+        return slot[0] if slot and slot[0] in SLOTS else FACTORY
+
+
+class FirmwareKind:
+    """See `Kind`.
+
+    Args:
+        slots: where programs lie.
+        builder: fills and tries them.
+        version: of the program that runs.
+        is_linked: whether the link is up.
+        probation_s: how long a program is tried.
+        running_slot: of the program that runs; found out where it is not given.
+    """
+
+    name: KindName = "firmware"
+    max_bytes: Final = 400_000_000
+    room_factor: Final = 5.0
+
+    def __init__(
+        self,
+        slots: FirmwareSlots,
+        builder: Builder,
+        version: str,
+        *,
+        is_linked: Callable[[], bool],
+        probation_s: float,
+        running_slot: str | None = None,
+    ) -> None:
+        self._slots = slots
+        self._builder = builder
+        self._version = version
+        self._is_linked = is_linked
+        self._probation_s = probation_s
+        self._slot = slots.running_slot() if running_slot is None else running_slot
+        self._was_linked = False
+        self._waits_for_start = False
+        if self._slot == FACTORY:
+            self._note_factory()
+
+    def running(self) -> Running:
+        """See `Kind`."""
+        known = self.describe(self._slot)
+        return Running(self._slot, self._version, known.name or "pehra", self._version, known.sec_ver)
+
+    def describe(self, slot: str) -> Running:
+        """See `Kind`."""
+        if slot == FACTORY:
+            factory = self._read(FACTORY_NOTE, _Factory)
+            return (
+                Running(slot, factory.version, factory.name, factory.version) if factory else _nothing(slot)
+            )
+        manifest = self._slots.manifest(slot)
+        if manifest is None:
+            return _nothing(slot)
+        custom = manifest.target.custom
+        name, version = str(custom.get("name", "")), str(custom.get("version", ""))
+        return Running(slot, version, name, version, int(custom.get("sec_ver", 0)))
+
+    def current(self) -> str:
+        """See `Kind`."""
+        return self._slots.current()
+
+    def slot_with(self, target: Target) -> str | None:
+        """See `Kind`; the factory's program is known by name and version, which mean one content for ever."""
+        for slot in sorted(SLOTS, key=lambda slot: slot != self._slot):
+            if self._slots.holds(slot, target):
+                return slot
+        factory = self._read(FACTORY_NOTE, _Factory)
+        named = (target.custom.get("name"), target.custom.get("version"))
+        return FACTORY if factory is not None and (factory.name, factory.version) == named else None
+
+    def is_vouched(self, slot: str, target: Target) -> bool:
+        """See `Kind`."""
+        manifest = self._slots.manifest(slot)
+        return manifest is not None and manifest.target == bare(target)
+
+    def adopt(self, slot: str, target: Target) -> None:
+        """See `Kind`."""
+        if slot != FACTORY:
+            self._slots.seal(slot, bare(target))
+
+    def free_slot(self) -> str:
+        """See `Kind`; never the one whose program runs."""
+        free = [slot for slot in SLOTS if slot not in (self._slots.current(), self._slot)]
+        return free[0] if len(free) == 1 else self._slots.other()
+
+    def contents(self) -> dict[str, str]:
+        """See `Kind`: a venv does not give its wheelhouse back."""
+        return {}
+
+    def pack(self, slot: str) -> bytes:
+        """See `Kind`."""
+        del slot
+        return b""
+
+    def stage(self, archive: Path, slot: str, target: Target) -> None:
+        """See `Kind`."""
+        self._slots.wipe(slot)
+        place = self._slots.path(slot)
+        place.mkdir(parents=True)
+        self._builder.build(archive, place)
+        self._slots.seal(slot, bare(target))
+
+    def wipe(self, slot: str) -> None:
+        """See `Kind`."""
+        self._slots.wipe(slot)
+
+    def is_staged(self, slot: str, target: Target) -> bool:
+        """See `Kind`."""
+        return self.slot_with(target) == slot if slot == FACTORY else self._slots.holds(slot, target)
+
+    def check(self, slot: str, release: Release, is_over: Callable[[], bool]) -> None:
+        """See `Kind`."""
+        del is_over
+        if slot == FACTORY:
+            return
+        self._builder.check(self._slots.path(slot))
+        if self.describe(slot).version != release.version:
+            raise UpdateRefused(f"the slot holds {self.describe(slot).version}, not {release.version}")
+
+    def switch(self, slot: str, before: str) -> Next:
+        """See `Kind`."""
+        folder = self._slots.folder
+        if slot == self._slot and self._slots.current() == slot:
+            return "runs"
+        known = self._read(TRIAL, Trial)
+        if slot == FACTORY:
+            (folder / TRIAL).unlink(missing_ok=True)
+        elif known is None or known.slot != slot:
+            (folder / FELL_BACK).unlink(missing_ok=True)
+            write_whole(folder / TRIAL, msgspec.json.encode(Trial(slot=slot, before=before)))
+        self._slots.turn_to(slot)
+        self._waits_for_start = True
+        return "restart"
+
+    def switch_back(self, before: str) -> tuple[Next, str]:
+        """See `Kind`."""
+        slot = before if before == FACTORY or self._slots.manifest(before) is not None else FACTORY
+        self._slots.turn_to(slot)
+        self.settle(slot)
+        if slot == self._slot:
+            return "runs", slot
+        self._waits_for_start = True
+        return "restart", slot
+
+    def fell_back(self, slot: str) -> str:
+        """See `Kind`."""
+        left = self._read(FELL_BACK, FellBack)
+        if left is not None and left.slot == slot:
+            return left.reason
+        if self._waits_for_start or slot == self._slot or self._slots.current() != slot:
+            return ""
+        return "another program was started than the one in the slot: the service must start the launcher"
+
+    def begin_probation(self, *, is_switched_now: bool, was_linked: bool) -> None:
+        """See `Kind`."""
+        del is_switched_now
+        self._was_linked = was_linked
+
+    def judge(self, lived_s: float) -> Verdict:
+        """See `Kind`: all parts live, or this would not be asked; the link too, if it did before."""
+        if lived_s < self._probation_s:
+            return Verdict("waits", f"is tried for {self._probation_s:.0f} s")
+        if self._is_linked() or not self._was_linked:
+            return GOOD
+        if lived_s < PATIENCE * self._probation_s:
+            return Verdict("waits", "waits for the link, which was up before")
+        return Verdict("bad", f"no link to the fleet for {lived_s:.0f} s with it; there was one before")
+
+    def settle(self, slot: str) -> None:
+        """See `Kind`."""
+        del slot
+        for name in (TRIAL, FELL_BACK):
+            (self._slots.folder / name).unlink(missing_ok=True)
+        if self._slots.folder.is_dir():
+            sync_folder(self._slots.folder)
+
+    def watch(self) -> Verdict:
+        """See `Kind`: nothing is watched after the probation."""
+        return GOOD
+
+    def end_watch(self) -> None:
+        """See `Kind`."""
+
+    def _note_factory(self) -> None:
+        if self._read(FACTORY_NOTE, _Factory) == _Factory(name="pehra", version=self._version):
+            return
+        try:
+            self._slots.folder.mkdir(parents=True, exist_ok=True)
+            note = msgspec.json.encode(_Factory(name="pehra", version=self._version))
+            write_whole(self._slots.folder / FACTORY_NOTE, note)
+        except OSError as error:
+            _log.warning("update: the factory's version cannot be noted error=%r", str(error))
+
+    def _read(self, name: str, kind: type[_Note]) -> _Note | None:
+        try:
+            return msgspec.json.decode((self._slots.folder / name).read_bytes(), type=kind)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+
+def _nothing(slot: str) -> Running:
+    return Running(slot, "", "", "")
