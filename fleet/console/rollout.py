@@ -9,8 +9,9 @@ from typing import Final
 from nicegui import ui
 from sqlmodel import Session
 
+from fleet.access import audit
 from fleet.access.caller import Caller
-from fleet.console.frame import ask, empty_state, page_frame, spared
+from fleet.console.frame import ask, empty_state, now_ms, page_frame, spared
 from fleet.console.preview_words import preview_html
 from fleet.console.rollout_buttons import RolloutButtons
 from fleet.console.rollout_members import MembersTable
@@ -46,12 +47,18 @@ def add_page(services: Services) -> None:
     async def rollout_page(rollout: str, state: str = "", cursor: str = "") -> None:
         with page_frame(services, "/rollouts") as caller:
             try:
-                standing = await ask(services, lambda session: read_standing(session, word_of(rollout)))
+                standing = await ask(services, lambda session: _open(session, word_of(rollout), caller))
             except NotFound as error:
                 empty_state("No such rollout.", escape(str(error)))
                 return
             ui.page_title(f"{standing.seen.rollout.name} · Pehra")
             await RolloutView(services, caller, standing, state=state, cursor=cursor).draw()
+
+
+def _open(session: Session, rollout_id: str, caller: Caller) -> Standing:
+    """Return how a rollout stands, and keep that somebody looks."""
+    audit.look(session, caller, "rollout.open", get_rollout(session, rollout_id).name, at_ms=now_ms())
+    return read_standing(session, rollout_id)
 
 
 def read_standing(session: Session, rollout_id: str) -> Standing:
@@ -118,6 +125,7 @@ class RolloutView:
         self._stages.set_content("" if coming else stages_html(seen))
         self._errors.set_content(errors_html(rollout.id, seen.errors))
         self._facts.set_content(facts_html(rollout, seen.release, settings_in(rollout)))
+        self._members.show(is_there=rollout.state != "pending")
         self._buttons.show(rollout)
 
 

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from fleet.access.caller import Caller
 from fleet.access.roles import Permission
-from fleet.console.frame import ask, empty_state, page_frame, spared
+from fleet.console.frame import ask, empty_state, lead, page_frame, spared
 from fleet.console.rollout_words import line_html
 from fleet.console.words import url_of
 from fleet.errors import BadQuery
@@ -105,7 +105,7 @@ class RolloutsView:
         self._list.set_content("".join(page.items))
         self._newest.set_visibility(bool(self._cursor))
         self._older.set_visibility(page.next_cursor is not None)
-        self._older.props["href"] = url_of("/rollouts", state=self._state, cursor=page.next_cursor)
+        lead(self._older, url_of("/rollouts", state=self._state, cursor=page.next_cursor))
         self._say_empty(is_empty=not page.items)
 
     def _say_empty(self, *, is_empty: bool) -> None:
