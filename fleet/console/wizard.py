@@ -139,10 +139,13 @@ class WizardView:
         if self._draft == before:
             return
         ui.navigate.history.replace(self._draft.url)
+        is_counted_anew = any(name in texts for name in ("release", "to", "stages"))
+        if is_counted_anew:
+            self._seen = None  # it is about what was typed before
         if "release" in texts:
             self._name_it()
         self._show()
-        if any(name in texts for name in ("release", "to", "stages")):
+        if is_counted_anew:
             await self._preview.show(self._draft)
 
     def _name_it(self) -> None:
