@@ -20,6 +20,7 @@ from fleet.services import Services
 from fleet.store.tables_rollouts import Release, Rollout
 
 PAGE_ROWS: Final = 25
+UNDER_WAY: Final = 5
 REFRESH_S: Final = 2.0
 STATES: Final = {
     "": "All rollouts",
@@ -48,10 +49,21 @@ def read_lines(session: Session, state: str, cursor: str | None) -> Page[str]:
     """
     states = _MEANT.get(state, (state,)) if state else ()
     page = page_rollouts(session, limit=PAGE_ROWS, cursor=cursor, states=states)
-    counts = count_devices(session, [row.id for row in page.items])
-    releases = _releases(session, page.items)
-    lines = [line_html(row, releases.get(row.release), counts.get(row.id, {})) for row in page.items]
-    return Page(lines, page.next_cursor)
+    return Page(_lines(session, page.items), page.next_cursor)
+
+
+def under_way_html(session: Session) -> str:
+    """Return the rollouts that are under way or wait for approval; nothing where there are none."""
+    page = page_rollouts(session, limit=UNDER_WAY, states=("pending", *LIVE))
+    if not page.items:
+        return ""
+    more = '<a class="link small" href="/rollouts">All rollouts</a>' if page.next_cursor else ""
+    return f'<div class="subtitle">Rollouts</div>{"".join(_lines(session, page.items))}{more}'
+
+
+def _lines(session: Session, rows: list[Rollout]) -> list[str]:
+    counts, releases = count_devices(session, [row.id for row in rows]), _releases(session, rows)
+    return [line_html(row, releases.get(row.release), counts.get(row.id, {})) for row in rows]
 
 
 def _releases(session: Session, rows: list[Rollout]) -> dict[str, Release]:

@@ -109,7 +109,9 @@ def _told(steps: list[tuple[int, int]]) -> str:
     rests = {rest_s for _, rest_s in steps[:-1]}
     if len(rests) == 1:
         numbers = ", then ".join(str(number) for number, _ in steps)
-        return f"In {len(steps)} stages: first {numbers}, with {span_text(rests.pop())} of rest between them."
+        rest_s = rests.pop()
+        rest = f"with {span_text(rest_s)} of rest between them" if rest_s else "without a rest between them"
+        return f"In {len(steps)} stages: first {numbers}, {rest}."
     said = ", ".join(f"{number} (then {span_text(rest_s)} of rest)" for number, rest_s in steps[:-1])
     return f"In {len(steps)} stages: {said}, and {steps[-1][0]} at last."
 

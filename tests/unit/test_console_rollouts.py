@@ -15,6 +15,8 @@ from fleet.console.preview_words import preview_html
 from fleet.console.release_words import card_html, release_html, running_html, size_text
 from fleet.console.rollout_buttons import offered
 from fleet.console.rollout_words import bar_html, errors_html, line_html, stages_html
+from fleet.console.update_words import Updates, progress_html
+from fleet.console.update_words import running_html as running_html_of
 from fleet.console.wizard_draft import Draft, draft_of, find_errors
 from fleet.console.wizard_words import filter_error_html, summary, with_example
 from fleet.rollouts.acting import NewRollout
@@ -22,7 +24,8 @@ from fleet.rollouts.plan import Settings
 from fleet.rollouts.preview import Preview
 from fleet.rollouts.prospects import Prospects, sentence_for
 from fleet.rollouts.show import ErrorShown, RolloutShown, StageShown
-from fleet.store.tables_rollouts import Release, Rollout
+from fleet.store.tables import Device
+from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice, WantedRelease
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 RELEASE = Release(
@@ -324,3 +327,29 @@ def test_releases_in_words() -> None:
     gone = RELEASE.model_copy(update={"state": "withdrawn"})
     assert "withdrawn" in release_html(gone)
     assert "no new rollout" in card_html(gone)
+
+
+def test_how_far_an_update_is_comes_from_the_devices_own_words_of_this_action() -> None:
+    row = RolloutDevice(rollout="i", device="cam-01", state="downloading", rank=1, action="a1", tries=2)
+    device = Device(id="cam-01", first_seen_ms=1)
+    said = {"action": "a1", "state": "downloading", "progress_pct": 42.4, "reason": HOSTILE}
+    mine = Updates(device, [], [(row, rollout(), RELEASE)], [], said)
+    html = progress_html(mine, 10_000)
+    assert "street-2 1.4.0: downloading 42 %" in text_of(html)
+    assert "told 2 times" in html
+    assert "<img" not in html
+    other = Updates(device, [], [(row, rollout(), RELEASE)], [], said | {"action": "a0"})
+    assert "42 %" not in progress_html(other, 10_000)
+    row.state = "succeeded"
+    assert progress_html(mine, 10_000) == ""
+
+
+def test_what_runs_is_held_against_what_is_wanted() -> None:
+    model = {"name": "street-2", "version": "1.3.0", "sha256": "a" * 64}
+    device = Device(id="cam-01", first_seen_ms=1, info={"model": model, "firmware": "0.2.0"})
+    wanted = WantedRelease(device="cam-01", kind="model", release="r", rollout="i", action="a", since_ms=1)
+    updates = Updates(device, [(wanted, RELEASE)], [], [])
+    assert "street-2 1.3.0 wanted: street-2 1.4.0" in text_of(running_html_of(updates))
+    device.reported = {"model": model | {"version": "1.4.0", "sha256": "b" * 64}}
+    assert "street-2 1.4.0 as wanted: street-2 1.4.0" in text_of(running_html_of(updates))
+    assert "nothing else is wanted" in running_html_of(Updates(Device(id="x", first_seen_ms=1), [], [], []))
