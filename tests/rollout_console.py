@@ -11,13 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fleet.store.database import connect_database
 from tests.brokers import Mosquitto
 from tests.home_process import HomeProcess
 from tests.people import add, services_with_home
-from tests.rollout_fleet import Town, obey
+from tests.rollout_fleet import Behaviour, Town, obey
 
 SILENCE_S = 600
 """These devices send nothing over MQTT: they stay online for the length of a test."""
@@ -53,7 +52,8 @@ class RolloutFleet:
         self._thread.join(20)
         self.engine.dispose()
         assert self.process.stop() == 0
-        assert "Traceback" not in self.process.log.read_text()
+        log = self.process.log.read_text()
+        assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:4000]
 
     def _live(self) -> None:
         """Devices that were told something do what `town.behave` says of them."""
@@ -62,15 +62,10 @@ class RolloutFleet:
             self.town.answer()
 
 
-def hold_still(_device: str, _sha256: str) -> str:
-    """Behaviour of devices that say nothing, and are asked again: see `Town.answer`."""
-    return "silent"
-
-
 @contextmanager
-def running_fleet(broker: Mosquitto, home: Path, **behaviour: Any) -> Iterator[RolloutFleet]:
+def running_fleet(broker: Mosquitto, home: Path, behave: Behaviour = obey) -> Iterator[RolloutFleet]:
     fleet = RolloutFleet(broker, home)
-    fleet.town.behave = behaviour.get("behave", obey)
+    fleet.town.behave = behave
     fleet.start()
     try:
         yield fleet

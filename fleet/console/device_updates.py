@@ -34,7 +34,7 @@ class UpdatesView:
         """Put the widgets on the page and fill them."""
         self._shown = ui.html("", sanitize=False).style("width: 100%").mark("updates")
         self._tags: list[str] | None = None
-        with ui.element("div").classes("card pad q-mt-md"):
+        with ui.element("div").classes("card pad q-mt-md") as self._card:
             ui.label("Tags").classes("subtitle")
             ui.label("Words by which a rollout's filter can mean this device: tag:night.").classes(
                 "quiet small"
@@ -95,8 +95,9 @@ class UpdatesView:
             wanted = (set(tags_of(session, self._id)) | ({add} - {""})) - {drop}
             return set_tags(session, self._id, wanted, caller) or True
 
-        done = await act(self._services, self._caller, Permission.CHANGE_CONFIG, work)
-        if done is not None:
-            self._services.rollouts.wake()
-            await self._refresh()
+        with self._card:  # the chip whose button was pressed may go meanwhile
+            done = await act(self._services, self._caller, Permission.CHANGE_CONFIG, work)
+            if done is not None:
+                self._services.rollouts.wake()
+                await self._refresh()
         return done is not None

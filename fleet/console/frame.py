@@ -169,6 +169,12 @@ def empty_state(title: str, what_to_do: str) -> None:
         ui.html(f"<b>{title}</b>{what_to_do}", sanitize=False)
 
 
+def lead(link: ui.link, url: str) -> None:
+    """Let a link lead somewhere; nothing is sent while it does already."""
+    if link.props.get("href") != url:
+        link.props["href"] = url
+
+
 def _keep_summary(services: Services, sums: ui.html, caller: Caller) -> None:
     client = ui.context.client
     within = caller.sites(Permission.SEE_DEVICES)

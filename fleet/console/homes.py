@@ -16,6 +16,7 @@ from fleet.console.audit import AuditTable
 from fleet.console.devices import DevicesView
 from fleet.console.events import EventsTable
 from fleet.console.frame import ask, now_ms, page_frame, spared
+from fleet.console.rollouts import under_way_html
 from fleet.console.users import UsersView
 from fleet.console.words import NOTHING, ago, clock_time, url_of
 from fleet.queries.alarms import list_alarms
@@ -82,6 +83,11 @@ async def show_sites(services: Services, caller: Caller) -> None:
     await _kept(services, lambda session: sites_html(summarise_sites(session, within)))
 
 
+async def show_rollouts(services: Services, _caller: Caller) -> None:
+    """Show the rollouts that are under way, or wait for a second person."""
+    await _kept(services, under_way_html)
+
+
 async def show_needy(services: Services, caller: Caller) -> None:
     """Show the devices that need a hand."""
     within = caller.sites(Permission.SEE_DEVICES)
@@ -136,9 +142,10 @@ async def show_users(services: Services, caller: Caller) -> None:
 
 _STATE: Final = (show_state, Permission.SEE_DEVICES)
 _NEEDY: Final = (show_needy, Permission.SEE_DEVICES)
+_ROLLOUTS: Final = (show_rollouts, Permission.MANAGE_ROLLOUTS)
 HOMES: Final[dict[Role, tuple[tuple[Section, Permission], ...]]] = {
-    Role.OWNER: (_STATE, _NEEDY, (show_users, Permission.MANAGE_USERS)),
-    Role.FLEET_ADMIN: (_STATE, _NEEDY, (show_sites, Permission.SEE_DEVICES)),
+    Role.OWNER: (_STATE, _ROLLOUTS, _NEEDY, (show_users, Permission.MANAGE_USERS)),
+    Role.FLEET_ADMIN: (_STATE, _ROLLOUTS, _NEEDY, (show_sites, Permission.SEE_DEVICES)),
     Role.AUDITOR: ((show_audit, Permission.SEE_AUDIT), _STATE),
     Role.TECHNICIAN: (_NEEDY,),
     Role.OPERATOR: ((show_alarms, Permission.SEE_DEVICES), (show_events, Permission.SEE_EVENTS)),

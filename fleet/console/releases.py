@@ -68,6 +68,7 @@ class ReleasesView:
             draw_places("/releases")
         self._empty = ui.element("div").style("width: 100%")
         self._list = ui.element("div").classes("card people")
+        self._questions = ui.element("div")
         self._drawer = ui.dialog().props("position=right full-height")
         self._drawer.on_value_change(self._on_drawer)
         with self._drawer, ui.card().classes("drawer"):
@@ -138,6 +139,7 @@ class ReleasesView:
         running = self._shelf.running_of(release) or 0
         keep = f" {running} that run it keep it." if running else ""
         ask_first(
+            self._questions,
             f"Withdraw {release.name} {release.version}?",
             f"No new rollout can use it, and that cannot be undone. Rollouts that run go on.{keep}",
             "Withdraw",

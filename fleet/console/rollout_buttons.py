@@ -24,7 +24,7 @@ LABELS: Final = {
     "pause": "Pause",
     "resume": "Resume",
     "abort": "Abort",
-    "revert": "Take back",
+    "revert": "Revert",
 }
 DONE: Final = {
     "approve": "Approved",
@@ -67,6 +67,7 @@ class RolloutButtons:
     def draw(self) -> None:
         """Put the place for the buttons on the page."""
         self._box = ui.element("div").classes("deeds")
+        self._questions = ui.element("div")
 
     def show(self, rollout: Rollout) -> None:
         """Show those that make sense now."""
@@ -87,8 +88,8 @@ class RolloutButtons:
         except FleetError as error:
             ui.notify(str(error), type="negative")
             return
-        with self._box:
-            ask_first(f"{LABELS[verb]} {self._rollout.name}?", sentence, LABELS[verb], lambda: self._do(verb))
+        title = f"{LABELS[verb]} {self._rollout.name}?"
+        ask_first(self._questions, title, sentence, LABELS[verb], lambda: self._do(verb))
 
     def _prospect(self, session: Session, verb: str) -> str:
         return sentence_for(verb, look_ahead(session, acting.get_rollout(session, self._rollout.id)))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from nicegui import ui
 from sqlmodel import Session
 
-from fleet.console.frame import ask, now_ms, spared
+from fleet.console.frame import ask, lead, now_ms, spared
 from fleet.console.rollout_words import DEVICE_DOTS, DEVICE_STATES
 from fleet.console.words import NOTHING, ago, url_of
 from fleet.errors import BadQuery
@@ -58,6 +58,15 @@ class MembersTable:
     def draw(self) -> None:
         """Put the widgets on the page."""
         states = {"": "All states"} | {name: said.capitalize() for name, said in DEVICE_STATES.items()}
+        with ui.element("div").style("width: 100%") as self._box:
+            self._draw(states)
+        self._show(Page([], None))
+
+    def show(self, *, is_there: bool) -> None:
+        """Show or hide all of it."""
+        self._box.set_visibility(is_there)
+
+    def _draw(self, states: dict[str, str]) -> None:
         with ui.element("div").classes("row-line q-mt-lg"):
             ui.label("Devices").classes("subtitle grow").style("margin: 0")
             ui.select(states, value=self._state, on_change=lambda event: self._choose(event.value)).props(
@@ -71,7 +80,6 @@ class MembersTable:
         with ui.element("div").classes("row-line q-mt-md"):
             self._first = ui.link("First page", "#").classes("link")
             self._next = ui.link("Next page", "#").classes("link")
-        self._show(Page([], None))
 
     @spared
     async def refresh(self) -> None:
@@ -95,9 +103,9 @@ class MembersTable:
         self._table.set_visibility(bool(lines))
         self._nobody.set_visibility(not lines)
         self._first.set_visibility(bool(self._cursor))
-        self._first.props["href"] = self._url("")
+        lead(self._first, self._url(""))
         self._next.set_visibility(page.next_cursor is not None)
-        self._next.props["href"] = self._url(page.next_cursor or "")
+        lead(self._next, self._url(page.next_cursor or ""))
 
     async def _choose(self, state: str) -> None:
         self._state, self._cursor = state or "", ""
@@ -108,6 +116,4 @@ class MembersTable:
         return url_of(f"/rollouts/{self._rollout}", state=self._state, cursor=cursor)
 
 
-NOBODY: Final = (
-    '<div class="card empty slim"><b>No device here.</b>Devices join when the rollout begins.</div>'
-)
+NOBODY: Final = '<div class="card empty slim"><b>No device here.</b>Choose another state above.</div>'

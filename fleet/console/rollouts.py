@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from fleet.access.caller import Caller
 from fleet.access.roles import Permission
-from fleet.console.frame import ask, empty_state, page_frame, spared
+from fleet.console.frame import ask, empty_state, lead, page_frame, spared
 from fleet.console.rollout_words import line_html
 from fleet.console.words import url_of
 from fleet.errors import BadQuery
@@ -20,6 +20,7 @@ from fleet.services import Services
 from fleet.store.tables_rollouts import Release, Rollout
 
 PAGE_ROWS: Final = 25
+UNDER_WAY: Final = 5
 REFRESH_S: Final = 2.0
 STATES: Final = {
     "": "All rollouts",
@@ -48,10 +49,21 @@ def read_lines(session: Session, state: str, cursor: str | None) -> Page[str]:
     """
     states = _MEANT.get(state, (state,)) if state else ()
     page = page_rollouts(session, limit=PAGE_ROWS, cursor=cursor, states=states)
-    counts = count_devices(session, [row.id for row in page.items])
-    releases = _releases(session, page.items)
-    lines = [line_html(row, releases.get(row.release), counts.get(row.id, {})) for row in page.items]
-    return Page(lines, page.next_cursor)
+    return Page(_lines(session, page.items), page.next_cursor)
+
+
+def under_way_html(session: Session) -> str:
+    """Return the rollouts that are under way or wait for approval; nothing where there are none."""
+    page = page_rollouts(session, limit=UNDER_WAY, states=("pending", *LIVE))
+    if not page.items:
+        return ""
+    more = '<a class="link small" href="/rollouts">All rollouts</a>' if page.next_cursor else ""
+    return f'<div class="subtitle">Rollouts</div>{"".join(_lines(session, page.items))}{more}'
+
+
+def _lines(session: Session, rows: list[Rollout]) -> list[str]:
+    counts, releases = count_devices(session, [row.id for row in rows]), _releases(session, rows)
+    return [line_html(row, releases.get(row.release), counts.get(row.id, {})) for row in rows]
 
 
 def _releases(session: Session, rows: list[Rollout]) -> dict[str, Release]:
@@ -105,7 +117,7 @@ class RolloutsView:
         self._list.set_content("".join(page.items))
         self._newest.set_visibility(bool(self._cursor))
         self._older.set_visibility(page.next_cursor is not None)
-        self._older.props["href"] = url_of("/rollouts", state=self._state, cursor=page.next_cursor)
+        lead(self._older, url_of("/rollouts", state=self._state, cursor=page.next_cursor))
         self._say_empty(is_empty=not page.items)
 
     def _say_empty(self, *, is_empty: bool) -> None:

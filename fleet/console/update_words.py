@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from sqlmodel import Session
 
@@ -32,12 +33,14 @@ class Updates:
     Attributes:
         wanted: what it is to run, by kind.
         history: how it stood in each rollout, newest first.
+        said: how far its updater was when it last said so (struct `Update`); empty where nothing is kept.
     """
 
     device: Device
     wanted: list[tuple[WantedRelease, Release]]
     history: list[tuple[RolloutDevice, Rollout, Release]]
     tags: list[str]
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_updates(session: Session, device: str, caller: Caller) -> Updates:
@@ -47,7 +50,10 @@ def read_updates(session: Session, device: str, caller: Caller) -> Updates:
         NotFound: no message of it has ever come, or it is at no site of the caller's.
     """
     row = reach_device(session, caller, Permission.SEE_DEVICES, device)
-    return Updates(row, read_wanted(session, device), history_of(session, device), tags_of(session, device))
+    said = getattr(row, "update", None) or {}
+    return Updates(
+        row, read_wanted(session, device), history_of(session, device), tags_of(session, device), said
+    )
 
 
 def updates_html(updates: Updates, moment_ms: int, *, sees_rollouts: bool) -> str:
@@ -95,13 +101,25 @@ def _against(running: str, wanted: Release | None) -> str:
 def progress_html(updates: Updates, moment_ms: int) -> str:
     """Return how far the update is that the device is at now; nothing where it is at none."""
     now = [(row, release) for row, _, release in updates.history if row.state in AT_IT]
-    return "".join(
-        f'<div class="card why warn q-mt-md">{escape(f"{release.name} {release.version}")}: '
-        f"{DEVICE_STATES[row.state]}"
-        f'<span class="quiet small"> since {ago(row.changed_ms, moment_ms)}'
-        f"{', told ' + str(row.tries) + ' times' if row.tries > 1 else ''}"
-        f"{', because ' + escape(row.reason) if row.reason else ''}</span></div>"
-        for row, release in now
+    return "".join(_progress_html(row, release, updates.said, moment_ms) for row, release in now)
+
+
+def _progress_html(row: RolloutDevice, release: Release, said: Mapping[str, Any], moment_ms: int) -> str:
+    is_its_own = bool(row.action) and said.get("action") == row.action
+    word = str(said.get("state", "")) if is_its_own else DEVICE_STATES.get(row.state, row.state)
+    reason = str(said.get("reason", "")) if is_its_own else row.reason
+    percent = float(said.get("progress_pct") or 0) if is_its_own and word == "downloading" else 0.0
+    notes = [
+        f"since {clock_time(row.changed_ms)[11:]} UTC ({ago(row.changed_ms, moment_ms)})",
+        f"told {row.tries} times" if row.tries > 1 else "",
+        reason,
+    ]
+    share = f'<div class="share q-mt-sm"><i style="width:{min(100.0, percent):.0f}%"></i></div>'
+    return (
+        f'<div class="card why warn q-mt-md">{escape(f"{release.name} {release.version}: {word}")}'
+        f"{f' {percent:.0f} %' if percent else ''}"
+        f'<div class="quiet small">{escape(" · ".join(note for note in notes if note))}</div>'
+        f"{share if percent else ''}</div>"
     )
 
 

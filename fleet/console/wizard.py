@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
-from nicegui import background_tasks, ui
+from nicegui import ui
 from sqlmodel import Session
 
 from fleet.access.caller import Caller
@@ -92,6 +92,7 @@ class WizardView:
                 self._draw_ways()
             with ui.element("div"):
                 self._preview.draw()
+        ui.navigate.history.replace(self._draft.url)
         self._name_it()
         self._show()
         await self._preview.show(self._draft)
@@ -132,16 +133,20 @@ class WizardView:
             return
         self._tabs.set_value(steps[steps.index(self._draft.step) + by])
 
-    def _change(self, **texts: str) -> None:
+    async def _change(self, **texts: str) -> None:
         """Take in what was typed."""
         before, self._draft = self._draft, self._draft.changed(**texts)
         if self._draft == before:
             return
+        ui.navigate.history.replace(self._draft.url)
+        is_counted_anew = any(name in texts for name in ("release", "to", "stages"))
+        if is_counted_anew:
+            self._seen = None  # it is about what was typed before
         if "release" in texts:
             self._name_it()
         self._show()
-        if any(name in texts for name in ("release", "to", "stages")):
-            background_tasks.create(self._preview.show(self._draft))
+        if is_counted_anew:
+            await self._preview.show(self._draft)
 
     def _name_it(self) -> None:
         """Give it a name while nobody has."""
@@ -157,7 +162,6 @@ class WizardView:
     def _show(self) -> None:
         draft = self._draft
         errors = self._errors()
-        ui.navigate.history.replace(draft.url)
         for name, step in zip(STEPS, self._steps, strict=False):
             step.show(draft, errors, is_tried=name in self._tried)
         self._name.error = errors.get("name")

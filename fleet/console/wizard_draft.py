@@ -11,7 +11,7 @@ from typing import Any, Final
 from fleet.console.words import url_of, word_of
 from fleet.errors import BadInput
 from fleet.rollouts.acting import NAME_CHARS, NewRollout
-from fleet.rollouts.filter_parser import parse_filter
+from fleet.rollouts.filter_parser import BadFilter, parse_filter
 from fleet.rollouts.plan import settings_of
 from fleet.rollouts.stages import DEFAULT_STAGES, parse_stages
 
@@ -100,14 +100,19 @@ def draft_of(query: Mapping[str, str]) -> Draft:
 
 
 def find_errors(draft: Draft) -> dict[str, str]:
-    """Return what is wrong, by field; of the filter only that it is (`filter_error_html` shows its place)."""
+    """Return what is wrong, by field; `filter_error_html` shows where in the filter it is."""
     found: dict[str, str] = {}
     for field, check in _CHECKS.items():
         try:
             check(draft)
         except BadInput as error:
-            found[field] = re.sub(r"^[a-z_ ]{1,30}: ", "", str(error).partition("\n")[0])
+            found[field] = _reason(error)
     return found
+
+
+def _reason(error: BadInput) -> str:
+    """Return what is wrong, without the name of the field, which stands beside it."""
+    return error.reason if isinstance(error, BadFilter) else re.sub(r"^[a-z_ ]{1,30}: ", "", str(error))
 
 
 def _check_release(draft: Draft) -> None:

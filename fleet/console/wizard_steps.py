@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from fleet.store.tables_rollouts import DeviceTag, Release
 
 SITES_LOOKED_AT: Final = 500
 EXAMPLES: Final = 6
-Change = Callable[..., None]
+Change = Callable[..., Awaitable[None]]
 """Called with the fields that changed."""
 
 
@@ -75,7 +75,7 @@ class WhomStep:
         self._change = change
         self._field = ui.input("Devices", value=draft.to, placeholder="site:lahore/* board:pi4 not tag:lab")
         self._field.props(
-            "outlined hide-bottom-space debounce=250 autocapitalize=none spellcheck=false"
+            "outlined hide-bottom-space debounce=250 maxlength=1000 autocapitalize=none spellcheck=false"
         ).classes("wide mono-input")
         self._field.on_value_change(lambda event: change(to=event.value or ""))
         self._said = ui.html("", sanitize=False).mark("filter-said")
@@ -145,8 +145,8 @@ class HowStep:
         field.on_value_change(lambda event, name=name: self._tell(name, event.value))
         self._fields[name] = field
 
-    def _tell(self, name: str, value: Any) -> None:  # noqa: ANN401  # of a widget
-        self._change(**{name: str(value or "").strip()})
+    async def _tell(self, name: str, value: Any) -> None:  # noqa: ANN401  # of a widget
+        await self._change(**{name: str(value or "").strip()})
 
     def show(self, _draft: Draft, errors: dict[str, str], *, is_tried: bool) -> None:
         """Show what is wrong, each at its field; these are never empty at first, so it is shown at once."""

@@ -15,6 +15,8 @@ from fleet.rollouts.stages import Stage, parse_stages
 from fleet.store.tables_rollouts import Release
 
 AT_HAND: Final = ("all", "is:online", "tag:night", "not tag:lab")
+MISSING: Final = "\u00a0\u00a0"
+"""Stands where something is missing, so that there is a place to mark."""
 NOTHING_TYPED: Final = '<div class="quiet small">Write who shall get it, or click an example.</div>'
 
 
@@ -30,12 +32,12 @@ def filter_error_html(text: str, *, is_tried: bool = True) -> str:
     try:
         parse_filter(text)
     except BadFilter as error:
-        before, wrong = text[: error.at], text[error.at : error.at + error.length] or "\u2423"
+        before, wrong = text[: error.at], text[error.at : error.at + error.length].strip() or MISSING
         after = text[error.at + error.length :]
         marked = f"{escape(before)}<mark>{escape(wrong)}</mark>{escape(after)}"
         return (
             f'<div class="filter-error" role="alert"><div class="mono wrapped">{marked}</div>'
-            f'<div class="is-bad">{escape(error.reason)}</div></div>'
+            f'<div class="is-bad">{escape(error.reason.replace("`", ""))}</div></div>'
         )
     return ""
 
@@ -107,7 +109,9 @@ def _told(steps: list[tuple[int, int]]) -> str:
     rests = {rest_s for _, rest_s in steps[:-1]}
     if len(rests) == 1:
         numbers = ", then ".join(str(number) for number, _ in steps)
-        return f"In {len(steps)} stages: first {numbers}, with {span_text(rests.pop())} of rest between them."
+        rest_s = rests.pop()
+        rest = f"with {span_text(rest_s)} of rest between them" if rest_s else "without a rest between them"
+        return f"In {len(steps)} stages: first {numbers}, {rest}."
     said = ", ".join(f"{number} (then {span_text(rest_s)} of rest)" for number, rest_s in steps[:-1])
     return f"In {len(steps)} stages: {said}, and {steps[-1][0]} at last."
 
