@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -18,6 +18,8 @@ from sqlmodel import Session
 from fleet.access.sign_on import SignOn
 from fleet.desired import Director
 from fleet.feed import Feed
+from fleet.hawkbit.entry import Guesses
+from fleet.hawkbit.images import ImageFolder
 from fleet.identity.departures import Departures
 from fleet.identity.home import Home
 from fleet.identity.keeper import Keeper
@@ -49,6 +51,8 @@ class Services:
         keeper: knows whom to trust; None for a fleet without a home.
         departures: sees devices off; None for a fleet without a home.
         tls: of API and console; None for a fleet without a home.
+        images: of operating systems; None where no folder is named.
+        guesses: wrong tokens of clients of hawkBit's API.
     """
 
     settings: Settings
@@ -69,6 +73,8 @@ class Services:
     departures: Departures | None
     tls: ssl.SSLContext | None
     sign_on: SignOn | None = None
+    images: ImageFolder | None = None
+    guesses: Guesses = field(default_factory=Guesses)
 
     def session(self) -> Session:
         """Return a new session; the caller closes it (`with`)."""
@@ -128,6 +134,7 @@ def build_services(settings: Settings) -> Services:
         departures,
         tls,
         SignOn(settings.provider) if settings.provider else None,
+        ImageFolder(settings.image_folder) if settings.image_folder else None,
     )
 
 

@@ -42,6 +42,8 @@ class Settings:
         home: the folder that `pehra fleet init` made: authorities, certificates, who may do what; None for a
             fleet without them, which only this machine may reach.
         provider: of single sign-on; only with a home.
+        images: folder of OS images, where it is not the home's.
+        os_poll_s: how often clients of hawkBit's API are told to come, 1..86399.
         offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
             or oftener, and less than that would call every device offline between two of them.
     """
@@ -59,6 +61,8 @@ class Settings:
     http_port: int = 8000
     home: Path | None = None
     provider: Provider | None = None
+    images: Path | None = None
+    os_poll_s: int = 300
     offline_after_s: float = 50.0
 
     @property
@@ -70,6 +74,11 @@ class Settings:
     def is_open(self) -> bool:
         """Whether nobody has to log in: a fleet without home, for this machine alone."""
         return self.home is None
+
+    @property
+    def image_folder(self) -> Path | None:
+        """Where OS images are kept; None for a fleet without a home that was not told."""
+        return self.images or (Home(self.home).images if self.home else None)
 
     def check_reach(self) -> None:
         """Refuse to serve others than this machine without log-in.
@@ -103,9 +112,13 @@ _VARIABLES: Final = {
     "http_host": "PEHRA_HTTP_HOST",
     "http_port": "PEHRA_HTTP_PORT",
     "home": "PEHRA_HOME",
+    "images": "PEHRA_IMAGES",
+    "os_poll_s": "PEHRA_OS_POLL_S",
     "offline_after_s": "PEHRA_OFFLINE_AFTER_S",
 }
 _PORTS: Final = ("mqtt_port", "http_port")
+_WHOLE: Final = (*_PORTS, "os_poll_s")
+_FOLDERS: Final = ("home", "images")
 _FILES: Final = ("mqtt_ca", "mqtt_cert", "mqtt_key")
 
 
@@ -166,9 +179,9 @@ def _of_home(folder: Path) -> dict[str, Any]:
 
 def _converted(name: str, value: object) -> object:
     try:
-        if name in _PORTS:
+        if name in _WHOLE:
             return int(str(value))
-        if name in _FILES or name == "home":
+        if name in (*_FILES, *_FOLDERS):
             return Path(str(value))
         return float(str(value)) if name == "offline_after_s" else value
     except ValueError as error:
@@ -179,6 +192,8 @@ def _check(settings: Settings) -> None:
     for name in _PORTS:
         if not 1 <= getattr(settings, name) <= 65535:
             raise SettingsError(f"{name} {getattr(settings, name)}: a port is 1 to 65535")
+    if not 1 <= settings.os_poll_s < 86_400:
+        raise SettingsError(f"PEHRA_OS_POLL_S {settings.os_poll_s}: 1 to 86399 seconds")
     for name in _FILES:
         file = getattr(settings, name)
         if file is not None and not file.is_file():

@@ -9,6 +9,7 @@
       mqtt/broker.pem                  key, certificate and chain of the broker
       mqtt/fleet.pem, ca.pem           those of the fleet as its client; whom both trust
       crl.pem                          who is no longer trusted
+      images/                          OS images that rollouts hand out
       fleet.json                       names and ports that devices are told
 
 Keys are readable by the owner alone. Written whole: a cut leaves the old file or the new one.
@@ -115,6 +116,11 @@ class Home:
     def addresses(self) -> Path:
         """What devices are told."""
         return self.folder / "fleet.json"
+
+    @property
+    def images(self) -> Path:
+        """The folder of OS images, where none is named."""
+        return self.folder / "images"
 
     @property
     def database(self) -> Path:

@@ -83,7 +83,7 @@ def add_release(session: Session, new: NewRelease, by: Caller | str, now_ms: int
         version=new.version,
         path=new.path or f"{new.kind}/{new.name}-{new.version}",
         sha256=new.sha256,
-        mark=(new.model_sha256 or new.sha256) if new.kind == "model" else new.version,
+        mark=new.version if new.kind == "firmware" else new.model_sha256 or new.sha256,
         length=new.length,
         hw=list(new.hw),
         sec_ver=new.sec_ver,
