@@ -1,4 +1,4 @@
-"""Signed images for SWUpdate, made as its manual says (a cpio archive), and the real program that installs them."""
+"""Signed images for SWUpdate (cpio archives, as its manual says), and the real program that installs them."""
 
 from __future__ import annotations
 

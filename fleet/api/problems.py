@@ -108,18 +108,12 @@ def _on_gone(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _on_too_large(_request: Request, error: Exception) -> JSONResponse:
-    return _closing(problem(413, str(error)))
+    return problem(413, str(error))
 
 
 def _on_disk(_request: Request, error: Exception) -> JSONResponse:
     log.error("disk refuses reason=%r", str(error))
-    return _closing(problem(507, str(error)))
-
-
-def _closing(answer: JSONResponse) -> JSONResponse:
-    """What is still on its way is not read."""
-    answer.headers["Connection"] = "close"
-    return answer
+    return problem(507, str(error))
 
 
 def _on_too_many_tries(_request: Request, error: Exception) -> JSONResponse:

@@ -7,11 +7,10 @@ the first whenever the client comes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
@@ -20,11 +19,8 @@ from fleet.hawkbit.attributes import ask_for_attributes
 from fleet.hawkbit.feedback import ENDED, Feedback, Meaning, as_said, meaning_of, meaning_of_cancel
 from fleet.rollouts.answers import note_update
 from fleet.rollouts.tell import OS
-from fleet.rollouts.windows import parse_window
-from fleet.store.tables import Device
-from fleet.store.tables_identity import Identity
 from fleet.store.tables_os import OsAction
-from fleet.store.tables_rollouts import RolloutDevice, WantedRelease
+from fleet.store.tables_rollouts import WantedRelease
 
 log = logging.getLogger(__name__)
 
@@ -38,35 +34,34 @@ class ToDo:
 
     Attributes:
         order: what it is to install.
-        window: when it may, in its site's time; empty for any time.
         cancel: what it is to let go.
         installed: what it has installed last.
     """
 
     order: OsAction | None = None
-    window: str = ""
     cancel: OsAction | None = None
     installed: OsAction | None = None
 
 
 def catch_up(session: Session, device: str, now_ms: int) -> ToDo:
-    """Return what a device is to be told, after its actions were brought to what is wanted; commits.
+    """Return what a device is to be told, after its actions were brought to what is wanted.
 
-    What it was never told it need not let go.
+    What it was never told it need not let go. Commits where something has changed, which is seldom.
     """
     wanted = session.get(WantedRelease, (device, OS))
-    standing = _actions(session, device, STANDING)
-    if wanted is not None and all(one.action != wanted.action for one in standing):
-        standing = [*_number(session, wanted, now_ms), *standing]
-    order = next((one for one in standing if wanted is not None and one.action == wanted.action), None)
-    for one in standing:
-        if one.state == "open" and one is not order:
-            _change(session, one, "cancelling" if one.is_fetched else "withdrawn", now_ms)
-    session.commit()
+    known = _actions(session, device, wanted.action if wanted is not None else "")
+    stale = [one for one in known if one.state == "open" and not _is_of(one, wanted)]
+    is_new = wanted is not None and not any(_is_of(one, wanted) for one in known)
+    if wanted is not None and is_new:
+        _number(session, wanted, now_ms)
+    for one in stale:
+        _take_back(session, one, now_ms)
+    if is_new or stale:
+        session.commit()
+        known = _actions(session, device, wanted.action if wanted is not None else "")
     return ToDo(
-        order if order is not None and order.state == "open" else None,
-        wanted.window if wanted is not None else "",
-        next((one for one in standing if one.state == "cancelling"), None),
+        next((one for one in known if one.state == "open" and _is_of(one, wanted)), None),
+        next((one for one in known if one.state == "cancelling"), None),
         _installed(session, device),
     )
 
@@ -90,15 +85,16 @@ def fetch(session: Session, device: str, number: int, now_ms: int) -> OsAction:
         NotFound: the device is not to install it.
     """
     order = find_order(session, device, number, now_ms)
-    if not order.is_fetched:
-        held = hold(session, device, number)
-        held.is_fetched = True
-        session.add(held)
-        note_update(session, device, "accepted", "", action=held.action, now_ms=now_ms)
-        session.commit()
-        session.refresh(held)
-        return held
-    return order
+    if order.is_fetched:
+        return order
+    held = hold(session, device, number)
+    held.is_fetched = True
+    session.add(held)
+    session.flush()
+    note_update(session, device, "accepted", "", action=held.action, now_ms=now_ms)
+    session.commit()
+    session.refresh(held)
+    return held
 
 
 def note_sent(session: Session, number: int) -> None:
@@ -157,26 +153,6 @@ def find_installed(session: Session, device: str, number: int) -> OsAction:
     return installed
 
 
-def window_of(session: Session, device: str) -> str:
-    """Return the maintenance window of what a device is to install; empty for any time."""
-    wanted = session.get(WantedRelease, (device, OS))
-    return wanted.window if wanted is not None else ""
-
-
-def is_window_open(session: Session, device: str, window: str, now_ms: int) -> bool | None:
-    """Whether a device may change now by the clock of its site; None where it may at any time."""
-    parsed = parse_window(window)
-    return None if parsed is None else parsed.is_open(now_ms, timezone_of(session, device))
-
-
-def timezone_of(session: Session, device: str) -> str:
-    """Return the timezone of a device's site, as rollouts know it."""
-    known = session.get(Device, device)
-    said = (known.info or {}).get("timezone") if known is not None else ""
-    identity = session.get(Identity, device)
-    return str(said or (identity.timezone if identity is not None else "") or "UTC")
-
-
 def hold(session: Session, device: str, number: int) -> OsAction:
     """Return an action that nobody else changes until the transaction ends.
 
@@ -219,9 +195,30 @@ def _change(session: Session, action: OsAction, state: str, now_ms: int) -> None
     log.info("os action=%s device=%s state=%s said=%r", action.id, action.device, state, action.said)
 
 
-def _actions(session: Session, device: str, states: Sequence[str]) -> list[OsAction]:
-    query = select(OsAction).where(OsAction.device == device, col(OsAction.state).in_(states))
-    return list(session.exec(query.order_by(col(OsAction.id).desc())))
+def _is_of(action: OsAction, wanted: WantedRelease | None) -> bool:
+    return wanted is not None and action.action == wanted.action
+
+
+def _take_back(session: Session, action: OsAction, now_ms: int) -> None:
+    """Let an action be cancelled that is wanted no longer, unless it has ended meanwhile."""
+    state = "cancelling" if action.is_fetched else "withdrawn"
+    session.execute(
+        update(OsAction)
+        .where(col(OsAction.id) == action.id, col(OsAction.state) == "open")
+        .where(col(OsAction.is_fetched).is_(action.is_fetched))
+        .values(state=state, changed_ms=now_ms)
+        .execution_options(synchronize_session=False)
+    )
+    log.info("os action=%s device=%s state=%s: it is wanted no longer", action.id, action.device, state)
+
+
+def _actions(session: Session, device: str, wanted: str) -> list[OsAction]:
+    """Return the actions of a device that have not ended, and that of an order; the newest first."""
+    is_looked_at = or_(col(OsAction.state).in_(STANDING), col(OsAction.action) == wanted)
+    query = select(OsAction).where(OsAction.device == device, is_looked_at)
+    return list(
+        session.exec(query.order_by(col(OsAction.id).desc()).execution_options(populate_existing=True))
+    )
 
 
 def _installed(session: Session, device: str) -> OsAction | None:
@@ -229,19 +226,15 @@ def _installed(session: Session, device: str) -> OsAction | None:
     return session.exec(query.order_by(col(OsAction.id).desc()).limit(1)).first()
 
 
-def _number(session: Session, wanted: WantedRelease, now_ms: int) -> list[OsAction]:
-    """Give an order its number, once for ever; nothing where it has ended already."""
+def _number(session: Session, wanted: WantedRelease, now_ms: int) -> None:
+    """Give an order its number, once for ever."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    same = OsAction(
+    values = OsAction(
         device=wanted.device,
         action=wanted.action,
         release=wanted.release,
         made_ms=now_ms,
         changed_ms=now_ms,
-    )
-    values = same.model_dump(exclude={"id"})
-    session.execute(
-        insert(OsAction).values(values).on_conflict_do_nothing(index_elements=["device", "action"])
-    )
-    query = select(OsAction).where(OsAction.device == wanted.device, OsAction.action == wanted.action)
-    return [one for one in session.exec(query) if one.state in STANDING]
+    ).model_dump(exclude={"id"})
+    statement = insert(OsAction).values(values)
+    session.execute(statement.on_conflict_do_nothing(index_elements=["device", "action"]))

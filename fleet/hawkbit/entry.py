@@ -42,6 +42,11 @@ class Guesses:
         self._tries: OrderedDict[tuple[str, str], Tries] = OrderedDict()
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Let every client begin anew."""
+        with self._lock:
+            self._tries.clear()
+
     def check(self, device: str, address: str, now_ms: int) -> None:
         """Refuse to look at another try for a while.
 

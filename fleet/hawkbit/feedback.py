@@ -50,9 +50,9 @@ class Meaning:
 def meaning_of(said: Feedback, *, is_sent: bool) -> Meaning:
     """Return what feedback on a deployment means.
 
-    DDI does not say why an installation failed. Before the whole image was sent it may have been the road, and
-    the rollout tells it again, as often as it tells anybody; after that the device has refused it or gone back
-    to what it ran before, and the same image again would do the same. `closed` without success is none.
+    DDI does not say why an installation failed. Before the whole image was sent it may have been the road,
+    and the rollout tells it again, as often as it tells anybody; after that the device has refused it or gone
+    back to what it ran before, and would do so again. `closed` without success is none.
 
     Args:
         said: by the client.

@@ -126,7 +126,7 @@ class Receiving:
             DiskRefuses: the disk takes no more.
         """
         self._length += len(piece)
-        self._folder._check(self._length, len(piece))  # noqa: SLF001 - of the same module
+        self._folder._check(self._length, len(piece))
         with _refusals(self._begun.parent):
             self._file.write(piece)
         for digest in (self._sha256, self._sha1, self._md5):

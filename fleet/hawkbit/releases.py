@@ -17,7 +17,7 @@ from fleet.rollouts.tell import OS
 from fleet.store.tables_os import OsAction, OsImage
 from fleet.store.tables_rollouts import Release
 
-_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,119}", re.ASCII)
+FILE_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,119}"
 _SUMS: Final = ".md5sum"
 
 
@@ -42,7 +42,7 @@ class NewImage:
         Raises:
             BadInput: something of it makes no sense.
         """
-        if _FILE.fullmatch(self.file) is None or self.file.lower().endswith(_SUMS):
+        if re.fullmatch(FILE_PATTERN, self.file, re.ASCII) is None or self.file.lower().endswith(_SUMS):
             raise BadInput("file: letters, digits and . _ + - (and no name of a sum), at most 120")
         self.as_release(Digests("0" * 64, "", "", 1)).check()
 

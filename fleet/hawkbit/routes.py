@@ -1,6 +1,7 @@
 """hawkBit's device API: `/{tenant}/controller/v1/{device}`; devices only, no person comes here.
 
-A client polls, reads what it is to install, downloads it, and says how far it is. The one tenant is `default`.
+A client polls, reads what it is to install, downloads it, and says how far it is. There is one tenant,
+`default`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fleet.hawkbit.documents import (
     poll_answer,
 )
 from fleet.hawkbit.entry import check_client, need_known
+from fleet.hawkbit.hours import is_window_open
 from fleet.hawkbit.releases import find_image
 from fleet.hawkbit.sending import SentImage
 from fleet.peer import peer_certificate
@@ -68,7 +70,6 @@ def get_client(
             return controller
         now, address = now_ms(), address_of(request)
         services.guesses.check(controller, address, now)
-        is_good = False
         try:
             check_client(
                 session,
@@ -76,11 +77,10 @@ def get_client(
                 certificate=peer_certificate(request.scope),
                 authorization=request.headers.get("authorization", ""),
             )
-            is_good = True
         except NotLoggedIn:
+            services.guesses.note(controller, address, now, is_good=False)
             raise
-        finally:
-            services.guesses.note(controller, address, now, is_good=is_good)
+        services.guesses.note(controller, address, now, is_good=True)
     return controller
 
 
@@ -97,7 +97,7 @@ def poll(request: Request, device: Client, session: SessionDep, services: Servic
         _base(request, device),
         services.settings.os_poll_s,
         order=order,
-        is_open=actions.is_window_open(session, device, to_do.window, at_ms),
+        is_open=is_window_open(session, device, at_ms),
         cancel=to_do.cancel,
         installed=to_do.installed,
         wants_attributes=wants_attributes(session, device),
@@ -118,8 +118,7 @@ def read_deployment(
     """The image, where it is and what its digests are; outside of a window it is downloaded only."""
     at_ms = now_ms()
     action = actions.fetch(session, device, number, at_ms)
-    is_open = actions.is_window_open(session, device, actions.window_of(session, device), at_ms)
-    return _deployment(request, session, action, is_open)
+    return _deployment(request, session, action, is_window_open(session, device, at_ms))
 
 
 @router.post("/deploymentBase/{number}/feedback", summary="Say how far an installation is")

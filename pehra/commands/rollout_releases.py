@@ -61,8 +61,8 @@ def add(
 ) -> None:
     """Make a release known. Devices install it only if the image repository has signed the same bytes.
 
-    The image of an operating system is copied to the fleet, which hands it out itself; its engine on the device
-    checks the signature inside.
+    The image of an operating system is copied to the fleet, which hands it out itself; the engine on the
+    device checks the signature inside.
     """
     if kind == "os":
         _add_image(file, name, version, tuple(hw or ()), sec_ver, home, db)
