@@ -34,7 +34,8 @@ def let_in(services: Services, device: str, site: str = "lahore/gulberg") -> Non
     """A device that was enrolled, has told what it is and is online."""
     store(services, device, info(site), health(), received_s=time.time())
     with services.session() as session:
-        session.add(Identity(device=device, site=site, state="active", since_ms=1, enrolled_ms=1))
+        if session.get(Identity, device) is None:
+            session.add(Identity(device=device, site=site, state="active", since_ms=1, enrolled_ms=1))
         session.execute(update(Device).where(col(Device.id) == device).values(is_online=True))
         session.commit()
 
@@ -115,6 +116,13 @@ class DdiClient:
     def artifact(self) -> dict[str, Any]:
         found: dict[str, Any] = self.deployment()["deployment"]["chunks"][0]["artifacts"][0]
         return found
+
+    def download(self) -> bytes:
+        """Read what is offered and fetch its image."""
+        links = self.artifact()["_links"]
+        answer = self.http.get(links.get("download", links.get("download-http"))["href"])
+        assert answer.status_code == 200, answer.text
+        return answer.content
 
     def say(
         self,

@@ -111,6 +111,12 @@ class Proxy:
             self.up_max, self.down_max = up, down
             self._passed = {"up": 0, "down": 0}
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether what was allowed has passed, so that a connection was cut."""
+        with self._lock:
+            return self.down_max is not None and self._passed["down"] > self.down_max
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

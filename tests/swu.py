@@ -109,23 +109,28 @@ class Swupdate:
 
 @contextlib.contextmanager
 def running_swupdate(
-    folder: Path, url: str, device: str, *, token: str, trusted: Path, cafile: Path | None, more: str = ""
+    folder: Path, url: str, device: str, *, trusted: Path, told: str, arguments: str = ""
 ) -> Iterator[Swupdate]:
-    """SWUpdate's client of hawkBit ("suricatta"), with a folder of its own for its sockets."""
+    """SWUpdate's client of hawkBit ("suricatta"), with a folder of its own for its sockets.
+
+    Args:
+        folder: of the board.
+        url: of the fleet.
+        device: id.
+        trusted: certificate of who signs images.
+        told: lines of its section: token, authorities, ...
+        arguments: of the client, such as `-c 2`: the system that was installed runs well.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
     config, log = folder / "swupdate.cfg", folder / "swupdate.log"
-    tls = f'cafile = "{cafile}";' if cafile else ""
     config.write_text(
         f"""globals : {{ verbose = true; loglevel = 5; public-key-file = "{trusted}"; }};
-suricatta : {{
-    tenant = "default"; id = "{device}"; url = "{url}"; targettoken = "{token}";
-    polldelay = 1; retry = 5; retrywait = 1; {tls}
-}};
+suricatta : {{ tenant = "default"; id = "{device}"; url = "{url}"; retry = 5; retrywait = 1; {told} }};
 identify : ( {{ name = "serial"; value = "0001"; }} );
 """
     )
-    command = [swupdate_program(), "-f", str(config), "-H", f"{BOARD}:1.0", "-u", more]
+    command = [swupdate_program(), "-f", str(config), "-H", f"{BOARD}:1.0", "-u", arguments]
     environment = os.environ | {"TMPDIR": str(folder / "tmp")}
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -24,6 +24,8 @@ from fleet.store.tables_rollouts import WantedRelease
 
 log = logging.getLogger(__name__)
 
+CANCEL_MS: Final = 3_600_000
+"""How long a client is asked to let go; old versions of rauc-hawkbit-updater never answer."""
 STANDING: Final = ("open", "cancelling", "refused")
 """States of an action that has not ended."""
 
@@ -50,7 +52,7 @@ def catch_up(session: Session, device: str, now_ms: int) -> ToDo:
     """
     wanted = session.get(WantedRelease, (device, OS))
     known = _actions(session, device, wanted.action if wanted is not None else "")
-    stale = [one for one in known if one.state == "open" and not _is_of(one, wanted)]
+    stale = [one for one in known if _has_to_change(one, wanted, now_ms)]
     is_new = wanted is not None and not any(_is_of(one, wanted) for one in known)
     if wanted is not None and is_new:
         _number(session, wanted, now_ms)
@@ -112,7 +114,8 @@ def take_feedback(session: Session, device: str, number: int, said: Feedback, no
     """
     action = hold(session, device, number)
     _check_standing(action)
-    _conclude(session, action, said, meaning_of(said, is_sent=action.is_sent), now_ms)
+    meaning = meaning_of(said, is_sent=_was_sent(session, action))
+    _conclude(session, action, said, meaning, now_ms)
 
 
 def take_cancel_feedback(session: Session, device: str, number: int, said: Feedback, now_ms: int) -> None:
@@ -171,6 +174,14 @@ def hold(session: Session, device: str, number: int) -> OsAction:
     return action
 
 
+def _was_sent(session: Session, action: OsAction) -> bool:
+    """Whether the device was ever sent the whole image, for this action or for one before."""
+    query = select(OsAction.id).where(
+        OsAction.device == action.device, OsAction.release == action.release, col(OsAction.is_sent)
+    )
+    return session.exec(query.limit(1)).first() is not None
+
+
 def _check_standing(action: OsAction) -> None:
     if action.state in ENDED:
         raise Gone(f"action {action.id} has ended ({action.state}): poll again")
@@ -199,12 +210,20 @@ def _is_of(action: OsAction, wanted: WantedRelease | None) -> bool:
     return wanted is not None and action.action == wanted.action
 
 
+def _has_to_change(action: OsAction, wanted: WantedRelease | None, now_ms: int) -> bool:
+    if action.state == "cancelling":
+        return now_ms - action.changed_ms > CANCEL_MS
+    return action.state == "open" and not _is_of(action, wanted)
+
+
 def _take_back(session: Session, action: OsAction, now_ms: int) -> None:
     """Let an action be cancelled that is wanted no longer, unless it has ended meanwhile."""
     state = "cancelling" if action.is_fetched else "withdrawn"
+    if action.state == "cancelling":
+        state = "refused"
     session.execute(
         update(OsAction)
-        .where(col(OsAction.id) == action.id, col(OsAction.state) == "open")
+        .where(col(OsAction.id) == action.id, col(OsAction.state) == action.state)
         .where(col(OsAction.is_fetched).is_(action.is_fetched))
         .values(state=state, changed_ms=now_ms)
         .execution_options(synchronize_session=False)

@@ -129,7 +129,6 @@ def poll_answer(
     poll_s: int,
     *,
     order: OsAction | None,
-    is_open: bool | None,
     cancel: OsAction | None,
     installed: OsAction | None,
     wants_attributes: bool,
@@ -140,7 +139,6 @@ def poll_answer(
         base: address of the device, without a slash at the end.
         poll_s: when it is to come again.
         order: what it is to install.
-        is_open: its maintenance window; None for any time.
         cancel: what it is to let go.
         installed: what it has installed last.
         wants_attributes: it has not said what it is.
@@ -149,7 +147,7 @@ def poll_answer(
     if cancel is not None:
         links.cancel_action = Link(href=f"{base}/cancelAction/{cancel.id}")
     elif order is not None:
-        mark = zlib.crc32(f"{order.id} {is_open}".encode())
+        mark = zlib.crc32(order.action.encode())
         links.deployment_base = Link(href=f"{base}/deploymentBase/{order.id}?c={mark}")
     if installed is not None:
         links.installed_base = Link(href=f"{base}/installedBase/{installed.id}")
@@ -161,7 +159,7 @@ def poll_answer(
 def deployment_answer(
     base: str, action: OsAction, release: Release, image: OsImage, *, is_open: bool | None
 ) -> DeploymentAnswer:
-    """Return what a device is to install; outside of its window it may only download.
+    """Return what a device is to install.
 
     Args:
         base: address of the device.
@@ -172,7 +170,7 @@ def deployment_answer(
     """
     deployment = Deployment(
         download="forced",
-        update="skip" if is_open is False else "forced",
+        update="forced",
         chunks=[Chunk(part=PART, name=release.name, version=release.version, artifacts=[])],
     )
     if is_open is not None:

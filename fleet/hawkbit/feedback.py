@@ -17,6 +17,7 @@ Finished = Literal["success", "failure", "none"]
 ENDED: Final = ("succeeded", "failed", "cancelled", "withdrawn")
 """States of an action of which no more is heard."""
 SAID_CHARS: Final = 200
+NEVER_SENT: Final = "says that it is installed, but the image was never sent to it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def meaning_of(said: Feedback, *, is_sent: bool) -> Meaning:
 
     DDI does not say why an installation failed. Before the whole image was sent it may have been the road,
     and the rollout tells it again, as often as it tells anybody; after that the device has refused it or gone
-    back to what it ran before, and would do so again. `closed` without success is none.
+    back to what it ran before, and would do so again. `closed` without success is none, nor is a success
+    without the image: SWUpdate says it of what it has skipped.
 
     Args:
         said: by the client.
@@ -84,7 +86,9 @@ def as_said(said: Feedback) -> str:
 
 
 def _closed(said: Feedback, *, is_sent: bool) -> Meaning:
-    if said.finished == "success":
+    if said.finished == "success" and is_sent:
         return Meaning("succeeded", "committed")
+    if said.finished == "success":
+        return Meaning("failed", "failed", f"{NEVER_SENT}: {said.details}".rstrip(": "))
     reason = said.details or f"closed, result {said.finished}"
     return Meaning("failed", "rejected" if is_sent else "failed", reason)

@@ -27,7 +27,7 @@ from fleet.hawkbit.documents import (
     poll_answer,
 )
 from fleet.hawkbit.entry import check_client, need_known
-from fleet.hawkbit.hours import is_window_open
+from fleet.hawkbit.hours import is_window_open, may_begin
 from fleet.hawkbit.releases import find_image
 from fleet.hawkbit.sending import SentImage
 from fleet.peer import peer_certificate
@@ -96,8 +96,7 @@ def poll(request: Request, device: Client, session: SessionDep, services: Servic
     return poll_answer(
         _base(request, device),
         services.settings.os_poll_s,
-        order=order,
-        is_open=is_window_open(session, device, at_ms),
+        order=order if order is not None and may_begin(session, order, at_ms) else None,
         cancel=to_do.cancel,
         installed=to_do.installed,
         wants_attributes=wants_attributes(session, device),
@@ -115,8 +114,10 @@ def put_config_data(device: Client, session: SessionDep, body: AttributesIn) -> 
 def read_deployment(
     request: Request, device: Client, session: SessionDep, number: Number
 ) -> DeploymentAnswer:
-    """The image, where it is and what its digests are; outside of a window it is downloaded only."""
+    """The image, where it is and what its digests are; nothing is begun outside of its window."""
     at_ms = now_ms()
+    if not may_begin(session, actions.find_order(session, device, number, at_ms), at_ms):
+        raise NotFound(f"the window of action {number} is closed: poll again")
     action = actions.fetch(session, device, number, at_ms)
     return _deployment(request, session, action, is_window_open(session, device, at_ms))
 

@@ -1,4 +1,4 @@
-"""Sends an image in whole or in parts, and knows whether its end has gone out."""
+"""Sends an image in whole or in parts, and knows when its end goes out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SentImage(FileResponse):
     Args:
         path: of the file.
         image: its row; the digest is the entity tag, so that a part is never of another image.
-        on_end: called when a part that ends with the file's last byte has gone out.
+        on_end: called when the last bytes of the file go out.
     """
 
     def __init__(self, path: Path, image: OsImage, on_end: Callable[[], None]) -> None:
@@ -28,20 +28,18 @@ class SentImage(FileResponse):
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send, and say so at the end."""
-        holds_end = is_ended = False
+        """Send; before the last bytes go out it is said, so that no answer to them comes first."""
+        holds_end = False
 
         async def watch(message: Message) -> None:
-            nonlocal holds_end, is_ended
-            await send(message)
+            nonlocal holds_end
             if message["type"] == "http.response.start":
                 holds_end = scope["method"] == "GET" and self._holds_end(message)
-            elif not message.get("more_body", False):
-                is_ended = True
+            elif holds_end and not message.get("more_body", False):
+                await run_in_threadpool(self._on_end)
+            await send(message)
 
         await super().__call__(scope, receive, watch)
-        if holds_end and is_ended:
-            await run_in_threadpool(self._on_end)
 
     def _holds_end(self, start: Message) -> bool:
         """Whether what begins is the whole file, or a part to its end."""

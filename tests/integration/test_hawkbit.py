@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import delete, text
 
 from fleet.hawkbit import entry
+from fleet.hawkbit.actions import CANCEL_MS
+from fleet.hawkbit.feedback import NEVER_SENT
+from fleet.hawkbit.hours import is_window_open
 from fleet.services import Services
 from fleet.store.tables import Device
 from fleet.store.tables_identity import Identity
@@ -133,7 +136,7 @@ def test_the_link_to_say_what_one_is_goes_once_it_was_said_and_nothing_waits_for
     client.http.put(f"{client.base}/configData", json={"data": {"a": "b"}})
     with services.session() as session:
         assert session.get_one(OsDevice, DEVICE).attributes == {"a": "b"}
-    client.deployment()
+    client.download()
     client.say(1, "closed", "success")
     assert "configData" in client.poll(), "after another system was installed it says so anew"
 
@@ -150,7 +153,7 @@ def test_feedback_has_its_number_as_a_number_as_a_text_or_not_at_all(
 
 
 def test_feedback_of_another_action_is_not_taken(services: Services, client: DdiClient, rollout: str) -> None:
-    client.deployment()
+    client.download()
     assert client.say(1, "closed", "success", body_id="2") == 404
     assert client.say(7, "closed", "success") == 404
     assert standing(services, rollout)[0] == "downloading"
@@ -159,7 +162,7 @@ def test_feedback_of_another_action_is_not_taken(services: Services, client: Ddi
 def test_feedback_after_the_end_changes_nothing_and_is_answered_with_gone(
     services: Services, client: DdiClient, rollout: str
 ) -> None:
-    client.deployment()
+    client.download()
     assert client.say(1, "closed", "success") == 200
     assert client.say(1, "closed", "success") == 410
     assert client.say(1, "closed", "failure", "flash is broken") == 410
@@ -171,7 +174,7 @@ def test_feedback_of_a_device_is_not_taken_for_another(
     services: Services, url: str, client: DdiClient, rollout: str
 ) -> None:
     let_in(services, OTHER)
-    client.deployment()
+    client.download()
     with DdiClient(url, OTHER, token_of(services, OTHER)) as other:
         assert other.say(1, "closed", "success") == 404
         assert other.http.get(f"{other.base}/deploymentBase/1").status_code == 404
@@ -288,7 +291,7 @@ def test_an_order_that_was_taken_back_while_a_device_is_at_it_is_to_be_cancelled
 def test_who_has_installed_it_before_it_hears_that_it_should_not_has_it(
     services: Services, client: DdiClient, rollout: str
 ) -> None:
-    client.deployment()
+    client.download()
     act(services, "abort", rollout)
     assert "cancelAction" in client.poll()
     assert client.say(1, "closed", "success") == 200
@@ -324,7 +327,7 @@ def test_a_device_is_to_let_go_of_the_old_before_it_is_told_of_the_new(
     tick(services)
     assert set(client.poll()) == {"configData", "cancelAction"}
     client.say(1, "canceled", at="cancelAction")
-    assert client.artifact()["size"] == 2997
+    assert client.download() == b"new" * 999
     client.say(2, "closed", "success")
     assert member(services, later, DEVICE).state == "succeeded"
 
@@ -332,17 +335,17 @@ def test_a_device_is_to_let_go_of_the_old_before_it_is_told_of_the_new(
 def test_a_system_can_be_taken_back_to_the_one_before(
     services: Services, client: DdiClient, rollout: str
 ) -> None:
-    client.deployment()
+    client.download()
     client.say(1, "closed", "success")
     tick(services)
     later = roll_out(services, add_image(services, b"new" * 999, "1.3.0"), name="later")
     tick(services)
-    client.deployment()
+    client.download()
     client.say(2, "closed", "success")
     assert member(services, later, DEVICE).state == "succeeded"
     act(services, "revert", later)
     tick(services)
-    assert client.artifact()["hashes"]["sha256"] == sha256_of(IMAGE)
+    assert client.download() == IMAGE
     client.say(3, "closed", "success")
     assert member(services, later, DEVICE).state == "reverted"
     tick(services)
@@ -352,7 +355,7 @@ def test_a_system_can_be_taken_back_to_the_one_before(
 def test_a_system_that_a_device_has_is_not_rolled_out_to_it_again(
     services: Services, client: DdiClient, rollout: str
 ) -> None:
-    client.deployment()
+    client.download()
     client.say(1, "closed", "success")
     tick(services)
     again = roll_out(services, "camera-os@1.2.0", name="again", stays_open=True)
@@ -367,7 +370,7 @@ def test_a_system_that_a_device_has_is_not_rolled_out_to_it_again(
 def test_a_device_that_was_silent_too_long_may_succeed_late(
     services: Services, client: DdiClient, rollout: str
 ) -> None:
-    client.deployment()
+    client.download()
     for _ in range(12):
         tick(services, 70 * (_ + 1))
     assert standing(services, rollout)[0] == "failed"
@@ -376,21 +379,66 @@ def test_a_device_that_was_silent_too_long_may_succeed_late(
     assert standing(services, rollout) == ("succeeded", "answered late")
 
 
-@pytest.mark.parametrize("is_open", [True, False])
-def test_outside_of_its_window_a_device_may_download_but_not_install(
-    services: Services, client: DdiClient, rollout: str, is_open: bool, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_begun_outside_of_its_window_and_what_has_begun_may_end(
+    services: Services, client: DdiClient, rollout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = client.poll()["deploymentBase"]
-    monkeypatch.setattr("fleet.rollouts.windows.Window.is_open", lambda *_: is_open)
     with services.session() as session:
         session.get_one(WantedRelease, (DEVICE, "os")).window = "02:00-05:00"
         session.commit()
+    monkeypatch.setattr("fleet.rollouts.windows.Window.is_open", lambda *_: False)
+    assert set(client.poll()) == {"configData"}
+    assert client.http.get(f"{client.base}/deploymentBase/1").status_code == 404
+    monkeypatch.setattr("fleet.rollouts.windows.Window.is_open", lambda *_: True)
+    assert client.deployment()["deployment"]["maintenanceWindow"] == "available"
+    monkeypatch.setattr("fleet.rollouts.windows.Window.is_open", lambda *_: False)
     deployment = client.deployment()["deployment"]
-    assert deployment["download"] == "forced"
-    assert (deployment["maintenanceWindow"], deployment["update"]) == (
-        ("available", "forced") if is_open else ("unavailable", "skip")
-    )
-    assert client.poll()["deploymentBase"] != plain, "the link changes with the window"
+    assert (deployment["maintenanceWindow"], deployment["update"]) == ("unavailable", "forced")
+    client.download()
+    assert client.say(1, "closed", "success") == 200
+
+
+@pytest.mark.parametrize("zone", ["Asia/Karachi", "America/Lima"])
+def test_a_window_is_that_of_the_clock_at_the_devices_site(services: Services, zone: str) -> None:
+    at_three_in_karachi = 1_795_644_000_000  # 2026-11-25T22:00:00Z
+    with services.session() as session:
+        session.get_one(Device, DEVICE).info = {"timezone": zone}
+        order = {"device": DEVICE, "kind": "os", "release": "r", "rollout": "x", "action": "a", "since_ms": 1}
+        session.add(WantedRelease(**order, window="02:00-05:00"))
+        session.commit()
+        assert is_window_open(session, DEVICE, at_three_in_karachi) == (zone == "Asia/Karachi")
+
+
+def test_a_success_without_the_image_is_none(services: Services, client: DdiClient, rollout: str) -> None:
+    client.deployment()
+    client.say(1, "closed", "success", "Skipped Update.")
+    assert standing(services, rollout) == ("retrying", f"failed: {NEVER_SENT}: Skipped Update.")
+
+
+def test_who_was_sent_the_image_by_an_order_before_need_not_fetch_it_again(
+    services: Services, client: DdiClient, rollout: str
+) -> None:
+    client.download()
+    client.say(1, "canceled")
+    tick(services)
+    tick(services, 40)
+    client.deployment()
+    client.say(2, "closed", "success")
+    assert standing(services, rollout) == ("succeeded", "")
+
+
+def test_a_client_that_never_answers_the_wish_to_cancel_gets_its_next_order_after_an_hour(
+    services: Services, client: DdiClient, rollout: str
+) -> None:
+    client.deployment()
+    act(services, "abort", rollout)
+    roll_out(services, add_image(services, b"new" * 999, "1.3.0"), name="later")
+    tick(services)
+    assert "cancelAction" in client.poll()
+    with services.session() as session:
+        session.get_one(OsAction, 1).changed_ms -= CANCEL_MS + 1000
+        session.commit()
+    assert client.download() == b"new" * 999
+    assert client.say(1, "closed", "failure", "at last") == 200
 
 
 def test_an_order_carries_the_window_of_its_rollout(services: Services, client: DdiClient) -> None:

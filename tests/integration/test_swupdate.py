@@ -1,49 +1,44 @@
-"""Debian's real SWUpdate against the real fleet: what it installs, refuses, resumes and says."""
+"""Debian's real SWUpdate against the real fleet over HTTPS: what it installs, refuses, resumes and says."""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import update
-from sqlmodel import col
 
-from fleet.hawkbit.entry import make_token
-from fleet.hawkbit.releases import NewImage, keep_image
-from fleet.rollouts import acting
-from fleet.rollouts.acting import NewRollout
-from fleet.rollouts.plan import settings_of
-from fleet.store.tables import Device
-from fleet.store.tables_identity import Identity
-from fleet.store.tables_os import OsAction
-from fleet.store.tables_rollouts import Rollout, RolloutDevice
+from device.firmware.claim_file import CERTIFICATE, IDENTITY
+from device.firmware.enrol import Hardware, enrol_once
+from fleet.hawkbit import routes
+from fleet.hawkbit.sending import SentImage
+from fleet.identity.claims import Terms
+from fleet.store.tables_os import OsDevice
+from fleet.store.tables_rollouts import WantedRelease
 from tests.brokers import wait_until
-from tests.fake_device import health, info
-from tests.fleet_server import FleetServer, Proxy, running_proxy
-from tests.integration.test_api_rest import store
+from tests.ddi import act, action, add_image, let_in, member, roll_out, state_of, token_of
+from tests.fleet_server import FleetServer, running_proxy
 from tests.swu import ImageSigner, Swupdate, make_swu, running_swupdate
 
 DEVICE = "cam-01"
+HARDWARE = Hardware("Raspberry Pi 4", "100000001")
 INSTALLED = "Please restart SWUpdate to report the test results"
-SIGNER = ImageSigner.new()
+NOTHING = "No pending action on server"
+RUNS_WELL, BOOTED_THE_OLD_ONE = "-c 2", "-c 3"
+SIGNER, STRANGER = ImageSigner.new(), ImageSigner.new("somebody else")
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[FleetServer]:
+    """A fleet whose engine runs, and that clients are told to poll every second."""
     server = FleetServer(tmp_path / "home", os_poll_s=1).start()
     stop = threading.Event()
     server.services.rollouts._hears_devices = lambda: True
     engine = threading.Thread(target=server.services.rollouts.run, args=(stop,))
-    store(server.services, DEVICE, info("lahore/gulberg"), health(), received_s=time.time())
-    with server.services.session() as session:
-        session.add(Identity(device=DEVICE, site="lahore/gulberg", state="active", since_ms=1, enrolled_ms=1))
-        session.execute(update(Device).where(col(Device.id) == DEVICE).values(is_online=True))
-        session.commit()
+    let_in(server.services, DEVICE)
     engine.start()
     yield server
     stop.set()
@@ -53,61 +48,125 @@ def fleet(tmp_path: Path) -> Iterator[FleetServer]:
 
 
 class Board:
-    """A device whose operating system SWUpdate looks after."""
+    """A device whose operating system SWUpdate looks after; it goes into the file `slot`."""
 
-    def __init__(self, folder: Path, fleet: FleetServer, token: str, trusts: ImageSigner) -> None:
+    def __init__(self, folder: Path, fleet: FleetServer) -> None:
         folder.mkdir()
         self.folder = folder
-        self.port = fleet.port
-        self.token = token
-        self.ca = fleet.home.root_certificate
-        self.trusted = trusts.write_certificate(folder / "images.pem")
+        self.slot = folder / "slot-b.img"
+        self.slot.touch()
+        self.fleet = fleet
+        self.trusted = SIGNER.write_certificate(folder / "images.pem")
 
-    def running(self, more: str = "") -> AbstractContextManager[Swupdate]:
-        url = f"https://localhost:{self.port}"
+    def running(
+        self, arguments: str = "", *, port: int = 0, device: str = DEVICE, told: str = ""
+    ) -> AbstractContextManager[Swupdate]:
+        """SWUpdate, with the device's token where it is not told how to prove itself."""
+        url = f"https://localhost:{port or self.fleet.port}"
+        told = told or f'targettoken = "{token_of(self.fleet.services, DEVICE)}";'
+        told += f' cafile = "{self.fleet.home.root_certificate}";'
         return running_swupdate(
-            self.folder, url, DEVICE, token=self.token, trusted=self.trusted, cafile=self.ca, more=more
+            self.folder, url, device, trusted=self.trusted, told=told, arguments=arguments
         )
 
-
-def roll_out(fleet: FleetServer, swu: bytes, **more: object) -> str:
-    images = fleet.services.images
-    assert images is not None
-    settings = settings_of(**({"soak_s": 0, "deadline_s": 600} | more))
-    with fleet.services.session() as session:
-        with images.receiving(len(swu)) as received:
-            received.add(swu)
-            new = NewImage("camera-os", "1.2.0", "camera-os.swu")
-            release = keep_image(session, images, received, new, "noor", 1)
-        wanted = NewRollout("new system", release.id, "all", "1", settings, needs_approval=False)
-        made = acting.create(session, wanted, "noor", round(time.time() * 1000)).id
-    fleet.services.rollouts.wake()
-    return made
+    def image(self, payload: bytes, signer: ImageSigner = SIGNER) -> str:
+        return add_image(self.fleet.services, make_swu(payload, self.slot, signer))
 
 
-def token_of(fleet: FleetServer) -> str:
-    with fleet.services.session() as session:
-        return make_token(session, DEVICE, "noor", round(time.time() * 1000))
+@pytest.fixture
+def board(tmp_path: Path, fleet: FleetServer) -> Board:
+    return Board(tmp_path / "board", fleet)
 
 
-def state_of(fleet: FleetServer, rollout: str) -> str:
-    with fleet.services.session() as session:
-        return session.get_one(Rollout, rollout).state
+def wait_for(swupdate: Swupdate, claim: Any, deadline_s: float = 40) -> None:
+    wait_until(claim, lambda: swupdate.words()[-6000:], deadline_s)
 
 
-def test_a_signed_image_is_installed_as_it_is_and_ends_its_rollout(
-    fleet: FleetServer, tmp_path: Path
+def test_a_signed_image_comes_in_parts_over_a_cut_line_and_its_rollout_ends_when_it_runs(
+    board: Board, fleet: FleetServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payload, goal = os.urandom(2_000_000), tmp_path / "slot-b.img"
-    goal.touch()
-    rollout = roll_out(fleet, make_swu(payload, goal, SIGNER))
-    board = Board(tmp_path / "board", fleet, token_of(fleet), SIGNER)
+    asked: list[tuple[str, str]] = []
+
+    class Noted(SentImage):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            asked.append((scope["method"], dict(scope["headers"]).get(b"range", b"").decode()))
+            await super().__call__(scope, receive, send)
+
+    monkeypatch.setattr(routes, "SentImage", Noted)
+    payload = os.urandom(3_000_000)
+    rollout = roll_out(fleet.services, board.image(payload))
+    with running_proxy(fleet.port) as proxy:
+        proxy.allow(down=1_200_000)
+        with board.running(port=proxy.port) as swupdate:
+            wait_for(swupdate, lambda: proxy.is_spent)
+            proxy.allow()
+            wait_for(swupdate, lambda: INSTALLED in swupdate.words())
+    method, part = asked[-1]
+    assert method == "GET"
+    assert 0 < int(part.removeprefix("bytes=").removesuffix("-")) < 1_200_000
+    assert board.slot.read_bytes() == payload
+    assert state_of(fleet.services, rollout) == "running", "it was installed, but does not run yet"
+    with board.running(RUNS_WELL) as swupdate:
+        wait_for(swupdate, lambda: state_of(fleet.services, rollout) == "done")
+    assert member(fleet.services, rollout, DEVICE).state == "succeeded"
+    (said,) = fleet.rows(OsDevice)
+    assert said.attributes == {"serial": "0001"}
+
+
+def test_an_image_that_somebody_else_signed_is_refused_and_counts_as_a_failure(
+    board: Board, fleet: FleetServer
+) -> None:
+    rollout = roll_out(fleet.services, board.image(os.urandom(20_000), STRANGER))
     with board.running() as swupdate:
-        wait_until(lambda: INSTALLED in swupdate.words(), lambda: swupdate.words()[-6000:], 30)
-    print(swupdate.words()[-12000:])
-    assert goal.read_bytes() == payload
-    print(fleet.rows(OsAction), fleet.rows(RolloutDevice))
-    with board.running("-c 2") as swupdate:
-        wait_until(lambda: state_of(fleet, rollout) == "done", lambda: swupdate.words()[-6000:], 30)
-    print(swupdate.words()[-6000:])
-    print(fleet.rows(OsAction), fleet.rows(RolloutDevice))
+        wait_for(swupdate, lambda: state_of(fleet.services, rollout) == "stopped")
+    row = member(fleet.services, rollout, DEVICE)
+    assert row.state == "failed"
+    assert row.reason.startswith("rejected: ")
+    assert board.slot.read_bytes() == b""
+
+
+def test_a_device_that_comes_with_its_certificate_and_boots_its_old_system_again_counts_as_a_failure(
+    board: Board, fleet: FleetServer, tmp_path: Path
+) -> None:
+    enrol_once(tmp_path / "state", fleet.ticket(Terms(device="cam-02")), HARDWARE)
+    let_in(fleet.services, "cam-02")
+    pem = tmp_path / "state" / IDENTITY / CERTIFICATE
+    told = f'sslkey = "{pem}"; sslcert = "{pem}";'
+    rollout = roll_out(fleet.services, board.image(os.urandom(20_000)), wanted="device:cam-02")
+    with board.running(device="cam-02", told=told) as swupdate:
+        wait_for(swupdate, lambda: INSTALLED in swupdate.words())
+    with board.running(BOOTED_THE_OLD_ONE, device="cam-02", told=told) as swupdate:
+        wait_for(swupdate, lambda: state_of(fleet.services, rollout) == "stopped")
+    assert member(fleet.services, rollout, "cam-02").reason == "rejected: Update Failed."
+
+
+def test_an_order_that_is_taken_back_during_the_download_is_let_go(board: Board, fleet: FleetServer) -> None:
+    rollout = roll_out(fleet.services, board.image(os.urandom(3_000_000)))
+    with board.running("-n 200k") as swupdate:
+        wait_for(swupdate, lambda: "Total download size" in swupdate.words())
+        act(fleet.services, "abort", rollout)
+        wait_for(swupdate, lambda: action(fleet.services, 1).state in ("cancelled", "failed"))
+        # It stops in any case; at times SWUpdate says so of the installation instead of the wish to cancel.
+    assert member(fleet.services, rollout, DEVICE).state == "withdrawn"
+
+
+def test_nothing_is_installed_outside_of_its_window_and_the_end_is_told_at_any_time(
+    board: Board, fleet: FleetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_open = threading.Event()
+    payload = os.urandom(20_000)
+    rollout = roll_out(fleet.services, board.image(payload))
+    wait_until(lambda: fleet.rows(WantedRelease), "it is told")
+    monkeypatch.setattr("fleet.rollouts.windows.Window.is_open", lambda *_: is_open.is_set())
+    with fleet.services.session() as session:
+        session.get_one(WantedRelease, (DEVICE, "os")).window = "02:00-05:00"
+        session.commit()
+    with board.running() as swupdate:
+        wait_for(swupdate, lambda: swupdate.words().count(NOTHING) >= 2)
+        assert board.slot.read_bytes() == b""
+        is_open.set()
+        wait_for(swupdate, lambda: INSTALLED in swupdate.words())
+    assert board.slot.read_bytes() == payload
+    is_open.clear()
+    with board.running(RUNS_WELL) as swupdate:
+        wait_for(swupdate, lambda: state_of(fleet.services, rollout) == "done")
