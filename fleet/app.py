@@ -16,6 +16,7 @@ from fleet.api.gate import Gate
 from fleet.api.problems import install_problems
 from fleet.api.routers import api
 from fleet.console import mount_console
+from fleet.hawkbit.routes import router as ddi
 from fleet.images.serving import ImageFiles
 from fleet.services import Services, build_services, running
 from fleet.serving import listen, serve
@@ -44,6 +45,7 @@ def _make_api(services: Services) -> FastAPI:
     app.state.services = services
     install_problems(app)
     app.include_router(api)
+    app.include_router(ddi)
     app.mount(IMAGES, ImageFiles(services.settings.images))
     return app
 

@@ -18,6 +18,9 @@ FleetError
 ├── Forbidden          caller: no role of theirs has the permission
 ├── Conflict           caller: it would leave the fleet without an owner, or is there already
 ├── TooManyTries       caller: wait `retry_after_s` before the next log-in
+├── Gone               caller of the API: an action that has ended
+├── TooLarge           caller of the API: more than is taken
+├── DiskRefuses        operator: the disk is full, or a folder cannot be written
 ├── NotWell            caller of the API: it answers, but does not do its work now
 └── Refused            peer: a message that is kept out; `reason` is what it is counted under
 ```
@@ -114,7 +117,15 @@ class BadInput(FleetError):
 
 
 class NotLoggedIn(FleetError):
-    """Nobody we know: no session, no token, or one that has ended."""
+    """Nobody we know: no session, no token, or one that has ended.
+
+    Attributes:
+        scheme: with which to come (`WWW-Authenticate`).
+    """
+
+    def __init__(self, detail: str, scheme: str = "Bearer") -> None:
+        super().__init__(detail)
+        self.scheme = scheme
 
 
 class Forbidden(FleetError):
@@ -135,6 +146,18 @@ class TooManyTries(FleetError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many wrong log-ins: try again in {retry_after_s} seconds")
         self.retry_after_s = retry_after_s
+
+
+class Gone(FleetError):
+    """It was there and has ended; nothing can be said of it any more."""
+
+
+class TooLarge(FleetError):
+    """More than is taken."""
+
+
+class DiskRefuses(FleetError):
+    """The disk is full, or a folder cannot be written."""
 
 
 class NotWell(FleetError):

@@ -10,7 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -22,6 +22,8 @@ from fleet.director.seal import Seal
 from fleet.director.telling import Director
 from fleet.errors import HomeUnusable
 from fleet.feed import Feed
+from fleet.hawkbit.entry import Guesses
+from fleet.hawkbit.images import ImageFolder
 from fleet.identity.departures import Departures
 from fleet.identity.home import Home
 from fleet.identity.keeper import Keeper
@@ -57,6 +59,8 @@ class Services:
         departures: sees devices off; None for a fleet without a home.
         images: keeps the image repository; None for a fleet without one.
         tls: of API and console; None for a fleet without a home.
+        os_images: images of operating systems; None where no folder is named.
+        guesses: wrong tokens of clients of hawkBit's API.
     """
 
     settings: Settings
@@ -78,6 +82,8 @@ class Services:
     images: ImageKeeper | None
     tls: ssl.SSLContext | None
     sign_on: SignOn | None = None
+    os_images: ImageFolder | None = None
+    guesses: Guesses = field(default_factory=Guesses)
 
     def session(self) -> Session:
         """Return a new session; the caller closes it (`with`)."""
@@ -139,6 +145,7 @@ def build_services(settings: Settings) -> Services:
         _images(settings, engine),
         tls,
         SignOn(settings.provider) if settings.provider else None,
+        ImageFolder(settings.image_folder) if settings.image_folder else None,
     )
 
 

@@ -44,6 +44,8 @@ class Settings:
         images: folder to which the image repository was published; served below `/updates/`.
         image_repository: home of the image repository with its online keys, to sign it again in time.
         provider: of single sign-on; only with a home.
+        os_images: folder of OS images, where it is not the home's.
+        os_poll_s: how often clients of hawkBit's API are told to come, 1..86399.
         offline_after_s: a device silent for longer is offline, 25..600; firmware sends health every 20 s
             or oftener, and less than that would call every device offline between two of them.
     """
@@ -63,6 +65,8 @@ class Settings:
     images: Path | None = None
     image_repository: Path | None = None
     provider: Provider | None = None
+    os_images: Path | None = None
+    os_poll_s: int = 300
     offline_after_s: float = 50.0
 
     @property
@@ -74,6 +78,11 @@ class Settings:
     def is_open(self) -> bool:
         """Whether nobody has to log in: a fleet without home, for this machine alone."""
         return self.home is None
+
+    @property
+    def image_folder(self) -> Path | None:
+        """Where OS images are kept; None for a fleet without a home that was not told."""
+        return self.os_images or (Home(self.home).os_images if self.home else None)
 
     def check_reach(self) -> None:
         """Refuse to serve others than this machine without log-in.
@@ -109,11 +118,14 @@ _VARIABLES: Final = {
     "home": "PEHRA_HOME",
     "images": "PEHRA_IMAGES",
     "image_repository": "PEHRA_IMAGE_REPOSITORY",
+    "os_images": "PEHRA_OS_IMAGES",
+    "os_poll_s": "PEHRA_OS_POLL_S",
     "offline_after_s": "PEHRA_OFFLINE_AFTER_S",
 }
 _PORTS: Final = ("mqtt_port", "http_port")
+_WHOLE: Final = (*_PORTS, "os_poll_s")
 _FILES: Final = ("mqtt_ca", "mqtt_cert", "mqtt_key")
-_FOLDERS: Final = ("home", "images", "image_repository")
+_FOLDERS: Final = ("home", "images", "image_repository", "os_images")
 
 
 def load_settings(environment: Mapping[str, str], **arguments: object) -> Settings:
@@ -173,9 +185,9 @@ def _of_home(folder: Path) -> dict[str, Any]:
 
 def _converted(name: str, value: object) -> object:
     try:
-        if name in _PORTS:
+        if name in _WHOLE:
             return int(str(value))
-        if name in _FILES or name in _FOLDERS:
+        if name in (*_FILES, *_FOLDERS):
             return Path(str(value))
         return float(str(value)) if name == "offline_after_s" else value
     except ValueError as error:
@@ -186,6 +198,8 @@ def _check(settings: Settings) -> None:
     for name in _PORTS:
         if not 1 <= getattr(settings, name) <= 65535:
             raise SettingsError(f"{name} {getattr(settings, name)}: a port is 1 to 65535")
+    if not 1 <= settings.os_poll_s < 86_400:
+        raise SettingsError(f"PEHRA_OS_POLL_S {settings.os_poll_s}: 1 to 86399 seconds")
     for name in _FILES:
         file = getattr(settings, name)
         if file is not None and not file.is_file():

@@ -32,7 +32,9 @@ class FleetServer:
     The fleet was founded a while ago, so that it can have given certificates in the past.
     """
 
-    def __init__(self, folder: Path, *, founded: timedelta = timedelta(days=-200), days: float = 120) -> None:
+    def __init__(
+        self, folder: Path, *, founded: timedelta = timedelta(days=-200), days: float = 120, **more: Any
+    ) -> None:
         self.port = free_port()
         self.home = Home(folder)
         self.now = lambda: datetime.now(UTC)
@@ -40,7 +42,7 @@ class FleetServer:
         addresses = Addresses(name="test", hosts=hosts, https_port=self.port, device_days=days)
         found_fleet(self.home, addresses, self.now() + founded, passphrase=PASSPHRASE)
         url = f"sqlite:///{self.home.database}"
-        self.services = build_services(Settings(database_url=url, home=folder, http_port=self.port))
+        self.services = build_services(Settings(database_url=url, home=folder, http_port=self.port, **more))
         assert self.services.office is not None
         self.office = self.services.office
         self.office._now = self._ask_clock
@@ -108,6 +110,12 @@ class Proxy:
         with self._lock:
             self.up_max, self.down_max = up, down
             self._passed = {"up": 0, "down": 0}
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether what was allowed has passed, so that a connection was cut."""
+        with self._lock:
+            return self.down_max is not None and self._passed["down"] > self.down_max
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -1,7 +1,8 @@
 """How much a request may send, and for how long: one ASGI middleware in front of all that reads bodies.
 
 It takes a body whole before anything else sees the request, so that nobody who has not even logged in fills
-the memory: not with one large body, not with many, not with many that never end.
+the memory: not with one large body, not with many, not with many that never end. A path that writes to the
+disk what comes gets it as it comes, once it has looked at who sends it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class BodyLimits:
         body_bytes: of one request.
         larger_bytes: path -> what it may send instead.
         all_bytes: of all requests that are being read, together.
-        slow_s: until a body must be there.
+        slow_s: until a body must be there; of one that comes in pieces, the next piece.
+        in_pieces: paths that read their body themselves.
     """
 
     body_bytes: int = MEBIBYTE
@@ -38,6 +40,7 @@ class BodyLimits:
     )
     all_bytes: int = 64 * MEBIBYTE
     slow_s: float = 60.0
+    in_pieces: frozenset[str] = frozenset({"/api/v1/releases/os"})
 
     def of_path(self, path: str) -> int:
         """Return how many bytes a request to a path may send."""
@@ -56,6 +59,9 @@ class BodyGuard:
         """Read a body and pass the request on with it, or refuse it."""
         if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
+            return
+        if scope["path"] in self._limits.in_pieces:
+            await _InPieces(receive, send, self._limits.slow_s).run(self._app, scope)
             return
         body = bytearray()
         try:
@@ -94,6 +100,37 @@ class BodyGuard:
             raise _Refused(503, "too much is being sent to this fleet manager at once: try again")
         body += piece
         self._held_bytes += len(piece)
+
+
+class _InPieces:
+    """One request whose body is read as it comes; who is answered before its end sends no more."""
+
+    def __init__(self, receive: Receive, send: Send, slow_s: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._slow_s = slow_s
+        self._is_whole = False
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Pass the request on."""
+        await app(scope, self._next, self._answer)
+
+    async def _next(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._slow_s):
+                message = await self._receive()
+        except TimeoutError:  # the same as if it had gone
+            return {"type": "http.disconnect"}
+        self._is_whole = not message.get("more_body", False)
+        return message
+
+    async def _answer(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not self._is_whole:
+            headers = [*message.get("headers", []), (b"connection", b"close")]
+            message = {**message, "headers": headers}
+        await self._send(message)
 
 
 class _Refused(Exception):

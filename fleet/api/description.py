@@ -35,6 +35,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         (404, "there is no such thing"),
         (408, "the body came too slowly"),
         (409, "it does not go with what is there"),
+        (410, "it has ended"),
         (413, "the body is too large"),
         (421, "a fleet without log-in answers to this machine's own names only"),
         (422, "an argument makes no sense"),

@@ -27,7 +27,7 @@ StagesText = Annotated[Storable, Field(max_length=200, examples=[DEFAULT_STAGES]
 class ReleaseIn(BaseModel):
     """A release that the image repository holds."""
 
-    kind: Literal["model", "firmware", "os"]
+    kind: Literal["model", "firmware"]
     name: Annotated[Storable, Field(max_length=100)]
     version: Annotated[Storable, Field(max_length=60)]
     sha256: Annotated[Storable, Field(max_length=64)]

@@ -19,11 +19,14 @@ from fleet.errors import (
     BadOverlay,
     BadQuery,
     Conflict,
+    DiskRefuses,
     EnrolmentRefused,
     Forbidden,
+    Gone,
     NotFound,
     NotLoggedIn,
     NotWell,
+    TooLarge,
     TooManyTries,
     first_line,
 )
@@ -39,6 +42,9 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(NotLoggedIn, _on_not_logged_in)
     app.add_exception_handler(Forbidden, _on_forbidden)
     app.add_exception_handler(Conflict, _on_conflict)
+    app.add_exception_handler(Gone, _on_gone)
+    app.add_exception_handler(TooLarge, _on_too_large)
+    app.add_exception_handler(DiskRefuses, _on_disk)
     app.add_exception_handler(TooManyTries, _on_too_many_tries)
     app.add_exception_handler(EnrolmentRefused, _on_not_enrolled)
     app.add_exception_handler(RequestValidationError, _on_validation)
@@ -83,8 +89,9 @@ def _on_validation(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _on_not_logged_in(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NotLoggedIn)
     answer = problem(401, str(error))
-    answer.headers["WWW-Authenticate"] = "Bearer"
+    answer.headers["WWW-Authenticate"] = error.scheme
     return answer
 
 
@@ -94,6 +101,19 @@ def _on_forbidden(_request: Request, error: Exception) -> JSONResponse:
 
 def _on_conflict(_request: Request, error: Exception) -> JSONResponse:
     return problem(409, str(error))
+
+
+def _on_gone(_request: Request, error: Exception) -> JSONResponse:
+    return problem(410, str(error))
+
+
+def _on_too_large(_request: Request, error: Exception) -> JSONResponse:
+    return problem(413, str(error))
+
+
+def _on_disk(_request: Request, error: Exception) -> JSONResponse:
+    log.error("disk refuses reason=%r", str(error))
+    return problem(507, str(error))
 
 
 def _on_too_many_tries(_request: Request, error: Exception) -> JSONResponse:

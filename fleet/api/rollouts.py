@@ -59,7 +59,10 @@ def read_releases(caller: SeeDevices, session: SessionDep) -> ReleaseList:
 
 @router.post("/releases", summary="Make a release known")
 def post_release(caller: ManageRollouts, session: SessionDep, body: ReleaseIn) -> ReleaseOut:
-    """Name a target of the image repository that devices may be told; devices check it by its signatures."""
+    """Name a target of the image repository that devices may be told; devices check it by its signatures.
+
+    An OS image is not named but uploaded: `POST /releases/os`.
+    """
     return ReleaseOut.of(releases.add_release(session, body.new(), caller, now_ms()))
 
 

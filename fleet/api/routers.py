@@ -7,12 +7,24 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from fleet.api import audit, devices, enrolment, events, identity, rollouts, sessions, stats, tokens, users
+from fleet.api import (
+    audit,
+    devices,
+    enrolment,
+    events,
+    identity,
+    rollouts,
+    sessions,
+    stats,
+    systems,
+    tokens,
+    users,
+)
 from fleet.api.description import RESPONSES
 from fleet.errors import NotFound
 
 api = APIRouter(prefix="/api/v1", responses=RESPONSES)
-for one in (stats, devices, events, sessions, users, tokens, audit, enrolment, identity, rollouts):
+for one in (stats, devices, events, sessions, users, tokens, audit, enrolment, identity, systems, rollouts):
     api.include_router(one.router)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlmodel import Session, col
 
 from fleet.rollouts.plan import LIVE, OPEN, REASON_CHARS, SILENT
-from fleet.rollouts.tell import Tell, WantedTable
+from fleet.rollouts.tell import OS, Tell, WantedTable
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice, WantedRelease
 
 WANTED: Final = WantedTable()
@@ -37,6 +37,8 @@ PROGRESS: Final = {
 FOR_GOOD: Final = frozenset({"rejected", "rolling-back", "rolled-back"})
 """Who refused a release, or tried it and went back, has quarantined it: telling it again is no use."""
 ON_THE_WAY: Final = frozenset({"failed", "cancelled"})
+ENDS: Final = ("committed", "reported", "clean")
+"""Words that end the action of an operating system well."""
 _LOOKED_AT: Final = (*OPEN, "succeeded", "failed", "withdrawn", "reverting", "waiting")
 
 
@@ -82,7 +84,9 @@ def _runs_it(state: str, reason: str) -> Fate | None:
     return Fate("skipped", "runs it already") if state == "waiting" else None
 
 
-def after_update(state: str, word: str, reason: str, *, ends_by_word: bool = False) -> Fate | None:
+def after_update(
+    state: str, word: str, reason: str, *, ends_by_word: bool = False, stood: str = ""
+) -> Fate | None:
     """Return where a device stands after its updater has told how far it is; None where nothing changes.
 
     Args:
@@ -90,12 +94,13 @@ def after_update(state: str, word: str, reason: str, *, ends_by_word: bool = Fal
         word: state of the updater.
         reason: why, in the updater's words.
         ends_by_word: its end is told by a word, because nothing that it reports says what runs.
+        stood: why it was in that state before.
     """
+    if ends_by_word and word in ENDS:
+        return Fate("reverted") if state == "reverting" else _runs_it(state, stood)
     if state not in OPEN:
         return None
     told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
-    if ends_by_word and word in ("committed", "reported", "clean"):
-        return Fate("succeeded")
     if word in FOR_GOOD:
         return Fate("failed", told)
     if state == "retrying":
@@ -178,7 +183,7 @@ def note_update(
     for row, release, rollout in _rows(session, device):
         if action and row.action != action:
             continue
-        fate = after_update(row.state, state, reason, ends_by_word=release.kind == "os")
+        fate = after_update(row.state, state, reason, ends_by_word=release.kind == OS, stood=row.reason)
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
             _let_go(session, row, fate, release.kind, tell)

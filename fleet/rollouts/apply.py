@@ -124,8 +124,10 @@ class Pen:
             names = ("action", "before")
         same = {"state": "told", "reason": "", "due_run_ms": due_ms, "changed_ms": self._now_ms}
         self._each(rows, states, same | values, names)
+        window = settings_in(self._rollout).window
         orders = [
-            self._as_order(str(row["p_device"]), self._release.id, str(row["v_action"])) for row in rows
+            self._as_order(str(row["p_device"]), self._release.id, str(row["v_action"]), window)
+            for row in rows
         ]
         self._tell.want(self._session, orders)
         return len(orders)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlmodel import Session, col
 
 from fleet.rollouts.filter import Facts
-from fleet.rollouts.tell import chunks
+from fleet.rollouts.tell import OS, chunks
 from fleet.store.tables import Device
 from fleet.store.tables_identity import Identity
-from fleet.store.tables_rollouts import DeviceTag
+from fleet.store.tables_os import OsAction
+from fleet.store.tables_rollouts import DeviceTag, Release
 
 READ_ALL: Final = 2000
 """With more news than this everything is read in one sweep."""
@@ -50,9 +51,10 @@ class FactsBook:
         rows = session.execute(_STANDING).all()
         self._learn(session, rows)
         tags = read_tags(session) if with_tags else {}
+        systems = dict(read_systems(session))
         nothing: frozenset[str] = frozenset()
         return [
-            _facts(row, said, tags.get(row.id, nothing))
+            _facts(row, said, tags.get(row.id, nothing), systems.get(row.id, ""))
             for row in rows
             if row.state in (None, "active") and (said := self._said.get(row.id)) is not None
         ]
@@ -91,10 +93,33 @@ def read_tags(session: Session) -> dict[str, frozenset[str]]:
     return {device: frozenset(tags) for device, tags in found.items()}
 
 
+def read_systems(session: Session, devices: list[str] | None = None) -> Iterator[tuple[str, str]]:
+    """Give devices and the digest of the OS image that each has installed last, since it was enrolled.
+
+    Args:
+        session: to read with.
+        devices: which; None for all.
+    """
+    latest = select(func.max(col(OsAction.id))).where(col(OsAction.state) == "succeeded")
+    if devices is not None:
+        latest = latest.where(col(OsAction.device).in_(devices))
+    query = (
+        select(col(OsAction.device), col(Release.mark))
+        .join(Release, col(Release.id) == col(OsAction.release))
+        .outerjoin(Identity, col(Identity.device) == col(OsAction.device))
+        .where(col(OsAction.id).in_(latest.group_by(col(OsAction.device))))
+        .where(col(OsAction.changed_ms) >= func.coalesce(col(Identity.enrolled_ms), 0))
+    )
+    yield from ((device, mark) for device, mark in session.execute(query))
+
+
 def read_running(session: Session, kind: str, devices: Iterable[str]) -> dict[str, str]:
-    """Return what devices run now of a kind, by their own words: a model's digest, the firmware's version."""
-    if kind == "os":
-        return {}
+    """Return what devices run now of a kind: by their own words a model's digest, the firmware's version.
+
+    Of an operating system nothing is reported: there it is the image that was installed last.
+    """
+    if kind == OS:
+        return {device: mark for some in chunks(devices) for device, mark in read_systems(session, some)}
     mark = _first(("model", "sha256")) if kind == "model" else _first(("firmware",))
     found: dict[str, str] = {}
     for some in chunks(devices):
@@ -146,7 +171,7 @@ _SAID: Final = (
 )
 
 
-def _facts(row: Any, said: _Said, tags: frozenset[str]) -> Facts:  # noqa: ANN401  # a row of _STANDING
+def _facts(row: Any, said: _Said, tags: frozenset[str], system: str) -> Facts:  # noqa: ANN401  # a row of _STANDING
     return Facts(
         row.id,
         row.site,
@@ -155,6 +180,7 @@ def _facts(row: Any, said: _Said, tags: frozenset[str]) -> Facts:  # noqa: ANN40
         said.model_version,
         said.model_sha256,
         said.firmware,
+        system,
         said.timezone or row.home_zone or "UTC",
         row.is_online,
         tags,

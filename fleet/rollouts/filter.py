@@ -45,6 +45,7 @@ class Facts:
         model_version: its version.
         model_sha256: its digest, as the device reported it last.
         firmware: version of the firmware.
+        system: digest of the OS image that was installed last, as far as we know it.
         timezone: IANA name of the site's timezone.
     """
 
@@ -55,6 +56,7 @@ class Facts:
     model_version: str = ""
     model_sha256: str = ""
     firmware: str = ""
+    system: str = ""
     timezone: str = "UTC"
     is_online: bool = False
     tags: frozenset[str] = frozenset()

@@ -14,7 +14,7 @@ from sqlalchemy import Table, select, update
 from sqlmodel import Session, col
 
 from fleet.rollouts.filter import Facts, Test
-from fleet.rollouts.tell import chunks
+from fleet.rollouts.tell import OS, chunks
 from fleet.store.tables_rollouts import Release, RolloutDevice
 
 JOIN_MAX: Final = 10_000
@@ -50,7 +50,9 @@ def fits(release: Release, facts: Facts) -> bool:
 
 def runs(release: Release, facts: Facts) -> bool:
     """Whether a device runs a release, by its own words."""
-    running = {"model": facts.model_sha256, "firmware": facts.firmware}.get(release.kind, "")
+    running = {"model": facts.model_sha256, "firmware": facts.firmware, OS: facts.system}.get(
+        release.kind, ""
+    )
     return bool(running) and running == release.mark
 
 

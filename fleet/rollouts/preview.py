@@ -15,6 +15,7 @@ from fleet.rollouts.filter_parser import parse_filter
 from fleet.rollouts.members import fits, runs
 from fleet.rollouts.plan import LIVE, UNFINISHED
 from fleet.rollouts.stages import parse_stages
+from fleet.rollouts.tell import OS
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice
 
 SAMPLE: Final = 20
@@ -80,6 +81,8 @@ def preview(session: Session, release: Release, filter_text: str, stages_text: s
 def _version(one: Facts, kind: str) -> str:
     if kind == "model":
         return f"{one.model} {one.model_version}".strip() or "unknown"
+    if kind == OS:
+        return one.system[:16] or "unknown"
     return one.firmware or "unknown"
 
 

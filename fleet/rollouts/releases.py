@@ -16,8 +16,10 @@ from fleet.store.tables_rollouts import Release
 from ota.messages import new_id
 
 KINDS: Final = ("model", "firmware", "os")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
-_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,59}", re.ASCII)
+NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+VERSION_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9.+_-]{0,59}"
+_NAME: Final = re.compile(NAME_PATTERN, re.ASCII)
+_VERSION: Final = re.compile(VERSION_PATTERN, re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -83,7 +85,7 @@ def add_release(session: Session, new: NewRelease, by: Caller | str, now_ms: int
         version=new.version,
         path=new.path or f"{new.kind}/{new.name}-{new.version}",
         sha256=new.sha256,
-        mark=(new.model_sha256 or new.sha256) if new.kind == "model" else new.version,
+        mark=new.version if new.kind == "firmware" else new.model_sha256 or new.sha256,
         length=new.length,
         hw=list(new.hw),
         sec_ver=new.sec_ver,

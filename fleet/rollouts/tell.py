@@ -20,6 +20,8 @@ from fleet.director.marks import mark
 from fleet.store.tables_rollouts import Release, WantedRelease
 from ota.messages.structs import Target
 
+OS: Final = "os"
+"""A kind of release whose devices come and ask (`fleet/hawkbit/`)."""
 CHUNK: Final = 500
 """Devices of one statement: SQLite allows 32766 variables, and a short list is planned faster."""
 _WANTED = cast(Table, WantedRelease.__table__)  # type: ignore[attr-defined]
@@ -81,11 +83,14 @@ class WantedTable:
 
 
 def read_wanted(session: Session, device: str) -> list[tuple[WantedRelease, Release]]:
-    """Return what a device is to run, by kind: this is what the director puts into its document."""
+    """Return what a device is to run, by kind: this is what the director puts into its document.
+
+    Operating systems are left out: an engine of their own asks for them.
+    """
     query = (
         select(WantedRelease, Release)
         .join(Release, col(Release.id) == col(WantedRelease.release))
-        .where(col(WantedRelease.device) == device)
+        .where(col(WantedRelease.device) == device, col(WantedRelease.kind) != OS)
         .order_by(col(WantedRelease.kind))
     )
     return [(wanted, release) for wanted, release in session.execute(query)]

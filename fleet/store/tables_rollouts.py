@@ -22,7 +22,8 @@ class Release(SQLModel, table=True):
         kind: `model`, `firmware` or `os`.
         path: its name in the image repository.
         sha256: of the target, hexadecimal.
-        mark: what a device reports while it runs: a model's digest (of its `.tflite`), a firmware's version.
+        mark: what tells that a device runs it: a firmware's version, else a digest (of a model's `.tflite`,
+            of an OS image).
         length: in bytes.
         hw: boards that it is for; empty or `any` for all.
         sec_ver: security version; a device takes none below its floor.

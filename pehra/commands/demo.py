@@ -71,8 +71,8 @@ def demo(
 
     With --scenario one device is shown a scripted street, faster than real time, and what its rules tell is
     compared with the truth: exit code 1 when precision or recall of a rule is below 0.95. With --scenario
-    rollout a good model goes to 40 secure cameras, and then a bad one that stops itself and is taken back; in a
-    terminal the console stays until Ctrl-C.
+    rollout a good model goes to 40 secure cameras, and then a bad one that stops itself and is taken back; in
+    a terminal the console stays until Ctrl-C.
     """
     if scenario == "rollout":
         _rollout(cameras, duration, port, model, as_json=as_json, with_browser=browser)

@@ -75,6 +75,28 @@ def tag(
         typer.echo(f"{device}: {' '.join(kept) or 'no tags'}")
 
 
+@device_app.command("token")
+def token(
+    device: Device,
+    revoke: Annotated[bool, typer.Option("--revoke", help="End it instead.")] = False,
+    home: HomeOption = None,
+    db: DbOption = None,
+) -> None:
+    """Make the token with which SWUpdate or RAUC on a device proves itself; the one before it ends.
+
+    It is shown now and never again. A device that comes with its certificate needs none.
+    """
+    from fleet.hawkbit.entry import make_token, revoke_token
+
+    with at_the_counter(home, db) as (_, session):
+        now_ms = round(datetime.now(UTC).timestamp() * 1000)
+        if revoke:
+            had = revoke_token(session, device, who_am_i(), now_ms)
+            typer.echo(f"{device}: its token has ended" if had else f"{device} has no token")
+        else:
+            typer.echo(make_token(session, device, who_am_i(), now_ms))
+
+
 @device_app.command("revoke")
 def revoke(
     device: Device,

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
 
 from pehra.commands.fleet_claims import Json, show_rows
-from pehra.commands.fleet_shared import DbOption, HomeOption, at_the_counter, who_am_i
+from pehra.commands.fleet_shared import DbOption, HomeOption, at_the_counter, home_of, who_am_i
 
+if TYPE_CHECKING:
+    from fleet.store.tables_rollouts import Release
+
+PIECE_BYTES: Final = 1024 * 1024
 release_app = typer.Typer(no_args_is_help=True, help="Releases that rollouts may hand out.")
 
 
@@ -52,7 +59,14 @@ def add(
     home: HomeOption = None,
     db: DbOption = None,
 ) -> None:
-    """Make a release known. Devices install it only if the image repository has signed the same bytes."""
+    """Make a release known. Devices install it only if the image repository has signed the same bytes.
+
+    The image of an operating system is copied to the fleet, which hands it out itself; the engine on the
+    device checks the signature inside.
+    """
+    if kind == "os":
+        _add_image(file, name, version, tuple(hw or ()), sec_ver, home, db)
+        return
     from fleet.rollouts.releases import NewRelease, add_release
 
     try:
@@ -60,11 +74,10 @@ def add(
             sha256 = hashlib.file_digest(source, "sha256").hexdigest()
         length = file.stat().st_size
     except OSError as error:
-        raise typer.BadParameter(f"{file} cannot be read ({error.strerror})") from error
+        raise _unreadable(file, error) from error
     new = NewRelease(kind, name, version, sha256, length, model_sha256, path, tuple(hw or ()), sec_ver)
     with at_the_counter(home, db) as (_, session):
-        row = add_release(session, new, who_am_i(), time.time_ns() // 1_000_000)
-        typer.echo(f"{row.name}@{row.version}: {row.length} bytes, sha256 {row.sha256}, id {row.id}")
+        _show(add_release(session, new, who_am_i(), _now_ms()))
 
 
 @release_app.command("withdraw")
@@ -79,3 +92,50 @@ def withdraw(
     with at_the_counter(home, db) as (_, session):
         row = withdraw_release(session, release, who_am_i())
         typer.echo(f"{row.name}@{row.version} is withdrawn")
+
+
+def _add_image(
+    file: Path,
+    name: str,
+    version: str,
+    hw: tuple[str, ...],
+    sec_ver: int,
+    home: Path | None,
+    db: str | None,
+) -> None:
+    """Copy an OS image into the fleet's folder and make it a release."""
+    from fleet.hawkbit.images import ImageFolder
+    from fleet.hawkbit.releases import NewImage, keep_image
+    from fleet.settings import load_settings
+
+    new = NewImage(name, version, file.name, hw, sec_ver)
+    with at_the_counter(home, db) as (_, session), _opened(file) as source:
+        new.check()
+        settings = load_settings(os.environ, home=home_of(home), database_url=db)
+        assert settings.image_folder is not None
+        folder = ImageFolder(settings.image_folder)
+        with folder.receiving(file.stat().st_size) as received:
+            while piece := source.read(PIECE_BYTES):
+                received.add(piece)
+            _show(keep_image(session, folder, received, new, who_am_i(), _now_ms()))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    try:
+        with file.open("rb") as source:
+            yield source
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> typer.BadParameter:
+    return typer.BadParameter(f"{file} cannot be read ({error.strerror})")
+
+
+def _show(row: Release) -> None:
+    typer.echo(f"{row.name}@{row.version}: {row.length} bytes, sha256 {row.sha256}, id {row.id}")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from fleet.access.roles import ROLES, Role
 from fleet.api.deps import browser_only, get_caller, open_to_all
 from fleet.api.routers import api
+from fleet.hawkbit.routes import router as ddi
 from fleet.services import Services
 from fleet.store.tables_identity import Identity
 from tests.fake_device import count, event, health, info
@@ -19,6 +20,19 @@ from tests.integration.test_api_rest import store
 from tests.people import add, logged_in, problem_of, served, services_with_home
 
 OWN, FOREIGN = "cam-01", "cam-02"
+CLIENT = "/{tenant}/controller/v1/{controller}"
+DDI = {
+    ("GET", CLIENT),
+    ("PUT", f"{CLIENT}/configData"),
+    ("GET", f"{CLIENT}/deploymentBase/{{number}}"),
+    ("POST", f"{CLIENT}/deploymentBase/{{number}}/feedback"),
+    ("GET", f"{CLIENT}/cancelAction/{{number}}"),
+    ("POST", f"{CLIENT}/cancelAction/{{number}}/feedback"),
+    ("GET", f"{CLIENT}/installedBase/{{number}}"),
+    ("GET", f"{CLIENT}/softwaremodules/{{module}}/artifacts/{{file}}"),
+    ("HEAD", f"{CLIENT}/softwaremodules/{{module}}/artifacts/{{file}}"),
+}
+"""Where engines of operating systems come, which prove that they are their device."""
 PUBLIC = {
     ("GET", "/healthz"),
     ("HEAD", "/healthz"),
@@ -29,6 +43,7 @@ PUBLIC = {
     ("POST", "/enrol/renew"),
     ("POST", "/enrol/confirm"),
     ("POST", "/enrol/trust"),
+    *DDI,
 }
 NEEDS = {
     ("GET", "/stats"): "see-stats",
@@ -66,6 +81,10 @@ NEEDS = {
     ("GET", "/releases"): "see-devices",
     ("POST", "/releases"): "manage-rollouts",
     ("POST", "/releases/{release}/withdraw"): "manage-rollouts",
+    ("POST", "/releases/os"): "manage-rollouts",
+    ("GET", "/devices/{device}/os"): "see-devices",
+    ("POST", "/devices/{device}/os/token"): "make-claims",
+    ("DELETE", "/devices/{device}/os/token"): "revoke-device",
     ("GET", "/rollouts"): "see-devices",
     ("POST", "/rollouts"): "manage-rollouts",
     ("POST", "/rollouts/preview"): "manage-rollouts",
@@ -163,7 +182,11 @@ def declared(dependant: Any) -> set[str]:
     return found
 
 
-ROUTES = [(method, path_of(route), route) for route in all_routes() for method in sorted(route.methods)]
+ROUTES = [
+    (method, path_of(route), route)
+    for route in [*all_routes(), *all_routes(ddi)]
+    for method in sorted(route.methods)
+]
 
 
 def test_every_route_is_in_the_table_and_no_other_is() -> None:
@@ -244,6 +267,18 @@ def test_a_role_is_answered_exactly_where_the_table_says(
             assert "needs the permission" not in answer.text
         else:
             assert answer.status_code not in (401, 403), answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(DDI), ids=str)
+@pytest.mark.parametrize("name", ["", "all-owner"])
+def test_who_is_no_device_is_refused_where_devices_come_whoever_has_logged_in(
+    clients: dict[str, httpx.Client], url: str, name: str, method: str, path: str
+) -> None:
+    body = {"data": {}, "status": {"execution": "closed"}}
+    real = path.format(tenant="default", controller=OWN, number=1, module=1, file="x.swu")
+    cookies = clients[name].cookies if name else None
+    with httpx.Client(base_url=url, cookies=cookies, headers={"origin": url}) as client:
+        assert client.request(method, real, json=body).status_code in (401, 429)
 
 
 @pytest.mark.parametrize(("method", "path"), NEEDS, ids=str)

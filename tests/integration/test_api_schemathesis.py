@@ -32,17 +32,22 @@ from fleet.access.sessions import open_session
 from fleet.api.description import PROBLEM_TYPE, DescribedApi
 from fleet.api.entry import SESSION_COOKIE, now_ms
 from fleet.api.routers import api
+from fleet.hawkbit.routes import router as ddi
 from fleet.services import Services
 from fleet.store.tables_identity import Claim, Enrolment, Identity
 from fleet.store.tables_people import ApiToken, LoginDelay, LoginSession, User, UserGrant
 from tests.fake_device import event, health, info
-from tests.integration.test_access_matrix import NEEDS, PUBLIC
+from tests.integration.test_access_matrix import CLIENT, DDI, NEEDS, PUBLIC
 from tests.integration.test_api_rest import store
 from tests.people import PASSWORD, client_of, served, services_with_home
 
 NOBODY: Final = "nobody"
 CALLERS: Final = (NOBODY, *(str(role) for role in Role))
-UNDESCRIBED: Final = {("HEAD", "/healthz"), ("GET", "/openapi.json")}
+UNDESCRIBED: Final = {
+    ("HEAD", "/healthz"),
+    ("GET", "/openapi.json"),
+    *((m, p) for m, p in DDI if m == "HEAD"),
+}
 GOOD, BAD = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 EXAMPLES: Final = {GOOD: 2, BAD: 2}
 OWNERS_EXAMPLES: Final = {GOOD: 6, BAD: 4}
@@ -68,6 +73,7 @@ NEVER_GRANTED: Final = {
     ("put", "/devices/{device}/tags"): "a text is seldom a tag",
     ("post", "/enrol/renew"): "it asks for a device's certificate",
     ("post", "/enrol/confirm"): "it asks for a device's certificate",
+    **{(method.lower(), path): "it asks for a device's token" for method, path in DDI},
 }
 """Where input that looks good is not enough, and why; other tests go there."""
 CHECKS: Final = [
@@ -82,6 +88,7 @@ CHECKS: Final = [
 def describe() -> dict[str, Any]:
     app = DescribedApi()
     app.include_router(api)
+    app.include_router(ddi)
     return app.openapi()
 
 

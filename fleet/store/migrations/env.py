@@ -5,11 +5,11 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-from fleet.store import tables, tables_identity, tables_people, tables_rollouts
+from fleet.store import tables, tables_identity, tables_os, tables_people, tables_rollouts
 
 assert tables.Device.metadata is SQLModel.metadata
 assert tables_identity.Claim.metadata is tables_people.User.metadata is SQLModel.metadata
-assert tables_rollouts.Rollout.metadata is SQLModel.metadata
+assert tables_rollouts.Rollout.metadata is tables_os.OsAction.metadata is SQLModel.metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
