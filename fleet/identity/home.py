@@ -11,7 +11,7 @@
       director/                        keys and roots of the director (fleet/director/home.py)
       image-root.json                  the image repository's first root: what devices are given
       crl.pem                          who is no longer trusted
-      os-images/                          OS images that rollouts hand out
+      os-images/                       OS images that rollouts hand out
       fleet.json                       names and ports that devices are told
 
 Keys are readable by the owner alone. Written whole: a cut leaves the old file or the new one.

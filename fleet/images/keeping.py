@@ -34,8 +34,11 @@ from ota.trust.folder import TrustFolder
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 60.0
+GLANCE_S: Final = 1.0
+"""So often it is seen whether something was published."""
 BY: Final = "image repository"
 TRUST: Final = "image-trust"
+TIMESTAMP: Final = Path("metadata", "timestamp.json")
 
 
 class ImageKeeper:
@@ -63,8 +66,19 @@ class ImageKeeper:
         with tempfile.TemporaryDirectory(prefix="pehra-") as place:
             trusted = TrustFolder(self._home.folder / TRUST if self._home else Path(place))
             while not stop.is_set():
+                published = self._published_ns()
                 self.look(trusted, datetime.now(UTC))
-                stop.wait(LOOK_S)
+                until_s = time.monotonic() + LOOK_S
+                while self._published_ns() == published and time.monotonic() < until_s:
+                    if stop.wait(GLANCE_S):
+                        break
+
+    def _published_ns(self) -> int:
+        """Return when the last of a publication's files was written; 0 where there is none."""
+        try:
+            return (self._images / TIMESTAMP).stat().st_mtime_ns if self._images is not None else 0
+        except OSError:
+            return 0
 
     def look(self, trusted: TrustFolder, now: datetime) -> None:
         """Do what is due once; what cannot be done is said once, and tried again."""

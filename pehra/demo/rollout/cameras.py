@@ -30,7 +30,7 @@ def start_fleet(house: House, images: Images, stop: threading.Event) -> Callable
     broker_port = free_port()
     way = begin_secure(house, broker_port)
     wait_until(lambda: answers(broker_port), house, "the broker", house.options, stop)
-    arguments = [*way.fleet, "--images", str(images.www)]
+    arguments = [*way.fleet, "--images", str(images.www), "--image-repository", str(images.home.folder)]
     house.fleet = start("fleet", ["pehra", "fleet", "run", *arguments], house.folder, way.environment)
     wait_until(lambda: is_hearing(house), house, "the fleet manager", house.options, stop)
     return way.head

@@ -69,7 +69,7 @@ class Desk:
         return dict(Counter(one["model"]["version"] for one in told if "model" in one))
 
     def _follow(self, ends: set[str], stop: threading.Event, say: Say) -> RolloutShown:
-        until_s, said = time.monotonic() + CHAPTER_S, ""
+        until_s, said, reported = time.monotonic() + CHAPTER_S, "", 0
         while True:
             with Session(self._engine) as session:
                 shown = show(session, session.get_one(Rollout, self._rollout))
@@ -78,6 +78,9 @@ class Desk:
             if words != said:
                 say(words)
                 said = words
+            for one in shown.errors[reported:]:
+                say(f"    {one.devices} failed ({', '.join(one.examples[:3])}): {one.reason}")
+            reported = max(reported, len(shown.errors))
             if shown.rollout.state in ends or stop.wait(LOOK_S) or time.monotonic() > until_s:
                 return shown
 

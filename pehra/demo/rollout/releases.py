@@ -1,8 +1,8 @@
 """The demo's image repository, with keys that are thrown away, and its two models.
 
 Both compute what the shipped model computes: no model can be trained while a demo runs. They have bytes of
-their own at their end, which no interpreter reads. The bad one has forgotten a class: its labels call
-bicycles something else, as it happens when pictures are labelled anew; every camera that counts them refuses.
+their own at their end, which no interpreter reads. The bad one calls bicycles motorcycles, as it
+happens when pictures are labelled anew: every camera that counts bicycles refuses it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GOOD: Final = "2.1.0"
 BAD: Final = "2.2.0"
 LOST: Final = "bicycle"
 """What the bad model cannot see."""
-CALLED: Final = "velocipede"
+CALLED: Final = "motorcycle"
 
 
 class Images:
