@@ -89,6 +89,7 @@ class Updater:
         self._heard: Desired | None = None
         self._wishes: Wishes | None = None
         self._is_ending = False
+        self._began_s = mono()
         self._pauses: dict[KindName, tuple[float, float]] = {}
         self._around: Hashable = None
         self._tried_since_s: dict[KindName, float] = {}
@@ -168,6 +169,7 @@ class Updater:
             self._follow(kind)
             if not self.journals[name].is_under_way:
                 self._begin(kind)
+            self._tend(kind)
             for _ in range(MOST_DEEDS):
                 if self._is_ending or not self._do_next(kind):
                     break
@@ -243,7 +245,7 @@ class Updater:
             return
         if journal.watch_until_s:
             kind.end_watch()
-        reason = self._why_not(wish)
+        reason = self._why_not(kind, wish)
         state, words = ("rejected", reason) if reason else ("accepted", "")
         self._keep(kind, msgspec.structs.replace(fresh, state=state, reason=words[:200]))
 
@@ -259,7 +261,9 @@ class Updater:
             )
         self._keep(kind, msgspec.structs.replace(fresh, state="clean", reason="runs already"))
 
-    def _why_not(self, wish: Wish) -> str:
+    def _why_not(self, kind: Kind, wish: Wish) -> str:
+        if reason := kind.obstacle():
+            return reason
         release = release_in(wish.target)
         if isinstance(release, str):
             return release
@@ -360,6 +364,17 @@ class Updater:
             self._acts.end(kind, journal, "fail", f"the disk refuses: {reason}")
         else:
             _log.error("update: kind=%s state=%s the disk refuses error=%r", kind.name, journal.state, reason)
+
+    def _tend(self, kind: Kind) -> None:
+        """Look after what runs while nothing is being changed."""
+        if self.journals[kind.name].is_under_way:
+            return
+        try:
+            words = kind.tend(self._mono() - self._began_s)
+        except OSError as error:
+            words = f"the disk refuses: {error}"
+        if words:
+            self.complain(f"slots/{kind.name}", words)
 
     def _mind_watch(self, kind: Kind) -> None:
         """Look after what was committed, for as long as it is watched over."""
