@@ -171,7 +171,7 @@ class Updater:
                 self._begin(kind)
             self._tend(kind)
             for _ in range(MOST_DEEDS):
-                if self._is_ending or not self._do_next(kind):
+                if self._is_over() or not self._do_next(kind):
                     break
             self._mind_watch(kind)
             if self.journals[name].is_under_way or self._is_ending:
