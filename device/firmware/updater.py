@@ -105,6 +105,7 @@ def make_updater(
         gate=lambda length: gate(section, config.device.timezone, length),
         surroundings=lambda: (around.is_linked(), *sticks(section.sticks)),
         sample=sight.sampler.sample if sight is not None else lambda mono_s, utc_s: None,
+        keep=sight.sampler.keep if sight is not None else lambda mono_s: None,
         timezone=config.device.timezone,
         watch_s=section.watch_h * 3600.0,
     )

@@ -334,10 +334,13 @@ def test_a_stick_is_not_metered(tmp_path, publisher, unit, one):
 
 def test_something_that_changes_around_is_worth_asking_again_at_once(publisher, unit, one):
     places, unit.places = unit.places, []
-    unit.hear(document(publisher.add(one))).live(2)
+    unit.hear(document(publisher.add(one))).live(200)
     assert unit.last == ("downloading", "there is no source")
-    unit.places, unit.surroundings = places, "a stick came in"
-    unit.live(1)
+    unit.places = places
+    unit.live(4)
+    assert untouched(unit), "it waits longer and longer"
+    unit.surroundings = "a stick came in"
+    unit.live(4)
     assert unit.runs.sha256 == digest(one)
 
 
@@ -450,7 +453,7 @@ def test_a_stick_that_is_pulled_out_in_the_middle_leaves_a_part_and_the_network_
     assert "put the stick in again" in unit.last[1]
     assert untouched(unit)
     unit.places, unit.surroundings = [Place("stick", FolderSource(stick()))], "it is back"
-    unit.live(2)
+    unit.live(4)
     assert unit.runs.sha256 == digest(one)
 
 
@@ -531,6 +534,31 @@ def test_a_disk_without_room_for_all_of_it_is_told_before_a_byte_is_fetched(
     online.hear(document(publisher.add(one))).live(1)
     assert online.last == ("failed", "the disk refuses: no room: 20 MB are needed, 19 MB are free")
     assert fetched(served) == []
+
+
+def test_a_disk_on_which_nothing_can_be_written_down_forgets_no_document_and_hammers_no_server(
+    publisher, online, served, one, monkeypatch, caplog
+):
+    def refusing(*_):
+        raise OSError(28, "No space left on device")
+
+    wanted = publisher.add(one)
+    monkeypatch.setattr("device.firmware.updating.twin.write_whole", refusing)
+    online.hear(document(wanted))
+    stop = threading.Event()
+    monkeypatch.setattr("device.firmware.updating.engine.ROUND_S", 0.01)
+    worker = threading.Thread(target=online.updater.run, args=(stop,))
+    worker.start()
+    wait_until(lambda: "the disk refuses" in caplog.text, "it says so")
+    stop.wait(0.2)
+    stop.set()
+    worker.join(10)
+    assert caplog.text.count("nothing is done, the disk refuses") == 1
+    assert served.asked == []
+    monkeypatch.undo()
+    online.updater._stop = threading.Event()
+    online.live(2)
+    assert online.runs.sha256 == digest(one)
 
 
 # An abort in the middle of each stage.

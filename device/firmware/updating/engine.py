@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 ROUND_S: Final = 1.0
 SAMPLE_S: Final = 2.0
+LOOK_S: Final = 3.0
+"""So often it is looked whether a stick came in, while something is waited for."""
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 600.0
 PUT_OFF: Final = ("obtain", "stage", "return")
@@ -92,6 +94,8 @@ class Updater:
         self._began_s = mono()
         self._pauses: dict[KindName, tuple[float, float]] = {}
         self._around: Hashable = None
+        self._looked_s = 0.0
+        self._disk_fault = ""
         self._tried_since_s: dict[KindName, float] = {}
         self._switched_here: set[KindName] = set()
         self._complaints: dict[str, str] = {}
@@ -143,8 +147,18 @@ class Updater:
                     sampled_s = self._mono()
                     self._ways.sample(sampled_s, self._now())
                 self.round()
+                self._note_disk("")
+            except OSError as error:
+                self._note_disk(str(error))
             except Exception:  # noqa: BLE001 (one odd release must not end the road to the next)
                 _log.exception("update: one round failed")
+        self._ways.keep(self._mono())
+
+    def _note_disk(self, fault: str) -> None:
+        """Say once that nothing can be written down, and go on trying."""
+        if fault and fault != self._disk_fault:
+            _log.error("update: nothing is done, the disk refuses error=%r", fault)
+        self._disk_fault = fault
 
     def wake(self) -> None:
         """Free the working thread from what it waits for on the network."""
@@ -195,7 +209,12 @@ class Updater:
         except WireError as error:
             _log.warning("update: a document cannot be followed error=%r", str(error))
             return
-        self._ledger.write(msgspec.structs.replace(held, seq=document.seq))
+        try:
+            self._ledger.write(msgspec.structs.replace(held, seq=document.seq))
+        except OSError:
+            with self._lock:  # it is not forgotten because the disk is full
+                self._heard = self._heard or document
+            raise
         self._wishes = wishes
         self._pauses.clear()
         for wish, reason in wishes.refused:
@@ -203,6 +222,9 @@ class Updater:
 
     def _look_around(self) -> None:
         """Ask again at once where something has changed."""
+        if not self._pauses or self._mono() - self._looked_s < LOOK_S:
+            return
+        self._looked_s = self._mono()
         around = self._ways.surroundings()
         if around != self._around:
             self._around = around
@@ -343,6 +365,7 @@ class Updater:
             return
         pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pauses.get(kind.name, (0.0, 0.0))[1]))
         self._pauses[kind.name] = (self._mono() + pause_s, pause_s)
+        self._around = self._ways.surroundings()
         _log.warning("update: kind=%s tried again in_s=%.0f reason=%r", kind.name, pause_s, reason)
         self._keep(kind, msgspec.structs.replace(journal, reason=reason[:200]))
 
@@ -360,6 +383,7 @@ class Updater:
     def _disk_refuses(self, kind: Kind, reason: str) -> None:
         """End an action for which there is no room; one that touches what runs goes on trying."""
         journal = self.journals[kind.name]
+        self._pauses[kind.name] = (self._mono() + LONGEST_PAUSE_S, LONGEST_PAUSE_S)
         if journal.state in BEFORE_ARMED:
             self._acts.end(kind, journal, "fail", f"the disk refuses: {reason}")
         else:
