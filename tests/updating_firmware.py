@@ -104,12 +104,15 @@ class Board(Unit):
             running_slot=self.slot,
         )
 
+    def launched(self) -> tuple[str, str]:
+        """Return slot and words of the program that the launcher starts."""
+        return launch(self.state / "slots" / "firmware")
+
     def boot(self) -> Board:
         """Start until a program lives."""
         self.restarts.clear()
         for _ in range(9):
-            started = launch(self.state / "slots" / "firmware") if self.has_launcher else FACTORY_START
-            self.slot, words = started
+            self.slot, words = self.launched() if self.has_launcher else FACTORY_START
             self.version, _, how = words.partition(" ")
             if how != "crashes":
                 self.start()
