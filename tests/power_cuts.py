@@ -20,12 +20,21 @@ Seen = dict[int, tuple[int, int]]
 
 
 def cut_everywhere(
-    before: Path, work: Path, act: Callable[[Path], None], check: Callable[[Path], None]
+    before: Path,
+    work: Path,
+    act: Callable[[Path], None],
+    check: Callable[[Path], None],
+    *,
+    first: int = 1,
+    stride: int = 1,
 ) -> int:
-    """Do `act` on a copy of `before`, cut at each step, `check` what is left; return how many there were."""
-    step = 0
+    """Do `act` on a copy of `before`, cut at each step, `check` what is left; return how many there were.
+
+    With a stride, only every so many steps are cut.
+    """
+    step = first - stride
     while True:
-        step += 1
+        step += stride
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(before, work, symlinks=True)
         child = os.fork()

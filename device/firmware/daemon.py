@@ -63,6 +63,7 @@ class Daemon:
         remote: what the fleet has said to this device; None where nobody is to say anything.
         logs: the last lines of the log, for the command that asks for them.
         safe_reason: why it starts in safe mode: without cameras and detector; empty: it starts normally.
+        config_file: that a new firmware must understand, too; None leaves that out of its check.
 
     Raises:
         ConfigError: the TLS files cannot be used.
@@ -79,8 +80,10 @@ class Daemon:
         remote: Remote | None = None,
         logs: LogRing | None = None,
         safe_reason: str = "",
+        config_file: Path | None = None,
     ) -> None:
         self._config = config
+        self._config_file = config_file
         self._service = service or Service()
         self._state = Path(config.device.state)
         self._lock = _lock_state(self._state)

@@ -123,7 +123,9 @@ class Life:
     def _live_normally(self, remote: Remote, starts: StartLog) -> int | None:
         starts.begin()
         try:
-            daemon = Daemon(remote.config, self._service, remote=remote, logs=self._logs)
+            daemon = Daemon(
+                remote.config, self._service, remote=remote, logs=self._logs, config_file=self._file
+            )
         except PehraDeviceError as error:
             refusal = error
         except Exception as error:  # noqa: BLE001 (whatever it was, it is counted)
@@ -189,7 +191,14 @@ class Life:
 
         safe_reason = f"{reason}; {when}"
         try:
-            daemon = Daemon(config, self._service, remote=remote, logs=self._logs, safe_reason=safe_reason)
+            daemon = Daemon(
+                config,
+                self._service,
+                remote=remote,
+                logs=self._logs,
+                safe_reason=safe_reason,
+                config_file=self._file,
+            )
             daemon.run(self._stop, each_round=is_over, on_stopping=_limit_stopping)
         except PartDied as error:
             _log.error("stopped in safe mode: %s", error)

@@ -21,6 +21,7 @@ from device.firmware.updating.admission import Situation
 from device.firmware.updating.beginning import JOURNAL
 from device.firmware.updating.engine import Updater
 from device.firmware.updating.fetching import Fetcher
+from device.firmware.updating.firmware_kind import Builder, FirmwareKind, FirmwareSlots
 from device.firmware.updating.holding import FileHold, Hold, first_of, never
 from device.firmware.updating.journal import ENDED, JournalFiles
 from device.firmware.updating.kind import Kind, KindName
@@ -79,7 +80,7 @@ def make_updater(
     slots: ModelSlots,
     sight: Sight | None,
     around: Surroundings,
-    more_kinds: Callable[[Config, Callable[[], bool]], list[Kind]] = lambda config, is_linked: [],
+    builder: Builder | None = None,
 ) -> Updater:
     """Return the updater of a device.
 
@@ -88,7 +89,7 @@ def make_updater(
         slots: its models.
         sight: what looks; None in safe mode.
         around: what the daemon gives.
-        more_kinds: makes further kinds of releases; they are updated before models.
+        builder: fills and tries slots of firmware; None: this device's firmware is not updated.
     """
     state, section = Path(config.device.state), config.update
     limits = replace(Limits(), most_bytes_per_s=section.most_kb_per_s * 1000.0, silence_s=SILENCE_S)
@@ -96,7 +97,7 @@ def make_updater(
     model = ModelKind(
         slots, sight, lambda bundle: make_detector(config, bundle), config.camera, section.probation_s
     )
-    kinds: list[Kind] = [*more_kinds(config, around.is_linked), model]
+    kinds: list[Kind] = [model] if builder is None else [_firmware(config, builder, around), model]
     ways = Ways(
         situation=lambda ledger: _situation(config, kinds, sight, ledger),
         is_linked=around.is_linked,
@@ -105,12 +106,23 @@ def make_updater(
         gate=lambda length: gate(section, config.device.timezone, length),
         surroundings=lambda: (around.is_linked(), *sticks(section.sticks)),
         sample=sight.sampler.sample if sight is not None else lambda mono_s, utc_s: None,
+        keep=sight.sampler.keep if sight is not None else lambda mono_s: None,
         timezone=config.device.timezone,
         watch_s=section.watch_h * 3600.0,
     )
     fetcher = Fetcher(state / TRUST, lambda: image_root(state), places, limits, time.time)
     teller = Teller(config.device.id, around.say)
     return Updater(state / JOURNAL, state / INCOMING, kinds, fetcher, teller, ways, hang_up=places.hang_up)
+
+
+def _firmware(config: Config, builder: Builder, around: Surroundings) -> FirmwareKind:
+    return FirmwareKind(
+        FirmwareSlots(Path(config.device.state)),
+        builder,
+        version("pehra"),
+        is_linked=around.is_linked,
+        probation_s=config.update.probation_s,
+    )
 
 
 def gate(section: UpdateSection, timezone: str, length: int, now: Callable[[], float] = time.time) -> str:

@@ -466,6 +466,24 @@ def test_going_back_to_a_slot_that_is_damaged_ends_at_the_factorys_and_says_so(p
     assert unit.runs.sha256 == digest(unit.factory)
 
 
+def test_nothing_is_switched_there_or_back_while_an_aircraft_is_in_the_air(publisher, unit, one):
+    unit.hold = lambda: "deferred: armed"
+    unit.hear(document(publisher.add(one))).live(5)
+    assert unit.last == ("staged", "deferred: armed")
+    unit.hold = lambda: ""
+    unit.live(1)
+    assert unit.runs.sha256 == digest(one)
+    unit.hold = lambda: "deferred: airborne"
+    unit.looking.invoke_ms.extend([500.0] * 100)
+    unit.live(PROBATION_S + 50)
+    assert unit.last[0] == "rolling-back"
+    assert unit.runs.sha256 == digest(one)
+    unit.hold = lambda: ""
+    unit.live(2)
+    assert unit.last[0] == "rolled-back"
+    assert unit.runs.sha256 == digest(unit.factory)
+
+
 # The day after.
 
 

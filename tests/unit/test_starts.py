@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.firmware.config import load_config
+from device.firmware.life import Life, _digest
 from device.firmware.starts import (
     STARTS_FILE,
     Limits,
@@ -19,6 +23,8 @@ from device.firmware.starts import (
     tried_again,
     wait_s,
 )
+from device.firmware.updating.journal import Journal, JournalFiles
+from tests.device_toml import head
 
 LIMITS = Limits(most=3, window_s=100.0, stable_s=10.0, first_wait_s=60.0, longest_wait_s=200.0)
 
@@ -184,3 +190,19 @@ def test_waits_never_run_away(tries):
 def test_one_failed_start_is_one():
     record = begun(Record("a", tries=1), "a", Moment("x", 1.0), LIMITS)
     assert reason(record).startswith("failed again after 1 try, the last without a word")
+
+
+def test_a_crash_loop_with_a_model_on_probation_goes_back_from_the_model_and_not_into_safe_mode(tmp_path):
+    file = tmp_path / "device.toml"
+    file.write_text(head(tmp_path / "state") + '[[camera]]\nsource = "street"\n')
+    life, config = Life(file, threading.Event()), load_config(file)
+    files = JournalFiles(tmp_path / "state" / "journal")
+    files.write("model", Journal(state="probation", slot="a", starts=2, action="x" * 36))
+    starts = StartLog(tmp_path / "state", _digest(file) + config.sha256())
+    for _ in range(5):
+        starts.begin()
+    assert starts.is_loop
+    assert life._live_once() is None
+    assert files.read("model").state == "rolling-back"
+    assert files.read("model").reason.startswith("5 starts failed")
+    assert not StartLog(tmp_path / "state", _digest(file) + config.sha256()).is_loop

@@ -1,4 +1,4 @@
-"""What is installed at all, decided before a byte is fetched: for which board, how old, how large, wanted how."""
+"""What is installed at all, decided before a byte is fetched: for which board, how old, how large."""
 
 from __future__ import annotations
 
@@ -309,5 +309,5 @@ def test_a_download_waits_for_its_hours():
 def test_hours_that_cannot_be_read_are_a_mistake_of_the_file():
     from device.errors import ConfigError
 
-    with pytest.raises(ConfigError, match="update.download_window"):
+    with pytest.raises(ConfigError, match=r"update\.download_window"):
         config('[update]\ndownload_window = "at night"\n')

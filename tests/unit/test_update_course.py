@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from device.firmware.updating.course import Facts, next_deed
 from device.firmware.updating.journal import (
-    BEFORE_ARMED,
     ENDED,
     FIRST_STARTS,
     MOST_STEPS,

@@ -99,7 +99,7 @@ class Acts:
                 return journal
         slot = kind.free_slot()
         try:
-            kind.stage(archive, slot, target)
+            kind.stage(archive, slot, target, self.is_over)
             kind.check(slot, _release(journal), self.is_over)
         except UpdateRefused:
             kind.wipe(slot)
@@ -116,7 +116,8 @@ class Acts:
         return rejected
 
     def arm(self, kind: Kind, journal: Journal) -> Journal:
-        """Say that it is going to be switched to."""
+        """Say that it is going to be switched to; what a launcher left of earlier switches is over."""
+        kind.settle(journal.slot)
         armed = moved(journal, "armed", before=kind.current(), was_linked=self.ways.is_linked(), starts=1)
         return self.keep(kind, armed)
 

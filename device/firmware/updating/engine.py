@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 ROUND_S: Final = 1.0
 SAMPLE_S: Final = 2.0
+LOOK_S: Final = 3.0
+"""So often it is looked whether a stick came in, while something is waited for."""
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 600.0
 PUT_OFF: Final = ("obtain", "stage", "return")
@@ -89,8 +91,11 @@ class Updater:
         self._heard: Desired | None = None
         self._wishes: Wishes | None = None
         self._is_ending = False
+        self._began_s = mono()
         self._pauses: dict[KindName, tuple[float, float]] = {}
         self._around: Hashable = None
+        self._looked_s = 0.0
+        self._disk_fault = ""
         self._tried_since_s: dict[KindName, float] = {}
         self._switched_here: set[KindName] = set()
         self._complaints: dict[str, str] = {}
@@ -142,8 +147,18 @@ class Updater:
                     sampled_s = self._mono()
                     self._ways.sample(sampled_s, self._now())
                 self.round()
+                self._note_disk("")
+            except OSError as error:
+                self._note_disk(str(error))
             except Exception:  # noqa: BLE001 (one odd release must not end the road to the next)
                 _log.exception("update: one round failed")
+        self._ways.keep(self._mono())
+
+    def _note_disk(self, fault: str) -> None:
+        """Say once that nothing can be written down, and go on trying."""
+        if fault and fault != self._disk_fault:
+            _log.error("update: nothing is done, the disk refuses error=%r", fault)
+        self._disk_fault = fault
 
     def wake(self) -> None:
         """Free the working thread from what it waits for on the network."""
@@ -168,8 +183,9 @@ class Updater:
             self._follow(kind)
             if not self.journals[name].is_under_way:
                 self._begin(kind)
+            self._tend(kind)
             for _ in range(MOST_DEEDS):
-                if self._is_ending or not self._do_next(kind):
+                if self._is_over() or not self._do_next(kind):
                     break
             self._mind_watch(kind)
             if self.journals[name].is_under_way or self._is_ending:
@@ -193,7 +209,12 @@ class Updater:
         except WireError as error:
             _log.warning("update: a document cannot be followed error=%r", str(error))
             return
-        self._ledger.write(msgspec.structs.replace(held, seq=document.seq))
+        try:
+            self._ledger.write(msgspec.structs.replace(held, seq=document.seq))
+        except OSError:
+            with self._lock:  # it is not forgotten because the disk is full
+                self._heard = self._heard or document
+            raise
         self._wishes = wishes
         self._pauses.clear()
         for wish, reason in wishes.refused:
@@ -201,6 +222,9 @@ class Updater:
 
     def _look_around(self) -> None:
         """Ask again at once where something has changed."""
+        if not self._pauses or self._mono() - self._looked_s < LOOK_S:
+            return
+        self._looked_s = self._mono()
         around = self._ways.surroundings()
         if around != self._around:
             self._around = around
@@ -243,7 +267,7 @@ class Updater:
             return
         if journal.watch_until_s:
             kind.end_watch()
-        reason = self._why_not(wish)
+        reason = self._why_not(kind, wish)
         state, words = ("rejected", reason) if reason else ("accepted", "")
         self._keep(kind, msgspec.structs.replace(fresh, state=state, reason=words[:200]))
 
@@ -259,7 +283,9 @@ class Updater:
             )
         self._keep(kind, msgspec.structs.replace(fresh, state="clean", reason="runs already"))
 
-    def _why_not(self, wish: Wish) -> str:
+    def _why_not(self, kind: Kind, wish: Wish) -> str:
+        if reason := kind.obstacle():
+            return reason
         release = release_in(wish.target)
         if isinstance(release, str):
             return release
@@ -339,6 +365,7 @@ class Updater:
             return
         pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pauses.get(kind.name, (0.0, 0.0))[1]))
         self._pauses[kind.name] = (self._mono() + pause_s, pause_s)
+        self._around = self._ways.surroundings()
         _log.warning("update: kind=%s tried again in_s=%.0f reason=%r", kind.name, pause_s, reason)
         self._keep(kind, msgspec.structs.replace(journal, reason=reason[:200]))
 
@@ -356,10 +383,22 @@ class Updater:
     def _disk_refuses(self, kind: Kind, reason: str) -> None:
         """End an action for which there is no room; one that touches what runs goes on trying."""
         journal = self.journals[kind.name]
+        self._pauses[kind.name] = (self._mono() + LONGEST_PAUSE_S, LONGEST_PAUSE_S)
         if journal.state in BEFORE_ARMED:
             self._acts.end(kind, journal, "fail", f"the disk refuses: {reason}")
         else:
             _log.error("update: kind=%s state=%s the disk refuses error=%r", kind.name, journal.state, reason)
+
+    def _tend(self, kind: Kind) -> None:
+        """Look after what runs while nothing is being changed."""
+        if self.journals[kind.name].is_under_way:
+            return
+        try:
+            words = kind.tend(self._mono() - self._began_s)
+        except OSError as error:
+            words = f"the disk refuses: {error}"
+        if words:
+            self.complain(f"slots/{kind.name}", words)
 
     def _mind_watch(self, kind: Kind) -> None:
         """Look after what was committed, for as long as it is watched over."""

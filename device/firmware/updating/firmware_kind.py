@@ -17,15 +17,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from device.errors import UpdateRefused
 from device.firmware.updating.kind import FACTORY, GOOD, SLOTS, KindName, Next, Running, Verdict
-from device.firmware.updating.slot_folder import MANIFEST, Manifest, SlotFolder, bare
+from device.firmware.updating.slot_folder import MANIFEST, SlotFolder, bare
 from ota.messages.structs import Target
 from ota.trust.release import Release
 from ota.whole import sync_folder, write_whole
@@ -41,13 +40,29 @@ _log = logging.getLogger(__name__)
 
 
 class Builder(Protocol):
-    """What fills and tries a slot; both raise `UpdateRefused`, or `OSError` where the disk refuses."""
+    """What fills and tries a slot.
 
-    def build(self, archive: Path, slot: Path) -> None:
-        """Make a program of a wheelhouse's verified file; the folder is there and empty."""
+    Both raise `UpdateRefused` for a release that is at fault, `UpdateHindered` where it may be tried again,
+    and `OSError` where the disk refuses.
+    """
 
-    def check(self, slot: Path) -> None:
-        """Try the program that lies in a slot."""
+    def obstacle(self) -> str:
+        """Return why nothing can be built, or would be started, on this board; empty where it can."""
+
+    def build(
+        self, archive: Path, slot: Path, notes: Mapping[str, object], is_over: Callable[[], bool]
+    ) -> None:
+        """Make a program of a wheelhouse's verified file.
+
+        Args:
+            archive: the file.
+            slot: an empty folder.
+            notes: stand in the slot's `MANIFEST.ok`, which is written last.
+            is_over: asked often; true gives up.
+        """
+
+    def check(self, slot: Path, version: str, is_over: Callable[[], bool]) -> None:
+        """Try the program that lies in a slot, which must be this version."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +96,11 @@ class FirmwareSlots(SlotFolder):
         super().__init__(state / FOLDER)
 
     def seal(self, slot: str, target: Target) -> None:
-        """See `SlotFolder`; what is in the venv was checked by its builder."""
+        """See `SlotFolder`; only the words about what lies there are others."""
         place = self.path(slot)
-        sync_folder(place)
-        sync_folder(self.folder)
-        write_whole(place / MANIFEST, msgspec.json.encode(Manifest(target=target, files={})))
+        told = msgspec.json.decode((place / MANIFEST).read_bytes(), type=dict[str, object])
+        told["target"] = msgspec.to_builtins(target)
+        write_whole(place / MANIFEST, msgspec.json.encode(told))
 
     def running_slot(self) -> str:
         """Return the slot whose program this process is."""
@@ -131,6 +146,10 @@ class FirmwareKind:
         self._waits_for_start = False
         if self._slot == FACTORY:
             self._note_factory()
+
+    def obstacle(self) -> str:
+        """See `Kind`."""
+        return self._builder.obstacle()
 
     def running(self) -> Running:
         """See `Kind`."""
@@ -188,13 +207,13 @@ class FirmwareKind:
         del slot
         return b""
 
-    def stage(self, archive: Path, slot: str, target: Target) -> None:
+    def stage(self, archive: Path, slot: str, target: Target, is_over: Callable[[], bool]) -> None:
         """See `Kind`."""
         self._slots.wipe(slot)
         place = self._slots.path(slot)
         place.mkdir(parents=True)
-        self._builder.build(archive, place)
-        self._slots.seal(slot, bare(target))
+        self._builder.build(archive, place, {"target": msgspec.to_builtins(bare(target))}, is_over)
+        assert self._slots.manifest(slot) is not None
 
     def wipe(self, slot: str) -> None:
         """See `Kind`."""
@@ -206,12 +225,8 @@ class FirmwareKind:
 
     def check(self, slot: str, release: Release, is_over: Callable[[], bool]) -> None:
         """See `Kind`."""
-        del is_over
-        if slot == FACTORY:
-            return
-        self._builder.check(self._slots.path(slot))
-        if self.describe(slot).version != release.version:
-            raise UpdateRefused(f"the slot holds {self.describe(slot).version}, not {release.version}")
+        if slot != FACTORY:
+            self._builder.check(self._slots.path(slot), release.version, is_over)
 
     def switch(self, slot: str, before: str) -> Next:
         """See `Kind`."""
@@ -269,6 +284,17 @@ class FirmwareKind:
             (self._slots.folder / name).unlink(missing_ok=True)
         if self._slots.folder.is_dir():
             sync_folder(self._slots.folder)
+
+    def tend(self, lived_s: float) -> str:
+        """See `Kind`: a launcher that found the program of a slot broken has turned to another one."""
+        left = self._read(FELL_BACK, FellBack)
+        if left is None:
+            return ""
+        trial = self._read(TRIAL, Trial)
+        if trial is not None and trial.slot == self._slot and lived_s >= self._probation_s:
+            (self._slots.folder / TRIAL).unlink(missing_ok=True)
+            sync_folder(self._slots.folder)
+        return f"slot {left.slot} was left: {left.reason}"
 
     def watch(self) -> Verdict:
         """See `Kind`: nothing is watched after the probation."""

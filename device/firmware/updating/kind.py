@@ -75,6 +75,9 @@ class Kind(Protocol):
     def room_factor(self) -> float:
         """How many times a release's length must be free on the disk before it is fetched."""
 
+    def obstacle(self) -> str:
+        """Return why no release of this kind can be installed on this board; empty where one can."""
+
     def running(self) -> Running:
         """Return what really runs, not what a link says."""
 
@@ -106,13 +109,20 @@ class Kind(Protocol):
     def pack(self, slot: str) -> bytes:
         """Return the file of a slot's release, made again; empty where it cannot be."""
 
-    def stage(self, archive: Path, slot: str, target: Target) -> None:
+    def stage(self, archive: Path, slot: str, target: Target, is_over: Callable[[], bool]) -> None:
         """Fill a slot with a release's verified file; whatever lies there is wiped first.
 
         When it returns, all is on the disk, and the mark that says so was written last.
 
+        Args:
+            archive: the release's file.
+            slot: the free one.
+            target: the release.
+            is_over: asked often; true when there is no time any more.
+
         Raises:
             UpdateRefused: the file holds what it should not.
+            UpdateHindered: it was broken off, or cannot be done now.
             OSError: the disk refuses.
         """
 
@@ -180,6 +190,19 @@ class Kind(Protocol):
 
     def settle(self, slot: str) -> None:
         """Drop what was only needed while a launcher could undo the switch. May be called twice.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+
+    def tend(self, lived_s: float) -> str:
+        """Look after what runs while no action is under way.
+
+        Args:
+            lived_s: seconds since this process began.
+
+        Returns:
+            What is wrong with it; empty where nothing is, or nothing is known.
 
         Raises:
             OSError: the disk refuses.

@@ -81,6 +81,10 @@ class ModelKind:
         self._check = check
         self._fastest_fps = max(camera.fps for camera in cameras)
 
+    def obstacle(self) -> str:
+        """See `Kind`."""
+        return ""
+
     def running(self) -> Running:
         """See `Kind`; in safe mode what the next start takes."""
         if self._sight is None:
@@ -134,8 +138,9 @@ class ModelKind:
         """See `Kind`."""
         return self._slots.pack(slot)
 
-    def stage(self, archive: Path, slot: str, target: Target) -> None:
+    def stage(self, archive: Path, slot: str, target: Target, is_over: Callable[[], bool]) -> None:
         """See `Kind`."""
+        del is_over  # a few megabytes
         self._slots.stage(archive, slot, bare(target))
 
     def wipe(self, slot: str) -> None:
@@ -222,6 +227,11 @@ class ModelKind:
 
     def settle(self, slot: str) -> None:
         """See `Kind`: nothing is needed."""
+
+    def tend(self, lived_s: float) -> str:
+        """See `Kind`: a start has said what was wrong."""
+        del lived_s
+        return ""
 
     def watch(self) -> Verdict:
         """See `Kind`."""

@@ -37,11 +37,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         target: the release, as it was wanted and signed.
-        files: SHA-256 of each file, by its name relative to the slot.
+        files: SHA-256 of each file, by its name relative to the slot; none where it is not looked at.
     """
 
     target: Target
-    files: dict[str, str]
+    files: dict[str, str] = {}
 
     @property
     def content(self) -> str:

@@ -27,6 +27,7 @@ class Ways:
         gate: why so many bytes may not come over the network now.
         surroundings: changes when it is worth asking again at once: a stick came in, the link came up.
         sample: looks at the cameras; monotonic and Unix seconds.
+        keep: keeps what the looks have shown; monotonic seconds.
         timezone: of the site.
         watch_s: how long a model that was committed is watched over.
     """
@@ -38,5 +39,6 @@ class Ways:
     gate: Callable[[int], str] = lambda length: ""
     surroundings: Callable[[], Hashable] = lambda: None
     sample: Callable[[float, float], None] = _nothing
+    keep: Callable[[float], None] = _nothing
     timezone: str = "UTC"
     watch_s: float = 86_400.0

@@ -1,0 +1,168 @@
+"""Firmware over the air: built in a slot, started by a launcher, tried, kept or gone back from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.updating import Publisher, digest, document, tiny_model
+from tests.updating_firmware import FIRST, Board, wheelhouse
+
+PROBATION_S = 600
+
+
+@pytest.fixture
+def publisher(tmp_path):
+    return Publisher(tmp_path)
+
+
+@pytest.fixture
+def board(tmp_path, publisher):
+    return Board(tmp_path, publisher).boot()
+
+
+def firmware(publisher, tmp_path, version, how="lives", **wish):
+    return publisher.add(wheelhouse(tmp_path / f"{version}-{how}", version, how), **wish)
+
+
+def trial(board):
+    file = board.state / "slots" / "firmware" / "trial"
+    return json.loads(file.read_bytes()) if file.exists() else None
+
+
+def committed(board, target, seq=1):
+    board.hear(document(target, seq=seq)).live(PROBATION_S + 5)
+    assert board.journal.state == "clean", board.said[-1]
+
+
+def test_a_program_is_built_started_anew_and_committed_after_its_probation(tmp_path, publisher, board):
+    heard = document(firmware(publisher, tmp_path, "0.3.0", sec_ver=2))
+    board.hear(heard).live(3)
+    assert board.version == "0.3.0"
+    assert trial(board) == {"slot": "a", "before": "", "starts": 1, "limit": 3}
+    assert board.last[0] == "probation"
+    board.live(PROBATION_S + 2)
+    assert board.words == [
+        *("accepted", "downloading", "verified", "staged", "armed", "switched", "probation", "committed"),
+    ]
+    assert board.ledger.floors == {"firmware/pehra": 2}
+    assert trial(board) is None
+    assert {update.action for update in board.said} == {heard.action}
+
+
+def test_the_version_that_runs_is_committed_at_once(tmp_path, publisher, board):
+    board.hear(document(firmware(publisher, tmp_path, FIRST))).live(1)
+    assert board.last == ("committed", "runs already")
+
+
+def test_a_program_that_crashes_at_its_start_is_left_by_the_launcher_and_quarantined(
+    tmp_path, publisher, board
+):
+    wanted = firmware(publisher, tmp_path, "0.3.0", "crashes")
+    board.hear(document(wanted)).live(5)
+    assert (board.version, board.slot) == (FIRST, "")
+    assert board.words[-2:] == ["rolling-back", "rolled-back"]
+    assert board.last[1] == "3 starts without a commit"
+    assert not (board.state / "slots" / "firmware" / "fell-back").exists()
+    board.hear(document(wanted, seq=2)).live(2)
+    assert board.last == ("rejected", "quarantined on this device: 3 starts without a commit")
+
+
+def test_a_program_that_fails_its_self_test_is_never_started(tmp_path, publisher, board):
+    board.hear(document(firmware(publisher, tmp_path, "0.3.0", "fails"))).live(3)
+    assert board.last == ("rejected", "self-test: ImportError: no module named numpy")
+    assert board.version == FIRST
+    assert not (board.state / "slots" / "firmware" / "a").exists()
+
+
+def test_a_program_that_loses_the_link_goes_back_after_a_while(tmp_path, publisher, board):
+    board.hear(document(firmware(publisher, tmp_path, "0.3.0"))).live(3)
+    board.is_linked = False
+    board.live(2 * PROBATION_S)
+    assert board.last == ("probation", "waits for the link, which was up before")
+    board.live(9 * PROBATION_S)
+    assert board.version == FIRST
+    assert board.last[0] == "rolled-back"
+    assert board.last[1].startswith("no link to the fleet")
+
+
+def test_a_program_that_had_no_link_before_needs_none(tmp_path, publisher, board):
+    board.hear(document(firmware(publisher, tmp_path, "0.3.0")))
+    board.is_linked = False
+    board.live(PROBATION_S + 10)
+    assert (board.version, board.journal.state) == ("0.3.0", "committed")
+    board.is_linked = True
+    board.live(2)
+    assert board.journal.state == "clean"
+
+
+def test_a_board_without_a_launcher_refuses_firmware_before_it_fetches_any(tmp_path, publisher, board):
+    board.builder.obstacles = "this board's service starts without the launcher"
+    board.hear(document(firmware(publisher, tmp_path, "0.3.0"))).live(2)
+    assert board.words == ["rejected"]
+    assert "without the launcher" in board.last[1]
+
+
+def test_a_service_that_starts_another_program_than_the_slots_goes_back_and_says_so(
+    tmp_path, publisher, board
+):
+    board.has_launcher = False
+    board.hear(document(firmware(publisher, tmp_path, "0.3.0"))).live(5)
+    assert board.version == FIRST
+    assert board.last[0] == "rolled-back"
+    assert "must start the launcher" in board.last[1]
+    assert board.kinds[0].current() == ""
+
+
+def test_a_revert_takes_the_other_slot_and_then_the_factorys_without_a_download(tmp_path, publisher, board):
+    factory = firmware(publisher, tmp_path, FIRST)
+    third, fourth = (firmware(publisher, tmp_path, version) for version in ("0.3.0", "0.4.0"))
+    committed(board, third)
+    committed(board, fourth, seq=2)
+    board.said.clear()
+    committed(board, third, seq=3)
+    assert board.version == "0.3.0"
+    assert "downloading" not in board.words
+    board.said.clear()
+    committed(board, factory, seq=4)
+    assert (board.version, board.slot) == (FIRST, "")
+    assert "verified" not in board.words
+    assert trial(board) is None
+
+
+def test_firmware_goes_first_and_a_model_that_needs_it_follows(tmp_path, publisher, board):
+    """One thing changes at a time; a document that names both is heard again after the restart."""
+    model = tiny_model(tmp_path / "model", "1.0")
+    heard = document(publisher.add(model), firmware(publisher, tmp_path, "0.3.0"))
+    board.hear(heard).live(PROBATION_S + 5)
+    assert board.version == "0.3.0"
+    assert board.runs.sha256 == digest(board.factory)
+    board.hear(heard).live(PROBATION_S + 5)
+    assert board.runs.sha256 == digest(model)
+    targets = [update.target for update in board.said]
+    assert sorted(targets, reverse=True) != targets, "the kinds did not mix"
+    assert targets == sorted(targets)
+
+
+def test_what_a_launcher_turned_to_in_need_stays_once_it_has_lived_and_is_told(tmp_path, publisher, board):
+    for seq, version in enumerate(("0.3.0", "0.4.0"), 1):
+        committed(board, firmware(publisher, tmp_path, version), seq=seq)
+    folder = board.state / "slots" / "firmware"
+    assert board.slot == "b"
+    (folder / "current").unlink()
+    (folder / "current").symlink_to("a")
+    (folder / "fell-back").write_text(
+        '{"slot": "b", "to": "a", "reason": "INCONSISTENT: its venv is not whole"}'
+    )
+    (folder / "trial").write_text('{"slot": "a", "before": "", "starts": 0, "limit": 3}')
+    board.boot().live(2)
+    assert board.version == "0.3.0"
+    assert board.updater.complaints() == [
+        ("slots/firmware", "slot b was left: INCONSISTENT: its venv is not whole")
+    ]
+    board.live(PROBATION_S)
+    assert trial(board) is None
+    committed(board, firmware(publisher, tmp_path, "0.5.0"), seq=3)
+    board.live(2)
+    assert board.updater.complaints() == []
