@@ -1,7 +1,8 @@
 """Writes the documents' pictures anew: `python -m tests.screenshots [FOLDER]`, by default `docs/pictures`.
 
 Runs the real `pehra demo` with four cameras, waits until it has something to show, and takes each page of the
-console in Debian's Chromium. Nothing on the pictures is staged; it is no test and asserts nothing.
+console in Debian's Chromium. Nothing on these pictures is staged; those of rollouts show devices that are
+rows of the database (`rollout_pictures.py`). It is no test and asserts nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import httpx
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.brokers import free_port, wait_until
+from tests.rollout_pictures import take_rollouts
 from tests.system.test_console import FLAGS
 
 PICTURES: Final = Path(__file__).resolve().parent.parent / "docs" / "pictures"
@@ -64,6 +66,8 @@ def main() -> None:
             page.screenshot(path=folder / f"{name}.png")
             say(folder / f"{name}.png")
     take_those_behind_a_log_in(folder)
+    for picture in take_rollouts(folder):
+        say(picture)
 
 
 def take_those_behind_a_log_in(folder: Path) -> None:

@@ -67,7 +67,7 @@ class RolloutButtons:
     def draw(self) -> None:
         """Put the place for the buttons on the page."""
         self._box = ui.element("div").classes("deeds")
-        self._questions = ui.element("div")
+        self._questions = ui.element("div").style("position: absolute")
 
     def show(self, rollout: Rollout) -> None:
         """Show those that make sense now."""
