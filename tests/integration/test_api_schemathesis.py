@@ -68,6 +68,7 @@ NEVER_GRANTED: Final = {
     ("put", "/devices/{device}/tags"): "a text is seldom a tag",
     ("post", "/enrol/renew"): "it asks for a device's certificate",
     ("post", "/enrol/confirm"): "it asks for a device's certificate",
+    ("post", "/enrol/trust"): "it asks for a device's certificate",
 }
 """Where input that looks good is not enough, and why; other tests go there."""
 CHECKS: Final = [
