@@ -31,6 +31,7 @@ from device.firmware.identity import (
     own_key,
     signing_request,
 )
+from device.firmware.trust_roots import keep_roots, leave_other_fleet
 from device.firmware.whole_file import write_whole
 from ota.enrolment import EnrolAnswer, EnrolRequest, Ticket, ticket_json
 from ota.messages import parse_ts
@@ -88,6 +89,8 @@ def enrol_once(state: Path, ticket: Ticket, hardware: Hardware) -> EnrolAnswer:
     answer = post(ticket.url, context, "/enrol", request, EnrolAnswer)
     if answer.state == "enrolled":
         check_answer(answer, key, root)
+        leave_other_fleet(state, ticket.pin)
+        keep_roots(state, answer.director_roots, answer.image_root)
         identity = Identity(
             device=answer.device,
             site=answer.site,

@@ -159,16 +159,10 @@ def keep_identity(state: Path, identity: Identity, answer: EnrolAnswer, root_pem
     """Keep what the fleet gave; the certificate last, so that a cut leaves a board that asks again.
 
     Raises:
-        NotOurFleet: whom it is to believe does not hold.
         StateUnavailable: the folder cannot be written.
     """
-    from device.firmware.trust_roots import drop_roots, keep_roots  # a laptop writes cards, and has no tuf
-
     folder = state / IDENTITY
     try:
-        if _was_of_another(folder, identity):
-            drop_roots(state)
-        keep_roots(state, answer.director_roots, answer.image_root)
         write_whole(folder / ROOT, root_pem.encode(), 0o644)
         write_whole(folder / WHO, msgspec.json.format(msgspec.json.encode(identity), indent=2))
         _keep_certificate(state, answer, KEY)
@@ -183,11 +177,8 @@ def keep_renewed(state: Path, identity: Identity, answer: EnrolAnswer) -> None:
     """Put a renewed certificate, and its key, in the place of the old; site and broker may be others now.
 
     Raises:
-        NotOurFleet: whom it is to believe does not hold.
         StateUnavailable: the folder cannot be written.
     """
-    from device.firmware.trust_roots import keep_roots
-
     now = msgspec.structs.replace(
         identity,
         site=answer.site,
@@ -195,7 +186,6 @@ def keep_renewed(state: Path, identity: Identity, answer: EnrolAnswer) -> None:
         mqtt_host=answer.mqtt_host,
         mqtt_port=answer.mqtt_port,
     )
-    keep_roots(state, answer.director_roots, answer.image_root)
     try:
         write_whole(state / IDENTITY / WHO, msgspec.json.format(msgspec.json.encode(now), indent=2))
         _keep_certificate(state, answer, NEXT_KEY)
@@ -261,15 +251,6 @@ def must_wipe(state: Path) -> bool:
 def is_ended(state: Path) -> bool:
     """Whether this board was taken out of service."""
     return (state / IDENTITY / ENDED).exists()
-
-
-def _was_of_another(folder: Path, identity: Identity) -> bool:
-    """Whether this board belonged to another fleet before, whose director has nothing to say any more."""
-    try:
-        before = msgspec.json.decode((folder / WHO).read_bytes(), type=Identity)
-    except (OSError, msgspec.DecodeError):
-        return False
-    return before.pin != identity.pin
 
 
 def _keep_certificate(state: Path, answer: EnrolAnswer, key_name: str) -> None:

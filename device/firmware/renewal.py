@@ -178,6 +178,7 @@ class Renewal:
             write_whole(mark, b"")
         except OSError as error:
             raise StateUnavailable(mark, str(error.strerror)) from error
+        keep_roots(self._state, answer.director_roots, answer.image_root)
         keep_renewed(self._state, identity, answer)
         _log.info("certificate renewed device=%s", identity.device)
         self._on_renewed()

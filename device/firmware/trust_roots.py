@@ -20,6 +20,7 @@ import msgspec
 
 from device.errors import NotOurFleet, StateUnavailable
 from device.firmware.claim_file import IDENTITY
+from device.firmware.identity import WHO, Identity
 from device.firmware.whole_file import write_whole
 from ota.errors import Untrusted
 from ota.trust.director import DirectorRoot, check_chain, follow_roots, read_root
@@ -83,14 +84,27 @@ def keep_roots(state: Path, director_roots: list[str], image_root: str) -> None:
         raise StateUnavailable(state / IDENTITY, f"{error.strerror}: roots cannot be kept") from error
 
 
-def drop_roots(state: Path) -> None:
-    """Forget both: this board goes to another fleet.
+def leave_other_fleet(state: Path, pin: str) -> None:
+    """Forget both where this board belonged to another fleet before: that one's director has nothing to say.
+
+    Args:
+        state: the board's state folder.
+        pin: of the fleet that lets it in now.
 
     Raises:
-        OSError: the disk refuses.
+        StateUnavailable: the folder cannot be written.
     """
-    for name in (DIRECTOR_ROOT, IMAGE_ROOT):
-        (state / IDENTITY / name).unlink(missing_ok=True)
+    try:
+        before = msgspec.json.decode((state / IDENTITY / WHO).read_bytes(), type=Identity)
+    except (OSError, msgspec.DecodeError):
+        return
+    if before.pin == pin:
+        return
+    try:
+        for name in (DIRECTOR_ROOT, IMAGE_ROOT):
+            (state / IDENTITY / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StateUnavailable(state / IDENTITY, f"{error.strerror}: old roots cannot be removed") from error
 
 
 def _keep_director_roots(state: Path, roots: list[str]) -> None:

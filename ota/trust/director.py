@@ -17,6 +17,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Key, Metadata, Root, Targets
+from tuf.api.serialization.json import JSONDeserializer
 
 from ota.errors import OutOfDate, Untrusted
 from ota.messages import Channel, Desired, SignedDesired, decode
@@ -24,6 +25,7 @@ from ota.messages import Channel, Desired, SignedDesired, decode
 DIRECTOR: Final = Targets.type
 """The role of a director's root whose keys sign documents."""
 MAX_ROOT_BYTES: Final = 32_768
+datetime.strptime("2026", "%Y")  # imports what reading a root needs, while there still are rights to do so
 
 DirectorRoot = Metadata[Root]
 
@@ -37,7 +39,7 @@ def read_root(content: bytes, whose: str = "director's") -> DirectorRoot:
     if len(content) > MAX_ROOT_BYTES:
         raise Untrusted(f"{whose} root: {len(content)} bytes, more than {MAX_ROOT_BYTES}")
     try:
-        root = _as_root(Metadata.from_bytes(content))
+        root = _as_root(Metadata.from_bytes(content, JSONDeserializer()))
         _check_signatures(root, by=root)
     except (RepositoryError, ValueError, RecursionError) as error:
         raise Untrusted(f"{whose} root: {error}") from error

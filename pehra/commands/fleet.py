@@ -15,6 +15,7 @@ from pehra.commands.fleet_audit import audit_app
 from pehra.commands.fleet_broker import run_broker, write_config
 from pehra.commands.fleet_claims import claim_app, enrolment_app
 from pehra.commands.fleet_devices import device_app
+from pehra.commands.fleet_director import director_app
 from pehra.commands.fleet_init import init_fleet
 from pehra.commands.fleet_shared import HomeOption
 from pehra.commands.fleet_unit import change_address, show_unit
@@ -24,6 +25,7 @@ fleet_app = typer.Typer(help="The fleet manager: takes in, keeps, shows.", no_ar
 fleet_app.add_typer(claim_app, name="claim")
 fleet_app.add_typer(enrolment_app, name="enrolment")
 fleet_app.add_typer(device_app, name="device")
+fleet_app.add_typer(director_app, name="director")
 fleet_app.add_typer(user_app, name="user")
 fleet_app.add_typer(audit_app, name="audit")
 fleet_app.command("init")(init_fleet)

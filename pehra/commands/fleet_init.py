@@ -44,16 +44,20 @@ def init_fleet(
         typer.Option(help="PEM or PKCS#12 of an issuing authority you have already, with its chain; repeat."),
     ] = None,
 ) -> None:
-    """Make a new fleet: root and issuing authority, certificates of API and broker, database, first owner.
+    """Make a new fleet: root and issuing authority, certificates of API and broker, database, owner.
 
-    The root's key is needed again only to make another issuing authority: move HOME/ca/root.key.pem
-    to a safe place, with its passphrase. Nothing is overwritten.
+    The director, who signs what devices are told, is made too.
+
+    The root's key is needed again only to make another issuing authority: move HOME/ca/root.key.pem to a safe
+    place, with its passphrase; those in HOME/director/keys have the same passphrase, and are needed once a
+    year. Nothing is overwritten.
 
     Example: pehra fleet init /var/lib/pehra-fleet --host fleet.lahore.example --host 10.0.0.5
     """
     from fleet.access.passwords import check_password
     from fleet.access.users import create_owner
     from fleet.access.words import user_name
+    from fleet.director.home import DirectorHome
     from fleet.errors import SettingsError
     from fleet.identity.founding import check_addresses, check_new, found_fleet, read_authority
     from fleet.identity.home import Addresses, Home
@@ -76,15 +80,21 @@ def init_fleet(
         password = secret_of(owner_password_file, f"New password of {owner}", is_new=True)
         check_password(password, user_name(owner))
         was_open = _close(home)
-        found_fleet(place, addresses, datetime.now(UTC), passphrase=passphrase, imported=imported)
+        fit = passphrase if len(passphrase) >= PASSPHRASE_MIN else ""
+        found_fleet(place, addresses, datetime.now(UTC), passphrase=fit, imported=imported)
         engine = open_database(f"sqlite:///{place.database}")
         try:
             create_owner(engine, owner, password)
         finally:
             engine.dispose()
+    director = DirectorHome(home)
     if was_open:
         typer.echo(f"{home}: others could look into this folder; now only its owner can (mode 0700)")
     _tell_next(home, addresses.url, is_imported=imported is not None)
+    if director.exists:
+        typer.echo(f"Move {director.keys}/root-1.pem and root-2.pem to two safe places; same passphrase.")
+    else:
+        typer.echo(f"Director: pehra fleet director init --home {home}")
 
 
 def _close(home: Path) -> bool:

@@ -286,7 +286,7 @@ def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.
     )
     people = ("users", *user, *own, "audit", "audit/check", "audit/export.csv")
     tails = ("healthz", "stats", *device, "alarms", "events", "counts", *people, *identity, *rollouts)
-    for_boards = {f"/api/v1/enrol{tail}" for tail in ("", "/root", "/crl", "/renew", "/confirm")}
+    for_boards = {f"/api/v1/enrol{tail}" for tail in ("", "/root", "/crl", "/renew", "/confirm", "/trust")}
     assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails} | for_boards
     assert description["paths"].pop("/api/v1/audit/export.csv")
     for name in for_boards:

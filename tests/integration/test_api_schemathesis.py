@@ -74,6 +74,7 @@ NEVER_GRANTED: Final = {
     ("post", "/enrol/renew"): "it asks for a device's certificate",
     ("post", "/enrol/confirm"): "it asks for a device's certificate",
     **{(method.lower(), path): "it asks for a device's token" for method, path in DDI},
+    ("post", "/enrol/trust"): "it asks for a device's certificate",
 }
 """Where input that looks good is not enough, and why; other tests go there."""
 CHECKS: Final = [

@@ -105,7 +105,8 @@ def test_a_board_enrols_and_keeps_all_that_it_was_told(fleet: FleetServer, state
     )  # fmt: skip
     assert identity.mqtt_port == 8883
     folder = state / IDENTITY
-    assert sorted(one.name for one in folder.iterdir()) == ["device.pem", "identity.json", "root.pem"]
+    there = ["device.pem", "director-root.json", "identity.json", "root.pem"]
+    assert sorted(one.name for one in folder.iterdir()) == there
     assert (folder / CERTIFICATE).stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
     assert not needs_ticket(state, has_broker=False)

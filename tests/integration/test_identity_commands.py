@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +286,52 @@ def test_broker_config_is_written_where_the_broker_reads_it_and_told_to_the_home
         assert "is closed to it" in refusal("broker-config", folder, "--home", home.folder)
     assert "no " in refusal("broker-run", tmp_path / "nothing")
     assert "quotes" in refusal("broker-config", tmp_path / 'a"b', "--home", home.folder)
+
+
+def test_init_makes_a_director_whose_keys_have_the_roots_passphrase(
+    home: Path, secrets: list[str | Path]
+) -> None:
+    done = run("director", "status", "--home", home)
+    assert done.exit_code == 0, done.output
+    assert "root 1: expires in 12 months" in done.output
+    assert "key-1: signs documents" in done.output
+    assert "already" in refusal("director", "init", "--home", home, "--passphrase-file", secrets[1])
+
+
+def test_the_director_is_rotated_by_one_root_key_from_a_stick(
+    tmp_path: Path, secrets: list[str | Path]
+) -> None:
+    folder = tmp_path / "home"
+    assert run("init", folder, "--host", "fleet.example", *secrets).exit_code == 0
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    for file in list((folder / "director" / "keys").iterdir()):
+        file.rename(stick / file.name)
+    options = ["--home", folder, "--passphrase-file", secrets[1]]
+    assert "not at hand" in refusal("director", "rotate", *options)
+    done = run("director", "rotate", "--keys", stick, *options)
+    assert done.exit_code == 0, done.output
+    assert "root 2: key-2 is in use" in done.output
+    assert "passphrase is wrong" in refusal(
+        "director", "rotate", "--keys", stick, "--home", folder, "--passphrase-file", secrets[3]
+    )
+    assert "no key 'root-7'" in refusal("director", "rotate", "--key", "root-7", *options)
+
+
+def test_a_home_that_was_made_before_gets_a_director(tmp_path: Path, secrets: list[str | Path]) -> None:
+    folder = tmp_path / "home"
+    assert run("init", folder, "--host", "fleet.example", *secrets).exit_code == 0
+    shutil.rmtree(folder / "director")
+    assert "director init" in refusal("director", "status", "--home", folder)
+    done = run("director", "init", "--home", folder, "--passphrase-file", secrets[1])
+    assert done.exit_code == 0, done.output
+    assert run("director", "status", "--home", folder).exit_code == 0
+
+
+def test_a_root_that_soon_expires_is_said_with_exit_code_1(tmp_path: Path) -> None:
+    from fleet.director.home import DirectorHome
+
+    DirectorHome(tmp_path).make(lambda *_: "a passphrase for tests", datetime.now(UTC), life_days=30)
+    done = run("director", "status", "--home", tmp_path)
+    assert done.exit_code == 1
+    assert "rotate" in done.output

@@ -1,0 +1,94 @@
+"""`pehra fleet director`: the keys with which documents for devices are signed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pehra.commands.fleet_shared import HomeOption, Refusals, home_of
+from pehra.commands.ota.shared import PassphraseOption, asking
+
+director_app = typer.Typer(help="Who signs what devices are told: keys and roots.", no_args_is_help=True)
+
+
+@contextmanager
+def _saying() -> Iterator[None]:
+    """Say what is wrong with a key in one line, as what is wrong with the home is said."""
+    from fleet.errors import SettingsError
+    from ota.errors import TrustError
+
+    with Refusals():
+        try:
+            yield
+        except TrustError as error:
+            raise SettingsError(str(error)) from error
+
+
+@director_app.command("init")
+def init_director(passphrase_file: PassphraseOption = None, home: HomeOption = None) -> None:
+    """Make the director of a fleet that has none: two root keys of which one signs, and the key in use.
+
+    `pehra fleet init` makes one by itself. The root's keys lie in HOME/director/keys, each with a passphrase:
+    move them to two safe places. Devices that were let in before learn of it within the hour.
+    """
+    from fleet.director.home import DirectorHome
+
+    with _saying():
+        director = DirectorHome(home_of(home))
+        director.make(asking(passphrase_file), datetime.now(UTC))
+    typer.echo(f"{director.folder}: a new director, its root holds for a year")
+    typer.echo(f"Move {director.keys}/root-1.pem and root-2.pem to two safe places (not on this machine).")
+    typer.echo("Restart the fleet manager.")
+
+
+@director_app.command("status")
+def show_status(home: HomeOption = None) -> None:
+    """Say which root is in use and until when. Ends with 1 if it is time to renew it."""
+    from fleet.director.home import DirectorHome
+    from fleet.director.seal import SOON
+    from ota.images.status import expiry_words
+
+    with _saying():
+        director = DirectorHome(home_of(home))
+        known, root = director.known(), director.root()
+        director.signer(root)
+    left = root.signed.expires - datetime.now(UTC)
+    typer.echo(f"root {root.signed.version}: {expiry_words(left)} ({root.signed.expires:%Y-%m-%d %H:%M} UTC)")
+    for keyid in root.signed.keys:
+        entry = known.keys.get(keyid)
+        role = "signs documents" if keyid in root.signed.roles["targets"].keyids else "signs roots"
+        typer.echo(f"{entry.name if entry else keyid[:8]}: {role}")
+    if left < SOON:
+        typer.echo("renew it: pehra fleet director rotate")
+        raise typer.Exit(1)
+
+
+@director_app.command("rotate")
+def rotate_key(
+    key: Annotated[
+        str, typer.Option(help="Which key to replace (root-1, ...). Default: the one in use.")
+    ] = "",
+    keys: Annotated[
+        list[Path] | None, typer.Option(help="Folder with a root key, as on a stick; repeat.")
+    ] = None,
+    passphrase_file: PassphraseOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Put a new key in the place of one, under a new root that holds for a year. The old key signs no more.
+
+    A running fleet manager takes it up within seconds and tells all devices anew; devices follow the roots.
+
+    Example: pehra fleet director rotate --keys /media/stick
+    """
+    from fleet.director.home import DirectorHome
+
+    with _saying():
+        director = DirectorHome(home_of(home))
+        done = director.rotate(asking(passphrase_file), datetime.now(UTC), key, keys or [])
+    typer.echo(f"root {done.version}: {done.key} is in use, its root holds for a year")
+    typer.echo(f"{done.old} was removed: destroy the copies of it")
