@@ -103,7 +103,7 @@ def poll(request: Request, device: Client, session: SessionDep, services: Servic
     )
 
 
-@router.put("/configData", summary="Say what the device is", status_code=200)
+@router.put("/configData", summary="Say what the device is", response_class=Response)
 def put_config_data(device: Client, session: SessionDep, body: AttributesIn) -> Response:
     """Names and values; nothing waits for them."""
     put_attributes(session, device, body.data, body.mode, now_ms())
@@ -122,7 +122,9 @@ def read_deployment(
     return _deployment(request, session, action, is_window_open(session, device, at_ms))
 
 
-@router.post("/deploymentBase/{number}/feedback", summary="Say how far an installation is")
+@router.post(
+    "/deploymentBase/{number}/feedback", summary="Say how far an installation is", response_class=Response
+)
 def post_feedback(device: Client, session: SessionDep, number: Number, body: FeedbackIn) -> Response:
     """`closed` ends the action; after that there is no more to say (410)."""
     _check_number(body, number)
@@ -136,7 +138,7 @@ def read_cancel(device: Client, session: SessionDep, number: Number) -> CancelAn
     return cancel_answer(actions.find_cancel(session, device, number, now_ms()))
 
 
-@router.post("/cancelAction/{number}/feedback", summary="Say whether it was let go")
+@router.post("/cancelAction/{number}/feedback", summary="Say whether it was let go", response_class=Response)
 def post_cancel_feedback(device: Client, session: SessionDep, number: Number, body: FeedbackIn) -> Response:
     """`closed` ends the action, `rejected` says that it goes on."""
     _check_number(body, number)
