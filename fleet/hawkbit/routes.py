@@ -6,7 +6,7 @@ A client polls, reads what it is to install, downloads it, and says how far it i
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -36,7 +36,9 @@ from fleet.services import Services
 from fleet.store.tables_os import OsAction
 
 TENANT: Final = "default"
-ANSWERS: Final = {status: RESPONSES[status] for status in (400, 401, 404, 408, 410, 413, 421, 422, 429, 503)}
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    status: RESPONSES[status] for status in (400, 401, 404, 408, 410, 413, 421, 422, 429, 503)
+}
 
 router = APIRouter(
     prefix="/{tenant}/controller/v1/{controller}",

@@ -230,6 +230,8 @@ def test_who_logs_in_is_given_the_description_that_is_asked_here(place: Place) -
 def test_every_answer_to_good_input_is_as_the_description_says_and_none_is_a_fault(
     place: Place, method: str, path: str
 ) -> None:
+    if path.startswith(CLIENT) and place.caller not in (NOBODY, Role.OWNER):
+        return  # who has logged in is nobody there, whoever he is
     found = ask(place, method, path, GOOD)
     if place.caller == Role.OWNER and (method, path_of(path)) not in NEVER_GRANTED:
         assert any(status < 300 for status in found), f"good input of an owner only ever got {found}"
