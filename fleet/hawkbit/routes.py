@@ -6,6 +6,7 @@ A client polls, reads what it is to install, downloads it, and says how far it i
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -36,6 +37,8 @@ from fleet.services import Services
 from fleet.store.tables_os import OsAction
 
 TENANT: Final = "default"
+CONTROLLER: Final = re.compile(r"/[^/]+/controller/v1/")
+"""How paths of this API begin."""
 ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     status: RESPONSES[status] for status in (400, 401, 404, 408, 410, 413, 421, 422, 429, 503)
 }
