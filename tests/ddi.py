@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import time
 from typing import Any
 
@@ -88,10 +89,10 @@ def action(services: Services, number: int) -> OsAction:
 class DdiClient:
     """Asks as a device does; `id` of feedback as a text, as rauc-hawkbit-updater sends it."""
 
-    def __init__(self, url: str, device: str, token: str) -> None:
+    def __init__(self, url: str, device: str, token: str, verify: ssl.SSLContext | bool = True) -> None:
         headers = {"authorization": f"TargetToken {token}"}
         self.base = f"{url}/default/controller/v1/{device}"
-        self.http = httpx.Client(timeout=20, headers=headers)
+        self.http = httpx.Client(timeout=20, headers=headers, verify=verify)
 
     def __enter__(self) -> DdiClient:
         return self

@@ -126,7 +126,7 @@ def running_swupdate(
     config, log = folder / "swupdate.cfg", folder / "swupdate.log"
     config.write_text(
         f"""globals : {{ verbose = true; loglevel = 5; public-key-file = "{trusted}"; }};
-suricatta : {{ tenant = "default"; id = "{device}"; url = "{url}"; retry = 5; retrywait = 1; {told} }};
+suricatta : {{ tenant = "default"; id = "{device}"; url = "{url}"; {told} }};
 identify : ( {{ name = "serial"; value = "0001"; }} );
 """
     )

@@ -26,17 +26,22 @@ from fleet.api.problems import problem
 from fleet.console.pages import may_open, rule_at
 from fleet.console.plain import refused_page
 from fleet.errors import FleetError, NotLoggedIn
+from fleet.hawkbit.routes import CONTROLLER
 from fleet.services import Services
 
 LOOK_S: Final = 4.0
 """How often an open socket's session is looked at; pages look oftener by themselves."""
 
 OWN_DOORS: Final = ("/api/", "/updates/", "/login", "/logout")
-"""Paths that see to it themselves who may ask; what is at `/updates/` is public and signed."""
+"""Where somebody else looks who comes, as does hawkBit's API; what is at `/updates/` is public and signed."""
 SOCKETS: Final = "/_nicegui_ws/"
 POLICY_VIOLATION: Final = 1008
 OPENING: Final = '0{"sid":"refused","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}'
 REFUSAL: Final = '44{"message":"Implicit handshake failed"}'
+
+
+def _has_own_door(path: str) -> bool:
+    return path.startswith(OWN_DOORS) or CONTROLLER.match(path) is not None
 
 
 class Guard:
@@ -48,7 +53,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on with the caller in `scope["state"]`."""
-        if scope["type"] not in ("http", "websocket") or scope["path"].startswith(OWN_DOORS):
+        if scope["type"] not in ("http", "websocket") or _has_own_door(scope["path"]):
             await self._app(scope, receive, send)
             return
         try:

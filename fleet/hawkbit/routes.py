@@ -6,7 +6,8 @@ A client polls, reads what it is to install, downloads it, and says how far it i
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import re
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -36,7 +37,11 @@ from fleet.services import Services
 from fleet.store.tables_os import OsAction
 
 TENANT: Final = "default"
-ANSWERS: Final = {status: RESPONSES[status] for status in (400, 401, 404, 408, 410, 413, 421, 422, 429, 503)}
+CONTROLLER: Final = re.compile(r"/[^/]+/controller/v1/")
+"""How paths of this API begin."""
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    status: RESPONSES[status] for status in (400, 401, 404, 408, 410, 413, 421, 422, 429, 503)
+}
 
 router = APIRouter(
     prefix="/{tenant}/controller/v1/{controller}",
@@ -103,7 +108,7 @@ def poll(request: Request, device: Client, session: SessionDep, services: Servic
     )
 
 
-@router.put("/configData", summary="Say what the device is", status_code=200)
+@router.put("/configData", summary="Say what the device is", response_class=Response)
 def put_config_data(device: Client, session: SessionDep, body: AttributesIn) -> Response:
     """Names and values; nothing waits for them."""
     put_attributes(session, device, body.data, body.mode, now_ms())
@@ -122,7 +127,9 @@ def read_deployment(
     return _deployment(request, session, action, is_window_open(session, device, at_ms))
 
 
-@router.post("/deploymentBase/{number}/feedback", summary="Say how far an installation is")
+@router.post(
+    "/deploymentBase/{number}/feedback", summary="Say how far an installation is", response_class=Response
+)
 def post_feedback(device: Client, session: SessionDep, number: Number, body: FeedbackIn) -> Response:
     """`closed` ends the action; after that there is no more to say (410)."""
     _check_number(body, number)
@@ -136,7 +143,7 @@ def read_cancel(device: Client, session: SessionDep, number: Number) -> CancelAn
     return cancel_answer(actions.find_cancel(session, device, number, now_ms()))
 
 
-@router.post("/cancelAction/{number}/feedback", summary="Say whether it was let go")
+@router.post("/cancelAction/{number}/feedback", summary="Say whether it was let go", response_class=Response)
 def post_cancel_feedback(device: Client, session: SessionDep, number: Number, body: FeedbackIn) -> Response:
     """`closed` ends the action, `rejected` says that it goes on."""
     _check_number(body, number)

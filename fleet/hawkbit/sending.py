@@ -24,7 +24,7 @@ class SentImage(FileResponse):
     def __init__(self, path: Path, image: OsImage, on_end: Callable[[], None]) -> None:
         headers = {"etag": f'"{image.sha256}"'}
         super().__init__(path, media_type="application/octet-stream", filename=image.file, headers=headers)
-        self._last = f"-{image.length - 1}/{image.length}"
+        self._last = f"-{image.length - 1}/{image.length}".encode()
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,5 +45,5 @@ class SentImage(FileResponse):
         """Whether what begins is the whole file, or a part to its end."""
         if start["status"] == 200:
             return True
-        ranges = dict(start["headers"]).get(b"content-range", b"").decode()
+        ranges: bytes = dict(start["headers"]).get(b"content-range", b"")
         return start["status"] == 206 and ranges.endswith(self._last)

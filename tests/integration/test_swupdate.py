@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -19,9 +22,10 @@ from fleet.identity.claims import Terms
 from fleet.store.tables_os import OsDevice
 from fleet.store.tables_rollouts import WantedRelease
 from tests.brokers import wait_until
+from tests.conftest import ROOT, missing
 from tests.ddi import act, action, add_image, let_in, member, roll_out, state_of, token_of
 from tests.fleet_server import FleetServer, running_proxy
-from tests.swu import ImageSigner, Swupdate, make_swu, running_swupdate
+from tests.swu import ImageSigner, Swupdate, make_swu, running_swupdate, swupdate_program
 
 DEVICE = "cam-01"
 HARDWARE = Hardware("Raspberry Pi 4", "100000001")
@@ -97,7 +101,7 @@ def test_a_signed_image_comes_in_parts_over_a_cut_line_and_its_rollout_ends_when
     rollout = roll_out(fleet.services, board.image(payload))
     with running_proxy(fleet.port) as proxy:
         proxy.allow(down=1_200_000)
-        with board.running(port=proxy.port) as swupdate:
+        with board.running("-r 5 -w 1", port=proxy.port) as swupdate:
             wait_for(swupdate, lambda: proxy.is_spent)
             proxy.allow()
             wait_for(swupdate, lambda: INSTALLED in swupdate.words())
@@ -111,6 +115,27 @@ def test_a_signed_image_comes_in_parts_over_a_cut_line_and_its_rollout_ends_when
     assert member(fleet.services, rollout, DEVICE).state == "succeeded"
     (said,) = fleet.rows(OsDevice)
     assert said.attributes == {"serial": "0001"}
+
+
+def test_an_image_that_is_made_as_the_manual_says_is_good(tmp_path: Path) -> None:
+    if shutil.which("cpio") is None or shutil.which("openssl") is None:
+        missing("cpio and openssl are not installed (Debian packages of these names)")
+    manual = (ROOT / "docs" / "os-images.md").read_text()
+    (tmp_path / "rootfs.img").write_bytes(os.urandom(100_000))
+    for block in re.findall(r"```sh\n(.*?)```", manual, re.DOTALL):
+        subprocess.run(["/bin/sh", "-eu", "-c", block], cwd=tmp_path, check=True, capture_output=True)
+    (check,) = re.findall(r"`swupdate (-c [^`]+)`", manual)
+    good = tmp_path / "camera-os-1.2.0.swu"
+    assert "SWUPDATE successful" in checked(tmp_path, check)
+    good.write_bytes(good.read_bytes().replace(b'version = "1.2.0"', b'version = "2.1.0"'))  # of the same sum
+    assert "SWUPDATE successful" not in checked(tmp_path, check)
+
+
+def checked(folder: Path, arguments: str) -> str:
+    """What SWUpdate says; its exit code is not always the same for the same image."""
+    command, environment = [swupdate_program(), *arguments.split()], os.environ | {"TMPDIR": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=20, check=False)
+    return (done.stdout + done.stderr).decode(errors="replace")
 
 
 def test_an_image_that_somebody_else_signed_is_refused_and_counts_as_a_failure(

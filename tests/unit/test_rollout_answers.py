@@ -70,6 +70,17 @@ def test_an_operating_system_which_reports_no_hash_ends_by_its_word() -> None:
     assert after_update("installed", "switched", "", ends_by_word=True) is None
 
 
+def test_the_last_word_of_an_operating_system_counts_where_a_report_would() -> None:
+    def ended(state: str, stood: str = "") -> Fate | None:
+        return after_update(state, "committed", "", ends_by_word=True, stood=stood)
+
+    assert ended("withdrawn") == Fate("succeeded")
+    assert ended("failed", "silent for 1 d after it was told") == Fate("succeeded", "answered late")
+    assert ended("failed", "rejected: flash") is None
+    assert ended("reverting") == Fate("reverted")
+    assert ended("succeeded") is None
+
+
 def test_what_was_refused_or_rolled_back_is_final_and_what_failed_on_the_way_is_not() -> None:
     assert after_update("downloading", "rejected", "sec-ver") == Fate("failed", "rejected: sec-ver")
     assert after_update("installed", "rolled-back", "too slow") == Fate("failed", "rolled-back: too slow")
