@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlmodel import Session, col, select
 
-from fleet.rollouts.tell import target_of
+from fleet.rollouts.tell import OS, target_of
 from fleet.store import tables
 from fleet.store.tables_rollouts import Release, WantedRelease
 from ota.messages import Desired, Target, format_ts, new_id
@@ -41,7 +41,7 @@ def _targets(session: Session, devices: list[str]) -> defaultdict[str, list[Targ
     query = (
         select(WantedRelease, Release)
         .join(Release, col(Release.id) == col(WantedRelease.release))
-        .where(col(WantedRelease.device).in_(devices))
+        .where(col(WantedRelease.device).in_(devices), col(WantedRelease.kind) != OS)
         .order_by(col(WantedRelease.device), col(WantedRelease.kind))
     )
     found: defaultdict[str, list[Target]] = defaultdict(list)

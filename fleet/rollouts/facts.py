@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -129,8 +130,9 @@ def read_running(session: Session, kind: str, devices: Iterable[str]) -> dict[st
 
 
 def count_running(session: Session) -> dict[tuple[str, str], int]:
-    """Return how many devices run what now: kind and mark -> devices; of `os` nothing is known."""
-    found: dict[tuple[str, str], int] = {}
+    """Return how many devices run what now: kind and mark -> devices; of `os` what was installed last."""
+    installed = Counter(mark for _, mark in read_systems(session))
+    found = {(OS, mark): number for mark, number in installed.items()}
     for kind, path in (("model", ("model", "sha256")), ("firmware", ("firmware",))):
         mark = _first(path).label("mark")
         query = select(mark, func.count()).where(_is_standing()).group_by(mark)
