@@ -12,8 +12,9 @@ _SHORT: Final = "%(levelname)s %(name)s %(message)s"
 
 
 def begin_logging(environment: Mapping[str, str] = os.environ) -> None:
-    """Let the process log to standard error, from INFO up."""
+    """Let the process log to standard error, from INFO up; `tuf` would name there keys that need not sign."""
     logging.basicConfig(level=logging.INFO, format=log_format(environment))
+    logging.getLogger("tuf").setLevel(logging.WARNING)
 
 
 def log_format(environment: Mapping[str, str]) -> str:

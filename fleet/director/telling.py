@@ -94,20 +94,22 @@ class Director:
             due = session.exec(
                 select(tables.Desired).where(col(tables.Desired.is_due)).order_by("device").limit(CHUNK)
             ).all()
-            has_more = self._tell(session, due) and len(due) == CHUNK
-            if not due and self._anew is not None:
-                has_more = self._tell_anew(session, self._anew)
-        return has_more
+            if due and not self._tell(session, due):
+                return False
+            if len(due) == CHUNK:
+                return True
+            return self._anew is not None and self._tell_anew(session, self._anew)
 
     def _tell_anew(self, session: Session, after: str) -> bool:
         """Tell the next chunk of all devices; return whether there is more."""
         rows = session.exec(
             select(tables.Desired).where(tables.Desired.device > after).order_by("device").limit(CHUNK)
         ).all()
-        if not self._tell(session, rows):
+        last = rows[-1].device if rows else None
+        if rows and not self._tell(session, rows):
             return False
-        self._anew = rows[-1].device if rows else None
-        return bool(rows)
+        self._anew = last
+        return last is not None
 
     def _tell(self, session: Session, rows: Sequence[tables.Desired]) -> bool:
         """Tell devices; return whether the link took all of it."""

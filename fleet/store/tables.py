@@ -71,7 +71,7 @@ class Desired(SQLModel, table=True):
 
     __tablename__ = "desired"
     __table_args__ = (
-        Index("ix_desired_due", "device", sqlite_where=text("is_due"), postgresql_where=text("is_due")),
+        Index("ix_desired_due", "device", sqlite_where=text("is_due = 1"), postgresql_where=text("is_due")),
     )
 
     device: str = Field(primary_key=True, max_length=40)

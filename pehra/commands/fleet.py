@@ -104,5 +104,5 @@ def run_fleet(
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("alembic", "uvicorn", "httpx"):
+    for noisy in ("alembic", "uvicorn", "httpx", "tuf"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -59,10 +59,12 @@ def show_status(home: HomeOption = None) -> None:
         director.signer(root)
     left = root.signed.expires - datetime.now(UTC)
     typer.echo(f"root {root.signed.version}: {expiry_words(left)} ({root.signed.expires:%Y-%m-%d %H:%M} UTC)")
-    for keyid in root.signed.keys:
-        entry = known.keys.get(keyid)
-        role = "signs documents" if keyid in root.signed.roles["targets"].keyids else "signs roots"
-        typer.echo(f"{entry.name if entry else keyid[:8]}: {role}")
+    names = {
+        keyid: known.keys[keyid].name if keyid in known.keys else keyid[:8] for keyid in root.signed.keys
+    }
+    for keyid, name in sorted(names.items(), key=lambda one: one[1]):
+        is_online = keyid in root.signed.roles["targets"].keyids
+        typer.echo(f"{name}: signs {'documents' if is_online else 'roots'}")
     if left < SOON:
         typer.echo("renew it: pehra fleet director rotate")
         raise typer.Exit(1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import msgspec
@@ -22,6 +24,12 @@ def show_unit(
     home: HomeOption = None,
     user: Annotated[str, typer.Option(help="Whom it runs as, and whose the home is.")] = "pehra-fleet",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 (a server)
+    images: Annotated[
+        Path | None, typer.Option(help="Published image repository that it serves to devices.")
+    ] = None,
+    image_repository: Annotated[
+        Path | None, typer.Option(help="Its home with the online keys, to sign it in time.")
+    ] = None,
     install: Annotated[
         bool, typer.Option("--install", help="Write it where systemd looks (as root).")
     ] = False,
@@ -36,7 +44,9 @@ def show_unit(
     with Refusals():
         folder = home_of(home).absolute()
         brokers = Home(folder).read_addresses().brokers
-    text = unit_text(folder, brokers, user=user, host=host)
+    more = {"--images": images, "--image-repository": image_repository}
+    options = {name: path.absolute() for name, path in more.items() if path is not None}
+    text = unit_text(folder, brokers, user=user, host=host, options=options)
     if not install:
         typer.echo(text, nl=False)
         return
@@ -48,12 +58,19 @@ def show_unit(
         raise typer.Exit(2) from error
     typer.echo(f"{target} is written. Now:")
     typer.echo(f"  useradd --system --no-create-home --groups mosquitto {user}")
-    typer.echo(f"  chown -R {user}: {' '.join([str(folder), *brokers])}")
+    typer.echo(f"  chown -R {user}: {' '.join([str(folder), *brokers, *map(str, options.values())])}")
     typer.echo("  pehra fleet broker-config FOLDER ... once more, so that Mosquitto's group may read")
     typer.echo(f"  systemctl daemon-reload && systemctl enable --now {UNIT}")
 
 
-def unit_text(home: Path, brokers: list[str], *, user: str, host: str) -> str:
+def unit_text(
+    home: Path,
+    brokers: list[str],
+    *,
+    user: str,
+    host: str,
+    options: Mapping[str, Path] = MappingProxyType({}),
+) -> str:
     """Return the shipped unit for this machine.
 
     Args:
@@ -61,16 +78,19 @@ def unit_text(home: Path, brokers: list[str], *, user: str, host: str) -> str:
         brokers: folders that it brings up to date.
         user: whom it runs as.
         host: address to listen on.
+        options: further ones of `pehra fleet run` that name folders; it may write there.
     """
     script = Path(sys.executable).parent / "pehra"
     program = [str(script)] if script.exists() else [sys.executable, "-m", "pehra"]
     command = [*program, "fleet", "run", "--home", str(home), "--host", host]
+    command += [word for name, path in options.items() for word in (name, str(path))]
+    places = [str(home), *brokers, *map(str, options.values())]
     text = (files("fleet.systemd") / UNIT).read_text("utf-8")
     for key, value in (
         ("ExecStart", " ".join(map(_quoted, command))),
         ("User", user),
         ("Group", user),
-        ("ReadWritePaths", " ".join(map(_quoted, [str(home), *brokers]))),
+        ("ReadWritePaths", " ".join(map(_quoted, places))),
     ):
         text = _replaced(text, key, value)
     return text

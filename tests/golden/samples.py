@@ -1,6 +1,7 @@
 """One sample of every message; `python -m tests.golden.samples` writes the golden files anew."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 from ota.messages import (
@@ -23,12 +24,14 @@ from ota.messages import (
     Reported,
     ReportedError,
     RuleInfo,
+    SignedDesired,
     Status,
     Target,
     Topic,
     Update,
     encode,
 )
+from ota.messages.signed import DocumentSignature
 
 DEVICE = "gulberg-01"
 ID = "01939f2e-7c00-7abc-8def-0123456789ab"
@@ -205,9 +208,21 @@ SAMPLES = {
 }
 
 
+SIGNED = (
+    _on(Channel.DESIRED),
+    SignedDesired(
+        payload=b64encode(encode(SAMPLES["desired"][1])).decode(),
+        payload_type="application/vnd.pehra.desired+json",
+        signatures=[DocumentSignature("ab" * 32, "c2lnbmF0dXJl")],
+        roots=[{"signatures": [], "signed": {"_type": "root", "version": 2}}],
+    ),
+)
+"""How a document travels to a device that a fleet has let in; the channel's other message."""
+
+
 def write() -> None:
     """Write every golden file."""
-    for name, (topic, message) in SAMPLES.items():
+    for name, (topic, message) in {**SAMPLES, "desired-signed": SIGNED}.items():
         golden = {"topic": str(topic), "payload": json.loads(encode(message))}
         (Path(__file__).parent / f"{name}.json").write_text(json.dumps(golden, indent=1) + "\n")
 

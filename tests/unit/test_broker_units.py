@@ -138,6 +138,13 @@ def test_the_fleet_managers_unit_has_this_machines_paths_and_no_rights_of_root(t
     assert "NoNewPrivileges=true" in text and "CapabilityBoundingSet=\n" in text
 
 
+def test_the_unit_lets_the_fleet_manager_at_the_image_repository(tmp_path: Path) -> None:
+    options = {"--images": tmp_path / "www", "--image-repository": tmp_path / "images"}
+    text = unit_text(tmp_path, [], user="keeper", host="::", options=options)
+    assert f"--host :: --images {tmp_path}/www --image-repository {tmp_path}/images\n" in text
+    assert f"ReadWritePaths={tmp_path} {tmp_path}/www {tmp_path}/images\n" in text
+
+
 def test_other_names_get_certificates_and_are_told(tmp_path: Path, home: Home) -> None:
     own = make_home(tmp_path / "own")
     words = ["address", "--home", str(own.folder), "--host", "fleet.example", "--mqtt-port", "1234"]

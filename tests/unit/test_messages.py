@@ -9,10 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ota.errors import BadMessage, BadTopic
-from ota.messages import MAX_MESSAGE_BYTES, Channel, Topic, decode, encode, format_ts, parse_ts
+from ota.messages import (
+    MAX_MESSAGE_BYTES,
+    Channel,
+    Topic,
+    decode,
+    decode_signed,
+    encode,
+    format_ts,
+    parse_ts,
+)
 from ota.messages.asyncapi import asyncapi_yaml
 from ota.messages.codec import STRUCTS
-from tests.golden.samples import SAMPLES
+from tests.golden.samples import SAMPLES, SIGNED
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 ROOT = GOLDEN.parent.parent
@@ -27,6 +36,14 @@ def test_a_message_is_written_as_its_golden_file_and_read_back(name):
     parsed = Topic.parse(golden["topic"])
     assert parsed == topic
     assert decode(parsed.channel, json.dumps(golden["payload"]).encode()) == message
+
+
+def test_a_signed_document_is_written_as_its_golden_file_and_read_back():
+    topic, message = SIGNED
+    golden = json.loads((GOLDEN / "desired-signed.json").read_text())
+    assert golden["topic"] == str(topic)
+    assert json.loads(encode(message)) == golden["payload"]
+    assert decode_signed(json.dumps(golden["payload"]).encode()) == message
 
 
 def test_every_channel_has_a_golden_message():

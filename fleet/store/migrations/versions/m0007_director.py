@@ -18,8 +18,9 @@ def upgrade() -> None:
     op.add_column("desired", sa.Column("config_seq", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("desired", sa.Column("is_due", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.execute("UPDATE desired SET config_seq = seq")
-    due = sa.text("is_due")
-    op.create_index("ix_desired_due", "desired", ["device"], sqlite_where=due, postgresql_where=due)
+    # as the queries have it, or SQLite does not see that the index answers them
+    sqlite, postgresql = sa.text("is_due = 1"), sa.text("is_due")
+    op.create_index("ix_desired_due", "desired", ["device"], sqlite_where=sqlite, postgresql_where=postgresql)
 
 
 def downgrade() -> None:
