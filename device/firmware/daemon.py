@@ -161,7 +161,8 @@ class Daemon:
             restart=lambda kind: self._steward.end("restart" if kind == "firmware" else "configuration"),
         )
         updater = make_updater(self._config, self._slots, sight, around)
-        updater.complain("slots/model", "" if chosen is None else chosen.complaint)
+        if chosen is not None and chosen.complaint:
+            updater.complain("slots/model", chosen.complaint)
         return updater
 
     def _look_with(self, model: ModelInfo) -> None:

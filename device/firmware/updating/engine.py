@@ -15,9 +15,7 @@ from typing import Final
 import msgspec
 
 from device.errors import UpdateHindered, UpdateRefused
-from device.firmware.clock import clock_state
 from device.firmware.updating.acts import Acts
-from device.firmware.updating.admission import refusal, release_in
 from device.firmware.updating.course import Deed, Facts, next_deed
 from device.firmware.updating.fetching import Fetcher
 from device.firmware.updating.finding import Moment, find_facts
@@ -30,12 +28,12 @@ from device.firmware.updating.journal import (
 )
 from device.firmware.updating.kind import FACTORY, Kind, KindName
 from device.firmware.updating.ledger import LedgerFiles
+from device.firmware.updating.taking import followed, taken
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.ways import Ways
 from device.firmware.updating.wishes import Wish, Wishes, wishes_of
 from ota.errors import FolderProblem, WireError
 from ota.messages import Desired
-from ota.windows import parse_window
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +126,7 @@ class Updater:
 
     def complaints(self) -> list[tuple[str, str]]:
         """Return what is wrong with what is installed, as place and reason."""
-        return sorted(self._complaints.items())
+        return sorted(dict(self._complaints).items())  # another thread may change them
 
     def complain(self, place: str, reason: str) -> None:
         """Remember something that is wrong with what is installed; an empty reason: it is not any more."""
@@ -180,8 +178,9 @@ class Updater:
         self._look_around()
         for name in self._order():
             kind = self._kinds[name]
-            self._follow(kind)
-            if not self.journals[name].is_under_way:
+            if self.journals[name].is_under_way:
+                self._keep(kind, followed(self.journals[name], self._wish(name)))
+            else:
                 self._begin(kind)
             self._tend(kind)
             for _ in range(MOST_DEEDS):
@@ -233,67 +232,15 @@ class Updater:
     def _wish(self, name: KindName) -> Wish | None:
         return None if self._wishes is None else self._wishes.by_kind.get(name)
 
-    def _follow(self, kind: Kind) -> None:
-        """Let the same release go on for the action, and by the hours, that the newest document names."""
-        wish, journal = self._wish(kind.name), self.journals[kind.name]
-        if wish is None or wish.content != journal.content or not journal.is_under_way:
-            return
-        fields = {"action": wish.action, "window": wish.window, "deadline_s": wish.deadline_s}
-        try:
-            parse_window(wish.window)
-        except WireError:
-            return
-        self._keep(kind, msgspec.structs.replace(journal, **fields))
-
     def _begin(self, kind: Kind) -> None:
         """Take in a wish that is new."""
-        wish, journal = self._wish(kind.name), self.journals[kind.name]
-        if wish is None:
+        journal = self.journals[kind.name]
+        fresh = taken(kind, journal, self._wish(kind.name), self._ledger.read, self._ways, self._now())
+        if fresh is None:
             return
-        is_known = (journal.action, journal.content) == (wish.action, wish.content)
-        if is_known and journal.state != "cancelled":
-            return
-        fresh = Journal(
-            action=wish.action,
-            target=wish.target,
-            seq=wish.seq,
-            window=wish.window,
-            deadline_s=wish.deadline_s,
-            since_s=self._now() if clock_state(self._now()) == "synced" else 0.0,
-            steps=1,
-        )
-        if self._runs(kind, wish):
-            self._note_running(kind, journal, fresh)
-            return
-        if journal.watch_until_s:
+        if journal.watch_until_s and not fresh.watch_until_s:
             kind.end_watch()
-        reason = self._why_not(kind, wish)
-        state, words = ("rejected", reason) if reason else ("accepted", "")
-        self._keep(kind, msgspec.structs.replace(fresh, state=state, reason=words[:200]))
-
-    def _runs(self, kind: Kind, wish: Wish) -> bool:
-        running = kind.running()
-        return running.slot == kind.current() == kind.slot_with(wish.target)
-
-    def _note_running(self, kind: Kind, journal: Journal, fresh: Journal) -> None:
-        """Answer for what runs already; what is still watched over stays so."""
-        if journal.content == fresh.content and journal.state in ("clean", "reported"):
-            fresh = msgspec.structs.replace(
-                fresh, slot=journal.slot, before=journal.before, watch_until_s=journal.watch_until_s
-            )
-        self._keep(kind, msgspec.structs.replace(fresh, state="clean", reason="runs already"))
-
-    def _why_not(self, kind: Kind, wish: Wish) -> str:
-        if reason := kind.obstacle():
-            return reason
-        release = release_in(wish.target)
-        if isinstance(release, str):
-            return release
-        try:
-            parse_window(wish.window)
-        except WireError as error:
-            return str(error)
-        return refusal(wish.target, release, self._ways.situation(self._ledger.read()))
+        self._keep(kind, fresh)
 
     def _do_next(self, kind: Kind) -> bool:
         """Do one deed; return whether another may follow at once."""
