@@ -164,7 +164,7 @@ _SAID: Final = (
     col(Device.id),
     col(Device.info_ms),
     col(Device.reported_ms),
-    col(Device.info)["board"].as_string(),
+    func.coalesce(col(Device.info)["hw"].as_string(), col(Device.info)["board"].as_string()),
     _first(("model", "name")),
     _first(("model", "version")),
     _first(("model", "sha256")),

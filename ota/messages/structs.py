@@ -208,11 +208,14 @@ class Info(Message, frozen=True, kw_only=True):
     """Birth certificate, retained.
 
     Attributes:
+        board: its maker's words, such as `Raspberry Pi 4 Model B Rev 1.4`.
+        hw: what releases call it, such as `raspberry-pi-4`; empty from firmware that has no word for it.
         card: of a board that was set up by `pehra flash`.
     """
 
     firmware: ShortText
     board: ShortText
+    hw: ShortText = ""
     model: ModelInfo
     cameras: Annotated[list[CameraInfo], Meta(max_length=8)]
     site: ShortText = ""

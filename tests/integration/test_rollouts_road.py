@@ -47,6 +47,17 @@ def test_a_good_release_goes_to_all_in_stages(town: Town) -> None:
         assert audit.verify(session) == []
 
 
+def test_a_release_for_a_board_goes_to_boards_of_that_name_whatever_their_maker_calls_them(
+    town: Town,
+) -> None:
+    town.add(names(3), board="Raspberry Pi 4 Model B Rev 1.4", hw="raspberry-pi-4")
+    town.add(names(2, 3), board="Raspberry Pi 3 Model B Plus Rev 1.3", hw="raspberry-pi-3")
+    town.add(names(1, 5), board="raspberry-pi-4")  # firmware of before, which says one word only
+    rollout = town.rollout("board:pi4", town.release(hw=("raspberry-pi-4",)), stages="100%")
+    assert town.run_until(rollout, "done", "stopped") == "done"
+    assert town.counts(rollout) == {"succeeded": 4}
+
+
 def test_success_comes_only_from_what_runs(town: Town) -> None:
     town.add(names(1))
     town.behave = lambda *_: "committed"
