@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from fleet.app import create_api
 from fleet.errors import FleetError
+from fleet.hawkbit.routes import CONTROLLER
 from fleet.parts import Parts
 from fleet.reading import read_message
 from fleet.services import Services, build_services
@@ -266,12 +267,14 @@ def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.
         "/decommission",
         "/rollouts",
         "/tags",
+        "/os",
+        "/os/token",
     )
     device = ("devices", *(f"devices/{{device}}{tail}" for tail in tails))
     identity = ("claims", "claims/{claim}", "enrolments", "enrolments/{enrolment_id}")
     rollout = [f"rollouts/{tail}" for tail in ("preview", "{rollout}", "{rollout}/devices")]
     verbs = [f"rollouts/{{rollout}}/{tail}" for tail in ("approve", "{verb}")]
-    rollouts = ("releases", "releases/{release}/withdraw", "rollouts", *rollout, *verbs)
+    rollouts = ("releases", "releases/os", "releases/{release}/withdraw", "rollouts", *rollout, *verbs)
     user = [f"users/{{name}}{tail}" for tail in ("", "/grants", "/state", "/password", "/unlock", "/totp")]
     own = (
         "me",
@@ -287,9 +290,11 @@ def test_the_description_names_every_path_with_a_summary_and_a_model(api: httpx.
     people = ("users", *user, *own, "audit", "audit/check", "audit/export.csv")
     tails = ("healthz", "stats", *device, "alarms", "events", "counts", *people, *identity, *rollouts)
     for_boards = {f"/api/v1/enrol{tail}" for tail in ("", "/root", "/crl", "/renew", "/confirm", "/trust")}
-    assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails} | for_boards
+    of_hawkbit = {path for path in description["paths"] if CONTROLLER.match(path)}
+    assert len(of_hawkbit) == 8
+    assert set(description["paths"]) == {f"/api/v1/{tail}" for tail in tails} | for_boards | of_hawkbit
     assert description["paths"].pop("/api/v1/audit/export.csv")
-    for name in for_boards:
+    for name in for_boards | of_hawkbit:
         assert all(operation["summary"] for operation in description["paths"].pop(name).values())
     for operation in [one for path in description["paths"].values() for one in path.values()]:
         assert operation["summary"]
