@@ -284,6 +284,7 @@ def _why(session: Session, rollout: Rollout) -> str:
         course,
         standing_of(session, rollout),
         changed_by=rollout.changed_by,
+        why=rollout.why,
     )
     return sentence(view)
 

@@ -207,7 +207,7 @@ def _way_back(one: GoingBack) -> tuple[str, str, str] | None:
     if one.is_taken:
         return one.device, "skipped", "another rollout has it now"
     if one.runs_before:
-        return one.device, "reverted", "runs what it ran before"
+        return one.device, "reverted", "; ".join(filter(None, (one.failed, "runs what it ran before")))
     if one.release is None:
         return one.device, "failed", "cannot go back: no release is known of what it ran before"
     return None

@@ -264,7 +264,7 @@ def _holder_name(moment: _Moment) -> str:
 def _going_back(moment: _Moment) -> tuple[GoingBack, ...]:
     table = RolloutDevice
     query = (
-        select(col(table.device), col(table.before), col(WantedRelease.rollout))
+        select(col(table.device), col(table.before), col(table.reason), col(WantedRelease.rollout))
         .outerjoin(
             WantedRelease,
             and_(
@@ -284,6 +284,7 @@ def _going_back(moment: _Moment) -> tuple[GoingBack, ...]:
             is_taken=row.rollout not in (None, moment.rollout.id),
             runs_before=bool(row.before) and running.get(row.device) == row.before,
             release=releases.get(row.before),
+            failed=row.reason,
         )
         for row in rows
     )

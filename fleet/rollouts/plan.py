@@ -197,12 +197,14 @@ class GoingBack:
         is_taken: another rollout has told it something since.
         runs_before: it runs what it ran before already.
         release: id of what it ran before; None where no release of it is known.
+        failed: why it had failed, where it had.
     """
 
     device: str
     is_taken: bool
     runs_before: bool
     release: str | None
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fleet.rollouts.plan import Blocked, Standing, View
 from fleet.rollouts.spans import span_text
+
+STOPPED: Final = "Stopped by itself"
 
 
 def sentence(view: View) -> str:
@@ -11,23 +15,29 @@ def sentence(view: View) -> str:
     state, by = view.course.state, view.changed_by or "somebody"
     if state == "running":
         return _running(view)
-    standing = view.standing
+    standing, cause = view.standing, _cause(view.why)
     at_it = f": {_are(standing.open)} at it and will finish" if standing.open else ""
     sentences = {
         "pending": f"Waits for the approval of a second person ({by} has made it).",
         "paused": f"Paused by {by}{at_it}.",
-        "stopped": view.why or "Stopped by itself.",
+        "stopped": view.why or f"{STOPPED}.",
         "aborted": f"Aborted by {by}: {_devices(standing.succeeded)} had got it and keep it.",
-        "reverting": f"Goes back: {_devices(standing.reverting + max(0, view.left_to_revert))} left.",
-        "reverted": f"Reverted by {by}.",
+        "reverting": f"Goes back: {_devices(standing.reverting + max(0, view.left_to_revert))} left.{cause}",
+        "reverted": f"Reverted by {by}.{cause}",
         "done": f"Done: {_devices(standing.succeeded)} got it, {standing.failed} failed.",
     }
     return sentences[state]
 
 
+def _cause(why: str) -> str:
+    """Return why a rollout had stopped itself, as what follows; it is what people look for afterwards."""
+    at = why.find(STOPPED)
+    return f" {why[at:]}" if at >= 0 else ""
+
+
 def stopped(stage: int, reason: str) -> str:
     """Return why a rollout has stopped itself."""
-    return f"Stopped by itself in stage {stage + 1}: {reason}."
+    return f"{STOPPED} in stage {stage + 1}: {reason}."
 
 
 def stays_open(standing: Standing) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from fleet.access import audit
 from fleet.access.caller import Caller
@@ -20,7 +20,7 @@ from fleet.rollouts.tags import set_tags, tags_of
 from fleet.rollouts.tell import read_wanted, target_of
 from fleet.store.database import open_database
 from fleet.store.tables_identity import Identity
-from fleet.store.tables_rollouts import Rollout
+from fleet.store.tables_rollouts import Rollout, RolloutDevice
 from tests.rollout_fleet import NEW, OLD, OTHER, Town, names
 
 MIDDLE = "10%,100%"
@@ -82,6 +82,20 @@ def test_one_failure_of_one_in_stage_one_stops_and_says_why(town: Town) -> None:
     with Session(town.engine) as session:
         (error,) = show(session, acting.get_rollout(session, rollout)).errors
         assert (error.reason, error.devices) == ("rolled-back: golden vectors", 1)
+
+
+def test_what_stopped_a_rollout_is_still_read_after_it_was_taken_back(town: Town) -> None:
+    town.add(names(10))
+    town.behave = lambda *_: "rolled-back:it sees nothing"
+    rollout = town.rollout(stages="1,100%")
+    assert town.run_until(rollout, "stopped") == "stopped"
+    stopped = town.why(rollout)
+    town.act("revert", rollout)
+    assert town.run_until(rollout, "reverted") == "reverted"
+    assert town.why(rollout) == f"Reverted by noor. {stopped}"
+    with Session(town.engine) as session:
+        went_back = select(RolloutDevice.reason).where(RolloutDevice.state == "reverted")
+        assert session.exec(went_back).all() == ["rolled-back: it sees nothing; runs what it ran before"]
 
 
 def test_fifty_failures_of_fifty_answers_in_a_stage_of_a_thousand_stop_it(town: Town) -> None:
