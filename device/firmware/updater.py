@@ -154,3 +154,11 @@ def _situation(config: Config, kinds: list[Kind], sight: Sight | None, ledger: L
         if config.update.enabled
         else "the device's own file forbids it: [update] enabled = false",
     )
+
+
+def _forbidden(config: Config) -> str:
+    if not config.update.enabled:
+        return "the device's own file forbids it: [update] enabled = false"
+    if not config.camera:  # in safe mode: which classes its rules wait for is not known
+        return "the device's own file is broken: mend it first"
+    return ""

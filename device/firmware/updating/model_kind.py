@@ -29,6 +29,8 @@ from device.models.examine import Examination
 from ota.messages.structs import Target
 from ota.trust.release import Release
 
+SOME_FPS: Final = 10.0
+"""Of a device whose cameras are not known: its own file is broken."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +81,7 @@ class ModelKind:
         self._cameras = cameras
         self._probation_s = probation_s
         self._check = check
-        self._fastest_fps = max(camera.fps for camera in cameras)
+        self._fastest_fps = max((camera.fps for camera in cameras), default=SOME_FPS)
 
     def obstacle(self) -> str:
         """See `Kind`."""
