@@ -98,9 +98,11 @@ def after_update(
     """
     if ends_by_word and word in ENDS:
         return Fate("reverted") if state == "reverting" else _runs_it(state, stood)
+    told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
+    if state == "reverting":
+        return _after_word_going_back(word, told)
     if state not in OPEN:
         return None
-    told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
     if word in FOR_GOOD:
         return Fate("failed", told)
     if state == "retrying":
@@ -109,6 +111,13 @@ def after_update(
         return Fate("retrying", told)
     fate = PROGRESS.get(word)
     return Fate(fate) if fate is not None and fate != state else None
+
+
+def _after_word_going_back(word: str, told: str) -> Fate | None:
+    """Return where a device stands that was told to go back; on the way it goes on trying by itself."""
+    if word in FOR_GOOD:
+        return Fate("failed", f"did not go back: {told}"[:REASON_CHARS])
+    return Fate("reverting", told) if word in ON_THE_WAY else None
 
 
 def concerned(connection: Connection, devices: Collection[str]) -> set[str]:
@@ -236,6 +245,8 @@ def _keep(session: Session, row: RolloutDevice, fate: Fate, round_now: int, now_
         values["round"] = round_now
     if fate.state == "retrying":
         values["due_run_ms"] = None
+    if (row.state, fate.state) == ("reverting", "failed"):
+        values["action"] = ""  # it is not told to go back once more
     done = session.execute(
         update(RolloutDevice)
         .where(

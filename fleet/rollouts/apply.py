@@ -149,7 +149,7 @@ class Pen:
             {"p_device": device, "v_state": state, "v_reason": reason[:REASON_CHARS]}
             for device, state, reason in settle
         ]
-        same = {"changed_ms": self._now_ms, "due_run_ms": None, "round": self._rollout.round}
+        same = {"changed_ms": self._now_ms, "due_run_ms": None, "round": self._rollout.round, "action": ""}
         self._each(rows, (*REVERTIBLE, "reverting"), same, ("state", "reason"))
 
     def _as_order(self, device: str, release: str, action: str, window: str = "") -> Order:

@@ -88,8 +88,12 @@ def _fates(view: View) -> _Fates:
         elif due.due_run_ms is None:
             wait_s = min(BACKOFF_MAX_S, view.settings.backoff_s * 2 ** max(0, due.tries - 1))
             back_off.append((due.device, view.course.run_ms + 1000 * wait_s))
-        elif due.is_ready and view.course.state == "running":
+        elif view.course.state != "running":
+            continue
+        elif due.is_ready:
             again.append(due.device)
+        elif view.course.run_ms - due.due_run_ms >= 1000 * view.settings.deadline_s:
+            fail.append((due.device, f"{SILENT} since it failed on the way: {due.reason}"))
     return _Fates(tuple(fail), tuple(back_off), tuple(again))
 
 
@@ -180,7 +184,7 @@ def _is_last(view: View) -> bool:
 
 def _decide_reverting(view: View) -> Decision:
     late = tuple(
-        (due.device, "failed", f"{SILENT} after it was told to go back")
+        (due.device, "failed", f"did not go back: {due.reason or f'{SILENT} after it was told'}")
         for due in view.due
         if due.state == "reverting"
     )

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from fleet.access import audit
 from fleet.access.caller import Caller
 from fleet.errors import BadInput, Conflict, Forbidden, NotFound
-from fleet.rollouts import acting
+from fleet.rollouts import acting, gather
 from fleet.rollouts.acting import NewRollout
 from fleet.rollouts.answers import note_update
 from fleet.rollouts.plan import settings_of
@@ -21,7 +21,7 @@ from fleet.rollouts.tell import read_wanted, target_of
 from fleet.store.database import open_database
 from fleet.store.tables_identity import Identity
 from fleet.store.tables_rollouts import Rollout
-from tests.rollout_fleet import NEW, OLD, OTHER, Town, names
+from tests.rollout_fleet import NEW, OLD, OTHER, Behaviour, Town, names, obey
 
 MIDDLE = "10%,100%"
 
@@ -157,6 +157,56 @@ def test_who_ran_what_no_release_is_known_of_cannot_go_back_and_that_is_said(tow
     town.act("revert", rollout)
     town.run_until(rollout, "reverted")
     assert "cannot go back" in town.device(rollout, "cam-000000").reason
+
+
+def reverting(town: Town, number: int, behave: Behaviour) -> str:
+    """A rollout that all have got, and from which they are told to go back in several looks."""
+    town.add(names(number))
+    rollout = town.rollout(stages="100%")
+    town.pass_time(60)
+    town.behave = behave
+    town.act("revert", rollout)
+    return rollout
+
+
+def test_more_who_cannot_go_back_than_fit_into_a_look_do_not_keep_the_others(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "BACK_MAX", 2)
+    rollout = reverting(town, 5, obey)
+    town.run_until(rollout, "reverted")
+    assert town.counts(rollout) == {"failed": 5}
+    assert "cannot go back" in town.device(rollout, "cam-000004").reason
+
+
+def test_who_is_silent_about_going_back_is_told_once_and_it_ends(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "BACK_MAX", 2)
+    town.release("street-2", "1.3.0", OLD)
+    rollout = reverting(town, 5, lambda *_: "silent")
+    town.run_until(rollout, "reverted", limit_s=3 * 3600)
+    assert town.counts(rollout) == {"failed": 5}
+    assert town.device(rollout, "cam-000001").reason == "did not go back: silent after it was told"
+
+
+def test_who_refuses_to_go_back_is_named_with_its_reason_at_once(town: Town) -> None:
+    town.release("street-2", "1.3.0", OLD)
+    rollout = reverting(town, 3, lambda *_: "rejected:older than the floor")
+    town.run_until(rollout, "reverted", limit_s=600)
+    assert town.counts(rollout) == {"failed": 3}
+    assert town.device(rollout, "cam-000001").reason == "did not go back: rejected: older than the floor"
+
+
+def test_a_device_that_failed_on_the_way_and_was_stolen_does_not_hold_a_rollout_for_ever(town: Town) -> None:
+    town.add(names(40))
+    town.behave = lambda device, _: "failed:no route" if device == "cam-000001" else "runs"
+    rollout = town.rollout(stages="100%")
+    town.pass_time(60)
+    town.set_online(False, "cam-000001")
+    town.run_until(rollout, "done", limit_s=3 * 3600)
+    assert town.counts(rollout) == {"succeeded": 39, "failed": 1}
+    assert "silent since it failed on the way" in town.device(rollout, "cam-000001").reason
 
 
 def test_a_second_click_on_every_action_changes_nothing(town: Town) -> None:

@@ -148,6 +148,16 @@ def test_a_retry_waits_until_the_device_is_there_and_its_window_open() -> None:
     assert decide(view(state="paused", standing={"open": 1}, due=(due,))).tell_again == ()
 
 
+def test_who_failed_on_the_way_and_never_comes_back_is_silent_after_the_deadline() -> None:
+    calm = {"open": 9, "whole": Answers(90, 0), "stage": Answers(90, 0)}
+    due = Due("a", "retrying", 1, 8 * HOUR_MS, "failed: disk full", is_ready=False)
+    late = decide(view(standing=calm, due=(due,)))
+    assert late.fail == (("a", "silent since it failed on the way: failed: disk full"),)
+    assert decide(view(standing=calm, due=(replace(due, due_run_ms=8 * HOUR_MS + 1),))).fail == ()
+    assert decide(view(standing=calm, due=(replace(due, is_ready=True),))).tell_again == ("a",)
+    assert decide(view(state="paused", standing=calm, due=(due,))).fail == (), "nobody told it"
+
+
 @pytest.mark.parametrize(
     ("blocked", "says"),
     [
@@ -232,7 +242,7 @@ def test_going_back_ends_when_all_have_said_what_runs() -> None:
     ]
     assert (first.course.state, first.why) == ("reverting", "Goes back: 1 device left.")
     last = decide(view(state="reverting", standing={"reverting": 1}, due=(Due("a", "reverting", 1, 0),)))
-    assert last.settle == (("a", "failed", "silent after it was told to go back"),)
+    assert last.settle == (("a", "failed", "did not go back: silent after it was told"),)
     assert last.course.state == "reverted"
 
 
