@@ -101,8 +101,10 @@ def after_update(
     told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
     if state == "reverting":
         return _after_word_going_back(word, told)
-    if state not in OPEN:
-        return None
+    return _after_word_at_it(state, word, told) if state in OPEN else None
+
+
+def _after_word_at_it(state: str, word: str, told: str) -> Fate | None:
     if word in FOR_GOOD:
         return Fate("failed", told)
     if state == "retrying":

@@ -12,6 +12,7 @@ from typing import Final, cast
 from sqlalchemy import Table, bindparam, or_, select, update
 from sqlmodel import Session
 
+from fleet.rollouts.decide import seen_after
 from fleet.rollouts.facts import read_running
 from fleet.rollouts.gather import REVERTIBLE, settings_in
 from fleet.rollouts.members import HAS_IT
@@ -160,7 +161,7 @@ class Pen:
     def _write_course(self, decision: Decision) -> None:
         course, rollout = decision.course, self._rollout
         rollout.state, rollout.stage, rollout.why = course.state, course.stage, decision.why[:400]
-        rollout.run_ms, rollout.seen_ms = course.run_ms, self._now_ms
+        rollout.run_ms, rollout.seen_ms = course.run_ms, seen_after(rollout.seen_ms, self._now_ms)
         rollout.stage_run_ms, rollout.quiet_run_ms = course.stage_run_ms, course.quiet_run_ms
         if course.state in ENDED and rollout.ended_ms is None:
             rollout.ended_ms = self._now_ms

@@ -40,6 +40,15 @@ def advance(run_ms: int, seen_ms: int, now_ms: int, *, hears_devices: bool = Tru
     return run_ms + min(max(0, now_ms - seen_ms), STEP_MAX_MS)
 
 
+def seen_after(seen_ms: int, now_ms: int) -> int:
+    """Return when a rollout was looked at last, after a look.
+
+    Two engines may look a little out of order: the time between is not counted twice. A clock that was set
+    back further is taken as it is.
+    """
+    return max(seen_ms, now_ms) if seen_ms - now_ms <= STEP_MAX_MS else now_ms
+
+
 def room(view: View) -> int:
     """Return how many more devices could be told now."""
     course, standing = view.course, view.standing

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -9,9 +11,10 @@ from sqlmodel import Session
 from fleet.access import audit
 from fleet.access.caller import Caller
 from fleet.errors import BadInput, Conflict, Forbidden, NotFound
-from fleet.rollouts import acting, gather
+from fleet.rollouts import acting, gather, lead
 from fleet.rollouts.acting import NewRollout
 from fleet.rollouts.answers import note_update
+from fleet.rollouts.engine import Rollouts
 from fleet.rollouts.plan import settings_of
 from fleet.rollouts.preview import preview
 from fleet.rollouts.releases import NewRelease, add_release, get_release, withdraw_release
@@ -339,6 +342,28 @@ def test_a_clock_that_jumps_back_and_far_ahead_makes_nobody_late_and_no_rest_sho
     for jump_s in (86_400.0, -86_400.0, 86_400.0):
         town.tick(jump_s)
     assert "rests" in town.why(rollout)
+
+
+def test_two_engines_whose_looks_cross_let_a_rollouts_clock_run_once(town: Town) -> None:
+    town.add(names(3))
+    rollout = town.rollout(stages="1,100%", soak_s=3600)
+    town.tick()
+    town.answer()
+    began_ms, other = town.row(rollout).run_ms, Rollouts(town.engine, town.tell)
+    for number in range(1, 31):
+        town.rollouts.tick(town.now_ms + 2000 * number + 30_000)
+        other.tick(town.now_ms + 2000 * number)
+    assert town.row(rollout).run_ms - began_ms <= 2000 * 30 + 30_000
+
+
+def test_engines_on_postgresql_go_by_its_clock_and_not_by_their_own(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead.time, "time_ns", lambda: 1_000_000_000)
+    with Session(town.engine) as session:
+        now_ms = lead.clock_ms(session)
+    is_shared = town.engine.dialect.name == "postgresql"
+    assert now_ms == 1000 if not is_shared else abs(now_ms - time.time() * 1000) < 60_000
 
 
 def test_a_link_that_is_down_makes_nobody_late(town: Town) -> None:

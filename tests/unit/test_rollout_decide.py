@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.rollouts.decide import advance, decide, room
+from fleet.rollouts.decide import advance, decide, room, seen_after
 from fleet.rollouts.plan import (
     Blocked,
     Course,
@@ -254,6 +254,12 @@ def test_a_rollouts_clock_runs_only_while_somebody_looks() -> None:
     assert advance(0, 0, 1_800_000_000_000) == 0, "the first look"
 
 
+def test_looks_of_two_engines_out_of_order_count_no_time_twice() -> None:
+    assert seen_after(52_000, 50_000) == 52_000
+    assert seen_after(50_000, 52_000) == 52_000
+    assert seen_after(10 * HOUR_MS, 50_000) == 50_000, "a clock that was set back"
+
+
 NUMBER = st.integers(0, 60)
 
 
@@ -277,7 +283,7 @@ def views(draw: st.DrawFn) -> View:
             unique_by=lambda one: one.device,
         )
     )
-    return view(
+    seen = view(
         state=draw(st.sampled_from(["running", "paused", "stopped", "reverting", "pending", "done"])),
         stage=draw(st.integers(0, 2)),
         quiet_run_ms=draw(st.none() | st.integers(0, 10 * HOUR_MS)),
@@ -297,6 +303,7 @@ def views(draw: st.DrawFn) -> View:
         due=tuple(due),
         blocked=Blocked(draw(NUMBER), draw(NUMBER), draw(NUMBER)),
     )
+    return replace(seen, candidates=seen.candidates[: room(seen)])
 
 
 @given(views())
