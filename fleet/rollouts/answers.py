@@ -218,12 +218,17 @@ def _is_owner(session: Session, row: RolloutDevice, kind: str) -> bool:
 
 
 def _rows(session: Session, device: str) -> list[tuple[RolloutDevice, Release, Rollout]]:
-    """Return how a device stands in rollouts that live, or that have taken back what they told it."""
+    """Return how a device stands in rollouts that live, or that have taken back what they told it.
+
+    Nobody changes these rows until the transaction ends: what an engine decides at this moment is seen.
+    """
     query = (
         select(RolloutDevice, Release, Rollout)
         .join(Rollout, col(Rollout.id) == col(RolloutDevice.rollout))
         .join(Release, col(Release.id) == col(Rollout.release))
         .where(col(RolloutDevice.device) == device, _is_looked_at())
+        .order_by(col(RolloutDevice.rollout))
+        .with_for_update(of=RolloutDevice)
         .execution_options(populate_existing=True)
     )
     return [(row, release, rollout) for row, release, rollout in session.execute(query)]

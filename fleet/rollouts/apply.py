@@ -175,7 +175,10 @@ class Pen:
         values: Mapping[str, object],
         names: tuple[str, ...],
     ) -> None:
-        """Change rows one by one, each with values of its own beside those that are the same for all."""
+        """Change rows one by one, each with values of its own beside those that are the same for all.
+
+        In the order of their devices, as ingest does: else each could wait for the other.
+        """
         if not rows:
             return
         own = {name: bindparam(f"v_{name}", type_=_TABLE.c[name].type) for name in names}
@@ -183,7 +186,8 @@ class Pen:
         is_there = or_(*(_TABLE.c.state == state for state in states))
         statement = update(_TABLE).where(_OURS, is_there).values(dict(values) | own)
         self._session.connection().execute(
-            statement, [{**row, "p_rollout": self._rollout.id} for row in rows]
+            statement,
+            [{**row, "p_rollout": self._rollout.id} for row in sorted(rows, key=_device_of)],
         )
 
     def _move(self, devices: Iterable[str], states: tuple[str, ...], **values: object) -> None:
@@ -213,3 +217,7 @@ class Pen:
             )
             found += self._session.execute(query.order_by(_TABLE.c.device).with_for_update()).scalars()
         return found
+
+
+def _device_of(row: Mapping[str, object]) -> str:
+    return str(row["p_device"])
