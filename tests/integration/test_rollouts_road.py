@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine
@@ -300,6 +302,26 @@ def test_what_makes_no_sense_is_refused_before_anything_is_kept(town: Town) -> N
         assert acting.list_rollouts(session) == []
     with pytest.raises(Conflict, match="withdrawn"):
         town.rollout("all", release)
+
+
+def test_a_release_that_is_made_twice_at_once_is_one(town: Town) -> None:
+    at_once = threading.Barrier(4)
+
+    def make(_: int) -> str:
+        at_once.wait(20)
+        return town.release()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(make, range(4)))) == 1
+
+
+def test_a_name_that_two_kinds_of_releases_have_is_not_guessed(town: Town) -> None:
+    made = {town.release("street", "1.0", OLD), town.release("street", "1.0", OTHER, kind="firmware")}
+    with Session(town.engine) as session:
+        with pytest.raises(Conflict, match="more than one release") as refused:
+            get_release(session, "street@1.0")
+        assert all(one in str(refused.value) for one in made)
+        assert {get_release(session, one).id for one in made} == made
 
 
 def test_silence_while_offline_counts_after_the_deadline_and_a_late_answer_is_heard(town: Town) -> None:
