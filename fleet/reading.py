@@ -5,6 +5,7 @@ Pure: no broker, no database, no clock.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -31,7 +32,7 @@ REASONS: Final = {
     "bad-topic": "the topic is none of ours, or its device id is not allowed",
     "fleet-only": "only the fleet may speak on this channel",
     "empty": "zero bytes on a channel where that means nothing",
-    "bad-message": "not JSON, or not of the channel's schema",
+    "bad-message": "not JSON, not of the channel's schema, or with a NUL in a text",
     "mismatch": "the payload speaks of another camera, kind or rule than its topic",
     "untrusted": "the topic's device holds no certificate of this fleet, or it was revoked",
     "queue-full": "the writer was behind; the device sends durable messages again",
@@ -43,7 +44,8 @@ REASONS: Final = {
 
 FUTURE_TOLERANCE_MS: Final = 60_000
 """A device's clock may be this far ahead before its stamps are no longer used for ordering."""
-
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL: PostgreSQL keeps JSON with one, and then refuses every query that looks into the column."""
 
 _parse_topic: Final = lru_cache(maxsize=4096)(Topic.parse)
 """A fleet says the same few topics all day; those that are refused are not kept."""
@@ -90,6 +92,7 @@ def read_message(topic_text: str, payload: bytes, *, is_retained: bool, received
     if not payload:
         return _read_empty(topic, is_retained=is_retained, received_ms=received_ms)
     try:
+        _check_letters(topic, payload)
         message = decode(topic.channel, payload)
         ts_ms = to_ms(message.ts)
         _check_buckets(message)
@@ -122,6 +125,11 @@ def _read_empty(topic: Topic, *, is_retained: bool, received_ms: int) -> Receive
     if topic.channel is not Channel.ALARM:
         raise Refused("empty", str(topic))
     return Received(topic, None, received_ms, is_retained, received_ms)
+
+
+def _check_letters(topic: Topic, payload: bytes) -> None:
+    if b"\\u0000" in payload and _NUL.search(payload) is not None:
+        raise BadMessage(topic.channel, "a text holds a NUL")
 
 
 def _check_buckets(message: Message) -> None:

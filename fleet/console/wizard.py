@@ -17,7 +17,7 @@ from fleet.console.wizard_preview import PreviewCard
 from fleet.console.wizard_steps import HowStep, Known, ReleaseStep, WhomStep, read_known
 from fleet.console.wizard_words import summary
 from fleet.console.words import url_of
-from fleet.errors import NotFound
+from fleet.errors import Conflict, NotFound
 from fleet.rollouts import acting
 from fleet.rollouts.preview import Preview
 from fleet.rollouts.releases import get_release
@@ -48,7 +48,7 @@ def _open(session: Session, draft: Draft, caller: Caller) -> tuple[Known, Draft,
     if draft.release:
         try:
             draft = draft.changed(release=get_release(session, draft.release).id)
-        except NotFound:
+        except (NotFound, Conflict):
             draft = draft.changed(release="")
     if caller.kind == "local":
         draft = draft.changed(alone="1")

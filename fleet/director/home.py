@@ -88,6 +88,10 @@ class DirectorHome:
         """
         if self.exists:
             raise HomeUnusable(self.folder, "there is a director already: nothing was changed")
+        if self.newest():  # a founding that was cut has no root
+            raise HomeUnusable(
+                self.roots, "1.root.json is missing, later ones are there: bring back a backup"
+            )
         ask = ask_once(ask)
         try:
             for folder in (self.roots, self.keys, self.online):

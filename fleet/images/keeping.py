@@ -118,7 +118,8 @@ class ImageKeeper:
             faults = self._tell(catalogue, images)
         except (TrustError, FleetError, OSError, DBAPIError, PoolTimeout) as error:
             return f"no releases are read from {images}: {first_line(error)}"
-        self._snapshot = catalogue.snapshot
+        if not faults:  # a file that is wrong may be put right under the same snapshot
+            self._snapshot = catalogue.snapshot
         return "; ".join(faults)
 
     def _root(self) -> bytes:

@@ -63,7 +63,7 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
         Conflict: the release was withdrawn, or the id is another rollout's.
     """
     if new.id and (known := session.get(Rollout, new.id)) is not None:
-        return _checked_same(known, new)
+        return _checked_same(session, known, new)
     if not new.name.strip() or len(new.name) > NAME_CHARS or not new.name.isprintable():
         raise BadInput(f"rollout: give it a name of 1 to {NAME_CHARS} letters")
     parse_filter(new.filter)
@@ -95,7 +95,7 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
         session.flush()
     except IntegrityError:  # the same was sent twice at once, and the other was first
         session.rollback()
-        return _checked_same(get_rollout(session, new.id), new)
+        return _checked_same(session, get_rollout(session, new.id), new)
     detail: Detail = {
         "rollout": rollout.id,
         "release": f"{release.name} {release.version}",
@@ -289,14 +289,15 @@ def _why(session: Session, rollout: Rollout) -> str:
     return sentence(view)
 
 
-def _checked_same(known: Rollout, new: NewRollout) -> Rollout:
+def _checked_same(session: Session, known: Rollout, new: NewRollout) -> Rollout:
     """Return the rollout that was made of this before.
 
     Raises:
         Conflict: it was made of something else.
     """
-    asked = (new.name.strip(), new.filter, new.stages, msgspec.to_builtins(new.settings))
-    if asked != (known.name, known.filter, known.stages, known.settings):
+    release = get_release(session, new.release).id
+    asked = (new.name.strip(), release, new.filter, new.stages, msgspec.to_builtins(new.settings))
+    if asked != (known.name, known.release, known.filter, known.stages, known.settings):
         raise Conflict(f"this form has made the rollout {known.name} already: begin a new one")
     return known
 

@@ -98,9 +98,13 @@ def after_update(
     """
     if ends_by_word and word in ENDS:
         return Fate("reverted") if state == "reverting" else _runs_it(state, stood)
-    if state not in OPEN:
-        return None
     told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
+    if state == "reverting":
+        return _after_word_going_back(word, told)
+    return _after_word_at_it(state, word, told) if state in OPEN else None
+
+
+def _after_word_at_it(state: str, word: str, told: str) -> Fate | None:
     if word in FOR_GOOD:
         return Fate("failed", told)
     if state == "retrying":
@@ -109,6 +113,13 @@ def after_update(
         return Fate("retrying", told)
     fate = PROGRESS.get(word)
     return Fate(fate) if fate is not None and fate != state else None
+
+
+def _after_word_going_back(word: str, told: str) -> Fate | None:
+    """Return where a device stands that was told to go back; on the way it goes on trying by itself."""
+    if word in FOR_GOOD:
+        return Fate("failed", f"did not go back: {told}"[:REASON_CHARS])
+    return Fate("reverting", told) if word in ON_THE_WAY else None
 
 
 def concerned(connection: Connection, devices: Collection[str]) -> set[str]:
@@ -207,12 +218,17 @@ def _is_owner(session: Session, row: RolloutDevice, kind: str) -> bool:
 
 
 def _rows(session: Session, device: str) -> list[tuple[RolloutDevice, Release, Rollout]]:
-    """Return how a device stands in rollouts that live, or that have taken back what they told it."""
+    """Return how a device stands in rollouts that live, or that have taken back what they told it.
+
+    Nobody changes these rows until the transaction ends: what an engine decides at this moment is seen.
+    """
     query = (
         select(RolloutDevice, Release, Rollout)
         .join(Rollout, col(Rollout.id) == col(RolloutDevice.rollout))
         .join(Release, col(Release.id) == col(Rollout.release))
         .where(col(RolloutDevice.device) == device, _is_looked_at())
+        .order_by(col(RolloutDevice.rollout))
+        .with_for_update(of=RolloutDevice)
         .execution_options(populate_existing=True)
     )
     return [(row, release, rollout) for row, release, rollout in session.execute(query)]
@@ -236,6 +252,8 @@ def _keep(session: Session, row: RolloutDevice, fate: Fate, round_now: int, now_
         values["round"] = round_now
     if fate.state == "retrying":
         values["due_run_ms"] = None
+    if (row.state, fate.state) == ("reverting", "failed"):
+        values["action"] = ""  # it is not told to go back once more
     done = session.execute(
         update(RolloutDevice)
         .where(

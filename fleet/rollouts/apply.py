@@ -12,6 +12,7 @@ from typing import Final, cast
 from sqlalchemy import Table, bindparam, or_, select, update
 from sqlmodel import Session
 
+from fleet.rollouts.decide import seen_after
 from fleet.rollouts.facts import read_running
 from fleet.rollouts.gather import REVERTIBLE, settings_in
 from fleet.rollouts.members import HAS_IT
@@ -149,7 +150,7 @@ class Pen:
             {"p_device": device, "v_state": state, "v_reason": reason[:REASON_CHARS]}
             for device, state, reason in settle
         ]
-        same = {"changed_ms": self._now_ms, "due_run_ms": None, "round": self._rollout.round}
+        same = {"changed_ms": self._now_ms, "due_run_ms": None, "round": self._rollout.round, "action": ""}
         self._each(rows, (*REVERTIBLE, "reverting"), same, ("state", "reason"))
 
     def _as_order(self, device: str, release: str, action: str, window: str = "") -> Order:
@@ -160,7 +161,7 @@ class Pen:
     def _write_course(self, decision: Decision) -> None:
         course, rollout = decision.course, self._rollout
         rollout.state, rollout.stage, rollout.why = course.state, course.stage, decision.why[:400]
-        rollout.run_ms, rollout.seen_ms = course.run_ms, self._now_ms
+        rollout.run_ms, rollout.seen_ms = course.run_ms, seen_after(rollout.seen_ms, self._now_ms)
         rollout.stage_run_ms, rollout.quiet_run_ms = course.stage_run_ms, course.quiet_run_ms
         if course.state in ENDED and rollout.ended_ms is None:
             rollout.ended_ms = self._now_ms
@@ -174,7 +175,10 @@ class Pen:
         values: Mapping[str, object],
         names: tuple[str, ...],
     ) -> None:
-        """Change rows one by one, each with values of its own beside those that are the same for all."""
+        """Change rows one by one, each with values of its own beside those that are the same for all.
+
+        In the order of their devices, as ingest does: else each could wait for the other.
+        """
         if not rows:
             return
         own = {name: bindparam(f"v_{name}", type_=_TABLE.c[name].type) for name in names}
@@ -182,7 +186,8 @@ class Pen:
         is_there = or_(*(_TABLE.c.state == state for state in states))
         statement = update(_TABLE).where(_OURS, is_there).values(dict(values) | own)
         self._session.connection().execute(
-            statement, [{**row, "p_rollout": self._rollout.id} for row in rows]
+            statement,
+            [{**row, "p_rollout": self._rollout.id} for row in sorted(rows, key=_device_of)],
         )
 
     def _move(self, devices: Iterable[str], states: tuple[str, ...], **values: object) -> None:
@@ -212,3 +217,7 @@ class Pen:
             )
             found += self._session.execute(query.order_by(_TABLE.c.device).with_for_update()).scalars()
         return found
+
+
+def _device_of(row: Mapping[str, object]) -> str:
+    return str(row["p_device"])

@@ -40,6 +40,15 @@ def advance(run_ms: int, seen_ms: int, now_ms: int, *, hears_devices: bool = Tru
     return run_ms + min(max(0, now_ms - seen_ms), STEP_MAX_MS)
 
 
+def seen_after(seen_ms: int, now_ms: int) -> int:
+    """Return when a rollout was looked at last, after a look.
+
+    Two engines may look a little out of order: the time between is not counted twice. A clock that was set
+    back further is taken as it is.
+    """
+    return max(seen_ms, now_ms) if seen_ms - now_ms <= STEP_MAX_MS else now_ms
+
+
 def room(view: View) -> int:
     """Return how many more devices could be told now."""
     course, standing = view.course, view.standing
@@ -88,8 +97,12 @@ def _fates(view: View) -> _Fates:
         elif due.due_run_ms is None:
             wait_s = min(BACKOFF_MAX_S, view.settings.backoff_s * 2 ** max(0, due.tries - 1))
             back_off.append((due.device, view.course.run_ms + 1000 * wait_s))
-        elif due.is_ready and view.course.state == "running":
+        elif view.course.state != "running":
+            continue
+        elif due.is_ready:
             again.append(due.device)
+        elif view.course.run_ms - due.due_run_ms >= 1000 * view.settings.deadline_s:
+            fail.append((due.device, f"{SILENT} since it failed on the way: {due.reason}"))
     return _Fates(tuple(fail), tuple(back_off), tuple(again))
 
 
@@ -180,7 +193,7 @@ def _is_last(view: View) -> bool:
 
 def _decide_reverting(view: View) -> Decision:
     late = tuple(
-        (due.device, "failed", f"{SILENT} after it was told to go back")
+        (due.device, "failed", f"did not go back: {due.reason or f'{SILENT} after it was told'}")
         for due in view.due
         if due.state == "reverting"
     )

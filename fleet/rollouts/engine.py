@@ -27,7 +27,7 @@ from fleet.rollouts.facts import FactsBook
 from fleet.rollouts.filter import Facts, Test, compiled
 from fleet.rollouts.filter_parser import parse_filter
 from fleet.rollouts.gather import gather
-from fleet.rollouts.lead import take_lead
+from fleet.rollouts.lead import clock_ms, take_lead
 from fleet.rollouts.members import renew
 from fleet.rollouts.plan import LIVE, Decision
 from fleet.rollouts.tell import Tell
@@ -90,9 +90,13 @@ class Rollouts:
                 self._rest_ms.clear()
             self._news.clear()
             try:
-                self.tick(time.time_ns() // 1_000_000)
+                self.tick(self._now_ms())
             except (DBAPIError, PoolTimeout) as error:
                 self._complain(f"the database does not answer: {first_line(error)}")
+
+    def _now_ms(self) -> int:
+        with Session(self._engine) as session:
+            return clock_ms(session)
 
     def tick(self, now_ms: int) -> bool:
         """Look at every rollout that lives, in the order of their start; return whether devices were told.

@@ -72,7 +72,7 @@ def gather(
         return view
     view = replace(view, due=_due(moment, run_ms))
     if rollout.state == "reverting":
-        return replace(view, going_back=_going_back(moment), left_to_revert=_count(moment, REVERTIBLE))
+        return replace(view, going_back=_going_back(moment), left_to_revert=_count_back(moment))
     return _with_candidates(moment, view)
 
 
@@ -114,9 +114,15 @@ def _answers(counts: list[tuple[int, str, int, int]], round_now: int) -> Answers
     return Answers(sum(n for _, n in found), sum(n for state, n in found if state == "failed"))
 
 
-def _count(moment: _Moment, states: tuple[str, ...]) -> int:
-    query = select(func.count()).where(moment.ours, col(RolloutDevice.state).in_(states))
-    return int(moment.session.execute(query.where(col(RolloutDevice.stage) >= 0)).scalar_one())
+def _count_back(moment: _Moment) -> int:
+    query = select(func.count()).where(*_is_to_go_back(moment))
+    return int(moment.session.execute(query).scalar_one())
+
+
+def _is_to_go_back(moment: _Moment) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a device was told and its going back is not settled yet."""
+    table = RolloutDevice
+    return moment.ours, col(table.state).in_(REVERTIBLE), col(table.stage) >= 0, col(table.action) != ""
 
 
 def _due(moment: _Moment, run_ms: int) -> tuple[Due, ...]:
@@ -271,7 +277,7 @@ def _going_back(moment: _Moment) -> tuple[GoingBack, ...]:
                 col(WantedRelease.device) == col(table.device), col(WantedRelease.kind) == moment.release.kind
             ),
         )
-        .where(moment.ours, col(table.state).in_(REVERTIBLE), col(table.stage) >= 0)
+        .where(*_is_to_go_back(moment))
         .order_by(col(table.rank))
         .limit(BACK_MAX)
     )

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from fleet.access.audit import record
@@ -70,15 +71,39 @@ def add_release(session: Session, new: NewRelease, by: Caller | str, now_ms: int
         Conflict: this name and version stand for something else already.
     """
     new.check()
+    known = _find_same(session, new)
+    if known is not None:
+        return known
+    row = _row(new, by, now_ms)
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError:  # the same was sent twice at once, and the other was first
+        session.rollback()
+        return _find_same(session, new) or add_release(session, new, by, now_ms)
+    record(session, by, "release.add", f"{row.name} {row.version}", {"kind": row.kind, "sha256": row.sha256})
+    session.commit()
+    session.refresh(row)
+    return row
+
+
+def _find_same(session: Session, new: NewRelease) -> Release | None:
+    """Return the release of this kind, name and version; None where there is none yet.
+
+    Raises:
+        Conflict: it is something else.
+    """
     named = select(Release).where(
         Release.kind == new.kind, Release.name == new.name, Release.version == new.version
     )
     known = session.exec(named).first()
-    if known is not None:
-        if (known.sha256, known.length) != (new.sha256, new.length):
-            raise Conflict(f"{new.name} {new.version} is something else already: give it another version")
-        return known
-    row = Release(
+    if known is not None and (known.sha256, known.length) != (new.sha256, new.length):
+        raise Conflict(f"{new.name} {new.version} is something else already: give it another version")
+    return known
+
+
+def _row(new: NewRelease, by: Caller | str, now_ms: int) -> Release:
+    return Release(
         id=new_id(),
         kind=new.kind,
         name=new.name,
@@ -93,12 +118,6 @@ def add_release(session: Session, new: NewRelease, by: Caller | str, now_ms: int
         made_ms=now_ms,
         made_by=name_of(by)[:100],
     )
-    session.add(row)
-    session.flush()
-    record(session, by, "release.add", f"{row.name} {row.version}", {"kind": row.kind, "sha256": row.sha256})
-    session.commit()
-    session.refresh(row)
-    return row
 
 
 def get_release(session: Session, release: str) -> Release:
@@ -106,15 +125,19 @@ def get_release(session: Session, release: str) -> Release:
 
     Raises:
         NotFound: there is none.
+        Conflict: releases of several kinds have that name and version.
     """
     found = session.get(Release, release)
-    if found is None:
-        name, _, version = release.partition("@")
-        named = select(Release).where(Release.name == name, Release.version == version)
-        found = session.exec(named).first()
-    if found is None:
+    if found is not None:
+        return found
+    name, _, version = release.partition("@")
+    named = session.exec(select(Release).where(Release.name == name, Release.version == version)).all()
+    if not named:
         raise NotFound(f"there is no release {release[:80]!r}: name one by its id or as NAME@VERSION")
-    return found
+    if len(named) > 1:
+        each = ", ".join(f"{one.id} ({one.kind})" for one in named)
+        raise Conflict(f"{release[:80]} is more than one release: name it by its id: {each}")
+    return named[0]
 
 
 def list_releases(session: Session) -> list[Release]:

@@ -112,7 +112,7 @@ class RolloutDevice(SQLModel, table=True):
         timezone: of its site, for maintenance windows.
         before: what ran when it was told (a model's digest, the firmware's version): `revert` goes back to
             it.
-        action: id of what it was told last.
+        action: id of what it was told last; empty when its going back is settled.
         tries: how often it was told.
         due_run_ms: on the rollout's clock: when its silence counts as failure, or when it is told again.
         changed_ms: when its state changed.

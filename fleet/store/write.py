@@ -199,7 +199,7 @@ def _write_devices(
     connection: Connection, batch: Sequence[Received], new_events: Counter[str], now_ms: int
 ) -> None:
     by_device: dict[str, list[Received]] = defaultdict(list)
-    for item in batch:
+    for item in sorted(batch, key=_device_of):  # in one order in all writers, so that none waits for another
         by_device[item.topic.device].append(item)
     before = _load_devices(connection, by_device.keys())
     missing = [
@@ -221,10 +221,14 @@ def _tell_rollouts(connection: Connection, words: Sequence[Received], now_ms: in
     if not among:
         return
     with Session(connection) as session:
-        for item in said:
+        for item in sorted(said, key=_device_of):  # as engines do
             if item.topic.device in among:
                 _tell_rollout(session, item.topic.device, item.message, now_ms)
         session.commit()  # of the session alone: the transaction is the caller's
+
+
+def _device_of(item: Received) -> str:
+    return item.topic.device
 
 
 def _tell_rollout(session: Session, device: str, message: Message | None, now_ms: int) -> None:

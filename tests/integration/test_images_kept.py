@@ -232,3 +232,21 @@ def test_a_model_without_a_model_in_it_stops_no_other(house: House, caplog: pyte
     with Session(house.engine) as session:
         assert [row.version for row in session.exec(select(Release))] == ["1.1"]
     assert "small-1.0" in caplog.text
+
+
+def test_what_was_wrong_with_a_file_and_was_put_right_is_a_release_without_a_restart(house: House) -> None:
+    house.images.model("1.0")
+    house.images.publish()
+    keeper = house.another(signs=False)
+    house.look()  # lays the first root, signs
+    with Session(house.engine) as session:
+        session.delete(session.exec(select(Release)).one())
+        session.commit()
+    (file,) = house.images.folder.glob("targets/models/*small-1.0*")
+    content = file.read_bytes()
+    file.write_bytes(content[::-1])
+    house.look(keeper=keeper)
+    assert not house.releases()
+    file.write_bytes(content)
+    house.look(keeper=keeper)
+    assert set(house.releases()) == {PATH}

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, update
+from sqlalchemy import Engine, event, text, update
 from sqlmodel import Session
 
 from fleet.reading import Received, read_message
+from fleet.rollouts.apply import Pen
+from fleet.rollouts.lead import take_lead
 from fleet.store import tables
 from fleet.store.database import open_database
-from fleet.store.tables_rollouts import RolloutDevice
+from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice
 from fleet.store.write import write_batch
 from ota.messages import Channel, Message, ModelInfo, Reported, Topic, Update, encode, format_ts, new_id
+from tests.brokers import wait_until
 from tests.rollout_fleet import NEW, OLD, Town, names
 
 CAM = "cam-000000"
@@ -122,3 +126,45 @@ def test_devices_in_no_rollout_cost_one_look_up_a_batch(quick: Engine) -> None:
     write(quick, *batch)
     assert len([one for one in asked if "rollout" in one]) == 1
     assert town.state(rollout) == "aborted"
+
+
+def test_an_answer_that_comes_while_a_rollout_stops_is_not_lost(engine: Engine) -> None:
+    town = Town(engine)
+    rollout = told(town)
+    with Session(engine) as session:
+        take_lead(session)
+        row = session.get_one(Rollout, rollout, with_for_update=True)
+        pen = Pen(session, row, session.get_one(Release, row.release), town.tell, town.now_ms)
+        pen.withdraw_open("the rollout stopped itself")
+        ingest = threading.Thread(target=write, args=(engine, reported(CAM, NEW)))
+        ingest.start()
+        wait_until(lambda: waits_for_a_lock(engine), "ingest waits for the engine's transaction")
+        session.commit()
+    ingest.join(20)
+    assert town.device(rollout, CAM).state == "succeeded"
+    assert town.device(rollout, "cam-000001").state == "withdrawn"
+
+
+def waits_for_a_lock(engine: Engine) -> bool:
+    """On SQLite nobody can see it; there who writes second begins when the first has ended."""
+    if engine.dialect.name == "sqlite":
+        return True
+    with engine.connect() as connection:
+        return bool(connection.execute(text("select count(*) from pg_locks where not granted")).scalar())
+
+
+def test_writers_take_devices_in_one_order_so_that_none_waits_for_another_in_a_circle(quick: Engine) -> None:
+    town = Town(quick)
+    told(town, 40)
+    standing: list[str] = []
+    rollouts: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        if statement.startswith("UPDATE device SET is_online"):
+            standing.extend(row[-1] for row in values)
+        elif statement.startswith("UPDATE rollout_device"):
+            rollouts.append(next(one for one in values if str(one).startswith("cam-")))
+
+    event.listen(quick, "before_cursor_execute", note)
+    write(quick, *(reported(device, NEW) for device in names(40)[::-1]))
+    assert (standing, rollouts) == (names(40), names(40))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, select
@@ -9,9 +13,10 @@ from sqlmodel import Session, select
 from fleet.access import audit
 from fleet.access.caller import Caller
 from fleet.errors import BadInput, Conflict, Forbidden, NotFound
-from fleet.rollouts import acting
+from fleet.rollouts import acting, gather, lead
 from fleet.rollouts.acting import NewRollout
 from fleet.rollouts.answers import note_update
+from fleet.rollouts.engine import Rollouts
 from fleet.rollouts.plan import settings_of
 from fleet.rollouts.preview import preview
 from fleet.rollouts.releases import NewRelease, add_release, get_release, withdraw_release
@@ -21,7 +26,7 @@ from fleet.rollouts.tell import read_wanted, target_of
 from fleet.store.database import open_database
 from fleet.store.tables_identity import Identity
 from fleet.store.tables_rollouts import Rollout, RolloutDevice
-from tests.rollout_fleet import NEW, OLD, OTHER, Town, names
+from tests.rollout_fleet import NEW, OLD, OTHER, Behaviour, Town, names, obey
 
 MIDDLE = "10%,100%"
 
@@ -184,6 +189,56 @@ def test_who_ran_what_no_release_is_known_of_cannot_go_back_and_that_is_said(tow
     assert "cannot go back" in town.device(rollout, "cam-000000").reason
 
 
+def reverting(town: Town, number: int, behave: Behaviour) -> str:
+    """A rollout that all have got, and from which they are told to go back in several looks."""
+    town.add(names(number))
+    rollout = town.rollout(stages="100%")
+    town.pass_time(60)
+    town.behave = behave
+    town.act("revert", rollout)
+    return rollout
+
+
+def test_more_who_cannot_go_back_than_fit_into_a_look_do_not_keep_the_others(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "BACK_MAX", 2)
+    rollout = reverting(town, 5, obey)
+    town.run_until(rollout, "reverted")
+    assert town.counts(rollout) == {"failed": 5}
+    assert "cannot go back" in town.device(rollout, "cam-000004").reason
+
+
+def test_who_is_silent_about_going_back_is_told_once_and_it_ends(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "BACK_MAX", 2)
+    town.release("street-2", "1.3.0", OLD)
+    rollout = reverting(town, 5, lambda *_: "silent")
+    town.run_until(rollout, "reverted", limit_s=3 * 3600)
+    assert town.counts(rollout) == {"failed": 5}
+    assert town.device(rollout, "cam-000001").reason == "did not go back: silent after it was told"
+
+
+def test_who_refuses_to_go_back_is_named_with_its_reason_at_once(town: Town) -> None:
+    town.release("street-2", "1.3.0", OLD)
+    rollout = reverting(town, 3, lambda *_: "rejected:older than the floor")
+    town.run_until(rollout, "reverted", limit_s=600)
+    assert town.counts(rollout) == {"failed": 3}
+    assert town.device(rollout, "cam-000001").reason == "did not go back: rejected: older than the floor"
+
+
+def test_a_device_that_failed_on_the_way_and_was_stolen_does_not_hold_a_rollout_for_ever(town: Town) -> None:
+    town.add(names(40))
+    town.behave = lambda device, _: "failed:no route" if device == "cam-000001" else "runs"
+    rollout = town.rollout(stages="100%")
+    town.pass_time(60)
+    town.set_online(False, "cam-000001")
+    town.run_until(rollout, "done", limit_s=3 * 3600)
+    assert town.counts(rollout) == {"succeeded": 39, "failed": 1}
+    assert "silent since it failed on the way" in town.device(rollout, "cam-000001").reason
+
+
 def test_a_second_click_on_every_action_changes_nothing(town: Town) -> None:
     town.add(names(5))
     rollout = town.rollout()
@@ -274,6 +329,26 @@ def test_what_makes_no_sense_is_refused_before_anything_is_kept(town: Town) -> N
         town.rollout("all", release)
 
 
+def test_a_release_that_is_made_twice_at_once_is_one(town: Town) -> None:
+    at_once = threading.Barrier(4)
+
+    def make(_: int) -> str:
+        at_once.wait(20)
+        return town.release()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(make, range(4)))) == 1
+
+
+def test_a_name_that_two_kinds_of_releases_have_is_not_guessed(town: Town) -> None:
+    made = {town.release("street", "1.0", OLD), town.release("street", "1.0", OTHER, kind="firmware")}
+    with Session(town.engine) as session:
+        with pytest.raises(Conflict, match="more than one release") as refused:
+            get_release(session, "street@1.0")
+        assert all(one in str(refused.value) for one in made)
+        assert {get_release(session, one).id for one in made} == made
+
+
 def test_silence_while_offline_counts_after_the_deadline_and_a_late_answer_is_heard(town: Town) -> None:
     town.add(names(10))
     town.behave = lambda *_: "silent"
@@ -314,6 +389,28 @@ def test_a_clock_that_jumps_back_and_far_ahead_makes_nobody_late_and_no_rest_sho
     for jump_s in (86_400.0, -86_400.0, 86_400.0):
         town.tick(jump_s)
     assert "rests" in town.why(rollout)
+
+
+def test_two_engines_whose_looks_cross_let_a_rollouts_clock_run_once(town: Town) -> None:
+    town.add(names(3))
+    rollout = town.rollout(stages="1,100%", soak_s=3600)
+    town.tick()
+    town.answer()
+    began_ms, other = town.row(rollout).run_ms, Rollouts(town.engine, town.tell)
+    for number in range(1, 31):
+        town.rollouts.tick(town.now_ms + 2000 * number + 30_000)
+        other.tick(town.now_ms + 2000 * number)
+    assert town.row(rollout).run_ms - began_ms <= 2000 * 30 + 30_000
+
+
+def test_engines_on_postgresql_go_by_its_clock_and_not_by_their_own(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead.time, "time_ns", lambda: 1_000_000_000)
+    with Session(town.engine) as session:
+        now_ms = lead.clock_ms(session)
+    is_shared = town.engine.dialect.name == "postgresql"
+    assert now_ms == 1000 if not is_shared else abs(now_ms - time.time() * 1000) < 60_000
 
 
 def test_a_link_that_is_down_makes_nobody_late(town: Town) -> None:

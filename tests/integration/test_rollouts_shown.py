@@ -122,3 +122,6 @@ def test_a_form_that_is_sent_twice_makes_one_rollout(town: Town) -> None:
         with pytest.raises(Conflict, match="has made the rollout new eyes already"):
             other = NewRollout("others", new.release, "all", id=new.id)
             acting.create(session, other, "noor", town.now_ms)
+        with pytest.raises(Conflict, match="has made the rollout new eyes already"):
+            another = NewRollout("new eyes", town.release("street-9"), "all", id=new.id)
+            acting.create(session, another, "noor", town.now_ms)

@@ -298,6 +298,15 @@ def test_there_is_one_director_in_a_home(director):
         director.make(never_asked, NOW)
 
 
+def test_a_director_whose_first_root_was_lost_is_not_made_anew_over_its_keys(director):
+    director.rotate(ask, NOW)
+    (director.roots / "1.root.json").unlink()
+    before = {file: file.read_bytes() for file in director.folder.rglob("*.*") if file.is_file()}
+    with pytest.raises(HomeUnusable, match="backup"):
+        director.make(never_asked, NOW)
+    assert {file: file.read_bytes() for file in director.folder.rglob("*.*") if file.is_file()} == before
+
+
 def test_a_short_passphrase_makes_no_director(tmp_path):
     director = DirectorHome(tmp_path)
     with pytest.raises(KeyProblem, match="12 letters"):

@@ -13,7 +13,7 @@ from fleet.ingest import as_ranges
 from fleet.reading import REASONS, believed_ms, read_message
 from fleet.tally import percentile
 from ota.messages import encode
-from tests.fake_device import count, event
+from tests.fake_device import count, event, info
 
 TOPIC = "pehra/v1/cam-01/cam0/event/line-cross"
 
@@ -37,6 +37,22 @@ def test_a_count_that_ends_before_it_begins_is_refused() -> None:
     said = count(1, 1_800_000_000, to_ts="2020-01-01T00:00:00.000Z")
     with pytest.raises(Refused, match="bad-message"):
         read_message("pehra/v1/cam-01/cam0/count/gate", encode(said), is_retained=False, received_ms=0)
+
+
+@pytest.mark.parametrize(
+    ("written", "is_kept"),
+    [(rb"a\u0000", False), (rb"\\\u0000", False), (rb"a\\u0000", True), (rb"\u0001", True)],
+)
+def test_a_text_with_a_nul_is_refused_because_postgresql_could_not_read_it_again(
+    written: bytes, is_kept: bool
+) -> None:
+    payload = encode(info()).replace(b"raspberry-pi-5", written)
+    assert written in payload
+    if is_kept:
+        read_message("pehra/v1/cam-01/info", payload, is_retained=False, received_ms=0)
+        return
+    with pytest.raises(Refused, match="bad-message"):
+        read_message("pehra/v1/cam-01/info", payload, is_retained=False, received_ms=0)
 
 
 def test_a_stamp_in_the_future_is_not_believed_and_one_in_the_past_is() -> None:

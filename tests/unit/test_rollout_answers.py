@@ -58,6 +58,14 @@ def test_words_of_the_updater_mean_nothing_to_who_was_not_told_or_has_answered(s
     assert all(after_update(state, word, "") is None for word in (*PROGRESS, *FOR_GOOD, *ON_THE_WAY))
 
 
+def test_who_refuses_to_go_back_has_failed_and_says_why() -> None:
+    assert after_update("reverting", "rejected", "sec-ver") == Fate(
+        "failed", "did not go back: rejected: sec-ver"
+    )
+    assert after_update("reverting", "failed", "disk full") == Fate("reverting", "failed: disk full")
+    assert after_update("reverting", "switched", "") is None
+
+
 def test_no_word_of_the_updater_is_a_success() -> None:
     for state in OPEN:
         for word in (*PROGRESS, *FOR_GOOD, *ON_THE_WAY, "done", "succeeded", ""):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.rollouts.decide import advance, decide, room
+from fleet.rollouts.decide import advance, decide, room, seen_after
 from fleet.rollouts.plan import (
     Blocked,
     Course,
@@ -148,6 +148,16 @@ def test_a_retry_waits_until_the_device_is_there_and_its_window_open() -> None:
     assert decide(view(state="paused", standing={"open": 1}, due=(due,))).tell_again == ()
 
 
+def test_who_failed_on_the_way_and_never_comes_back_is_silent_after_the_deadline() -> None:
+    calm = {"open": 9, "whole": Answers(90, 0), "stage": Answers(90, 0)}
+    due = Due("a", "retrying", 1, 8 * HOUR_MS, "failed: disk full", is_ready=False)
+    late = decide(view(standing=calm, due=(due,)))
+    assert late.fail == (("a", "silent since it failed on the way: failed: disk full"),)
+    assert decide(view(standing=calm, due=(replace(due, due_run_ms=8 * HOUR_MS + 1),))).fail == ()
+    assert decide(view(standing=calm, due=(replace(due, is_ready=True),))).tell_again == ("a",)
+    assert decide(view(state="paused", standing=calm, due=(due,))).fail == (), "nobody told it"
+
+
 @pytest.mark.parametrize(
     ("blocked", "says"),
     [
@@ -232,7 +242,7 @@ def test_going_back_ends_when_all_have_said_what_runs() -> None:
     ]
     assert (first.course.state, first.why) == ("reverting", "Goes back: 1 device left.")
     last = decide(view(state="reverting", standing={"reverting": 1}, due=(Due("a", "reverting", 1, 0),)))
-    assert last.settle == (("a", "failed", "silent after it was told to go back"),)
+    assert last.settle == (("a", "failed", "did not go back: silent after it was told"),)
     assert last.course.state == "reverted"
 
 
@@ -242,6 +252,12 @@ def test_a_rollouts_clock_runs_only_while_somebody_looks() -> None:
     assert advance(1000, 50_000, 50_000 + 10 * HOUR_MS) == 61_000, "an engine that was away"
     assert advance(1000, 50_000, 52_000, hears_devices=False) == 1000, "a link that is down"
     assert advance(0, 0, 1_800_000_000_000) == 0, "the first look"
+
+
+def test_looks_of_two_engines_out_of_order_count_no_time_twice() -> None:
+    assert seen_after(52_000, 50_000) == 52_000
+    assert seen_after(50_000, 52_000) == 52_000
+    assert seen_after(10 * HOUR_MS, 50_000) == 50_000, "a clock that was set back"
 
 
 NUMBER = st.integers(0, 60)
@@ -267,7 +283,7 @@ def views(draw: st.DrawFn) -> View:
             unique_by=lambda one: one.device,
         )
     )
-    return view(
+    seen = view(
         state=draw(st.sampled_from(["running", "paused", "stopped", "reverting", "pending", "done"])),
         stage=draw(st.integers(0, 2)),
         quiet_run_ms=draw(st.none() | st.integers(0, 10 * HOUR_MS)),
@@ -287,6 +303,7 @@ def views(draw: st.DrawFn) -> View:
         due=tuple(due),
         blocked=Blocked(draw(NUMBER), draw(NUMBER), draw(NUMBER)),
     )
+    return replace(seen, candidates=seen.candidates[: room(seen)])
 
 
 @given(views())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given, settings
@@ -105,6 +107,19 @@ def test_a_version_that_is_not_known_is_neither_smaller_nor_greater_nor_another(
 def test_a_letter_that_means_something_in_an_expression_means_itself() -> None:
     assert not means("device:cam.01")
     assert not means("device:cam-0[0-9]")
+
+
+@given(st.text("ab*", min_size=1, max_size=8), st.text("ab\n", max_size=12))
+@settings(max_examples=500, deadline=None)
+def test_a_star_stands_for_any_letters_as_in_a_shell(pattern: str, model: str) -> None:
+    assert means(f'model:"{pattern}"', Facts("cam-01", model=model)) == fnmatchcase(model, pattern)
+
+
+def test_many_stars_cost_no_more_than_a_few() -> None:
+    began_s = time.monotonic()
+    assert not means("device:" + "*a" * 400 + "*b", Facts("a" * 40))
+    assert not means("model:" + "*a*" * 300 + "b", Facts("cam-01", model="a" * 200))
+    assert time.monotonic() - began_s < 2
 
 
 @pytest.mark.parametrize(
