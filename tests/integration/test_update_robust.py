@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 
 import pytest
 
 from device.errors import UpdateHindered
 from device.firmware.clock import BUILT_UTC_S
 from device.firmware.updating.kind import Verdict
+from device.firmware.updating.places import sticks
 from ota.trust.delta import delta_path, make_delta
 from ota.trust.http import HttpSource
+from ota.trust.sources import FolderSource
 from tests.repository_simulator import serving
 from tests.updating import Publisher, Unit, digest, document, packed, tiny_model, trusting_check
 
@@ -233,3 +237,30 @@ def test_a_release_that_was_accepted_by_a_wrong_clock_fails_in_its_time(unit, pu
     unit.live(2)
     assert unit.last[0] == "failed"
     assert unit.last[1].startswith("not done within 24 h")
+
+
+# A stick from anybody.
+
+
+def test_a_stick_with_a_device_where_a_file_belongs_is_passed_over_unopened(tmp_path, unit, publisher, one):
+    wanted = publisher.add(one)
+    stick = tmp_path / "stick"
+    shutil.copytree(publisher.www, stick)
+    far, near = os.openpty()
+    (stick / "metadata" / "timestamp.json").unlink()
+    (stick / "metadata" / "timestamp.json").symlink_to(os.ttyname(near))
+    unit.use(FolderSource(stick))
+    unit.hear(document(wanted)).live(2)
+    assert unit.last[0] == "downloading"
+    assert "is no plain file" in unit.last[1]
+    unit.use(FolderSource(stick), publisher.source())
+    unit.live(10)
+    assert unit.runs.sha256 == digest(one)
+    os.close(far)
+    os.close(near)
+
+
+def test_a_stick_with_many_folders_is_asked_a_few_times_only(tmp_path):
+    for number in range(40):
+        (tmp_path / "usb" / f"{number:02}" / "pehra-update" / "metadata").mkdir(parents=True)
+    assert len(sticks([str(tmp_path)])) == 8
