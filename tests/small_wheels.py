@@ -7,6 +7,7 @@ import json
 import sys
 import zipfile
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 
 from ota.packing import pack
@@ -26,20 +27,22 @@ else:
 LIVES = "    time.sleep(60)"
 
 
-def wheel(folder: Path, name: str, files: dict[str, str], version: str = "1.0") -> Path:
+def wheel(folder: Path, name: str, files: Mapping[str, str | bytes], version: str = "1.0") -> Path:
     """Write a small wheel."""
     path, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
-    files = files | {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
+    content = {inside: text.encode() if isinstance(text, str) else text for inside, text in files.items()}
+    content[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+    content[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     record = ""
-    for inside, content in files.items():
-        digest = urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
-        record += f"{inside},sha256={digest},{len(content)}\n"
+    for inside, there in content.items():
+        digest = urlsafe_b64encode(hashlib.sha256(there).digest()).rstrip(b"=").decode()
+        record += f"{inside},sha256={digest},{len(there)}\n"
+    content[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     with zipfile.ZipFile(path, "w") as opened:
-        for inside, content in (files | {f"{info}/RECORD": record + f"{info}/RECORD,,\n"}).items():
-            opened.writestr(inside, content)
+        for inside, there in content.items():
+            opened.writestr(inside, there)
     return path
 
 

@@ -297,7 +297,7 @@ class Unit:
 
     def stop(self) -> Unit:
         """End in order."""
-        self.updater.end_in_order()
+        self.updater.end_in_order(is_process_over=True)
         return self
 
     @property

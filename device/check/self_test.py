@@ -96,10 +96,21 @@ def _configuration(file: Path) -> Finding:
 
 def _model(config_file: Path | None) -> Iterator[Finding]:
     from device.check.model import look_at_content
-    from device.firmware.config import ModelSection, load_config
+    from device.firmware.config import ModelSection
 
     try:
-        name = ModelSection().name if config_file is None else load_config(config_file).model.name
-        yield look_at_content(name)
+        yield look_at_content(ModelSection().name if config_file is None else _model_of(config_file))
     except PehraDeviceError as error:
         yield fail("model", str(error), "docs/models.md")
+
+
+def _model_of(config_file: Path) -> str:
+    """The model that a start would take: the one in the current slot, where that is whole."""
+    from device.firmware.config import load_config
+    from device.firmware.updating.kind import FACTORY
+    from device.firmware.updating.model_slots import ModelSlots
+
+    config = load_config(config_file)
+    slots = ModelSlots(Path(config.device.state), config.model.name)
+    slot = slots.current()
+    return config.model.name if slot == FACTORY or slots.fault(slot) else str(slots.path(slot))

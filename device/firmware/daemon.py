@@ -37,6 +37,7 @@ from device.firmware.supervisor import Supervisor
 from device.firmware.updater import Surroundings, make_detector, make_sight, make_updater
 from device.firmware.updating.beginning import begin
 from device.firmware.updating.engine import Updater
+from device.firmware.updating.firmware_builder import FirmwareBuilder
 from device.firmware.updating.model_slots import Chosen, ModelSlots
 from device.firmware.voice import Voice, total
 from device.firmware.watcher import Watcher
@@ -84,6 +85,7 @@ class Daemon:
     ) -> None:
         self._config = config
         self._config_file = config_file
+        self._safe_reason = safe_reason
         self._service = service or Service()
         self._state = Path(config.device.state)
         self._lock = _lock_state(self._state)
@@ -159,8 +161,10 @@ class Daemon:
             say=self._link.say,
             is_linked=lambda: self._link.is_connected,
             restart=lambda kind: self._steward.end("restart" if kind == "firmware" else "configuration"),
+            safe_reason=self._safe_reason,
         )
-        updater = make_updater(self._config, self._slots, sight, around)
+        builder = FirmwareBuilder(self._config_file)
+        updater = make_updater(self._config, self._slots, sight, around, builder)
         if chosen is not None and chosen.complaint:
             updater.complain("slots/model", chosen.complaint)
         return updater
@@ -241,7 +245,7 @@ class Daemon:
                 self._service.alive(self._in_short())
                 pause.wait(CHECK_S)
                 self._lives_on = each_round()
-        self._updater.end_in_order()
+        self._updater.end_in_order(is_process_over=not self._goes_on)
         return self._summary()
 
     def _in_short(self) -> str:
@@ -255,8 +259,13 @@ class Daemon:
         return self._steward.ending
 
     def _say_stopping(self) -> None:
-        if not self._lives_on and self.ending != "configuration":  # systemd takes the word for the process
+        if not self._goes_on:  # systemd takes the word for the process
             self._service.stopping()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the process lives on, with another daemon."""
+        return self._lives_on or self.ending == "configuration"
 
     def _end(self) -> None:
         """Close what is left, when all threads have ended."""

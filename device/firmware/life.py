@@ -11,6 +11,7 @@ import hashlib
 import logging
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from device.firmware.service import Service
 from device.firmware.starts import Limits, StartLog
 from device.firmware.trust_roots import has_director
 from device.firmware.updating.beginning import send_back
+from device.firmware.updating.standing import running_slot
 from hardware.board import board_name, serial_number
 
 _log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Life:
                 return _cannot_start(error)
             return self._stay_safe(link.config(), f"configuration: {error}", float("inf"))
         state = Path(remote.config.device.state)
-        starts = StartLog(state, _digest(self._file) + remote.config.sha256(), self._limits)
+        starts = StartLog(state, _what_starts(self._file, remote.config), self._limits)
         if not starts.is_loop:
             return self._live_normally(remote, starts)
         if remote.give_up(starts.reason) or send_back(state, starts.reason):
@@ -245,6 +247,12 @@ def _crashed(starts: StartLog, part: str, error: Exception) -> int:
 
 def _limit_stopping() -> None:
     faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True)
+
+
+def _what_starts(file: Path, config: Config) -> str:
+    """What failed starts are counted of; those of a firmware on trial say nothing of the one before."""
+    slot = running_slot(Path(config.device.state))
+    return f"{_digest(file)}{config.sha256()} {version('pehra')} {slot}".rstrip()
 
 
 def _digest(file: Path) -> str:

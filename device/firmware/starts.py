@@ -62,7 +62,7 @@ class Record(msgspec.Struct, frozen=True):
     """What is remembered.
 
     Attributes:
-        config: digest of the configuration with which the starts were made.
+        config: digest of the configuration with which the starts were made, and of which firmware.
         attempts: those that did not live, oldest first.
         tries: how often safe mode has tried again since the last good start.
     """
@@ -119,7 +119,7 @@ def recent(record: Record, now: Moment, limits: Limits) -> tuple[Attempt, ...]:
 
 
 def is_loop(record: Record, config: str, now: Moment, limits: Limits) -> bool:
-    """Whether the next start should be one in safe mode; never with another configuration."""
+    """Whether the next start should be one in safe mode; never with another configuration or firmware."""
     if record.config != config:
         return False
     return len(recent(record, now, limits)) >= (1 if record.tries else limits.most)
@@ -146,7 +146,7 @@ class StartLog:
 
     Args:
         folder: the state folder.
-        config: digest of the configuration.
+        config: digest of the configuration, and which firmware this is.
         limits: when starts become a loop.
         now: monotonic seconds.
         boot: id of this boot; the system's where absent.

@@ -74,6 +74,7 @@ class Steward:
         self._outbox = outbox
         self._remote = remote
         self._said: tuple[Standing, dict[str, int]] | None = None
+        self._complained: list[tuple[str, str]] = []
         self._drops_due_s = 0.0
         self.ending: Ending = ""
         self.link: Link | None = None
@@ -115,7 +116,7 @@ class Steward:
         ):
             self.end("configuration")
         standing, drops = self._state()
-        if self._said is None or standing != self._said[0]:
+        if self._said is None or standing != self._said[0] or self.complaints() != self._complained:
             self.report()
         elif drops != self._said[1] and mono_s >= self._drops_due_s:
             self._drops_due_s = mono_s + DROPS_SAID_S
@@ -127,7 +128,8 @@ class Steward:
         errors = standing.errors()
         if self._outbox.put_aside:
             errors.append(ReportedError("outbox.db", f"damaged: {self._outbox.put_aside}"[:200]))
-        errors += [ReportedError(place[:200], reason[:200]) for place, reason in self.complaints()[:5]]
+        self._complained = self.complaints()
+        errors += [ReportedError(place[:200], reason[:200]) for place, reason in self._complained[:5]]
         now_s = time.time()
         reported = Reported(
             id=new_id(),

@@ -55,12 +55,14 @@ class Surroundings:
         is_linked: whether the link is up.
         restart: ends the daemon in order, for a release of this kind.
         hold: why nothing may be switched now; a flight link's word, where there is one.
+        safe_reason: why the daemon is in safe mode; empty where it is not.
     """
 
     say: Callable[[Topic, Message], None]
     is_linked: Callable[[], bool]
     restart: Callable[[KindName], None]
     hold: Hold = never
+    safe_reason: str = ""
 
 
 def make_detector(config: Config, bundle: Bundle) -> Detector:
@@ -79,7 +81,7 @@ def make_updater(
     slots: ModelSlots,
     sight: Sight | None,
     around: Surroundings,
-    builder: Builder | None = None,
+    builder: Builder,
 ) -> Updater:
     """Return the updater of a device.
 
@@ -88,7 +90,7 @@ def make_updater(
         slots: its models.
         sight: what looks; None in safe mode.
         around: what the daemon gives.
-        builder: fills and tries slots of firmware; None: this device's firmware is not updated.
+        builder: fills and tries slots of firmware.
     """
     state, section = Path(config.device.state), config.update
     limits = replace(Limits(), most_bytes_per_s=section.most_kb_per_s * 1000.0, silence_s=SILENCE_S)
@@ -96,7 +98,7 @@ def make_updater(
     model = ModelKind(
         slots, sight, lambda bundle: make_detector(config, bundle), config.camera, section.probation_s
     )
-    kinds: list[Kind] = [model] if builder is None else [_firmware(config, builder, around), model]
+    kinds: list[Kind] = [_firmware(config, builder, around), model]
     ways = Ways(
         situation=lambda ledger: _situation(config, kinds, sight, ledger),
         is_linked=around.is_linked,
@@ -121,6 +123,7 @@ def _firmware(config: Config, builder: Builder, around: Surroundings) -> Firmwar
         version("pehra"),
         is_linked=around.is_linked,
         probation_s=config.update.probation_s,
+        safe_reason=around.safe_reason,
     )
 
 
@@ -153,3 +156,11 @@ def _situation(config: Config, kinds: list[Kind], sight: Sight | None, ledger: L
         if config.update.enabled
         else "the device's own file forbids it: [update] enabled = false",
     )
+
+
+def _forbidden(config: Config) -> str:
+    if not config.update.enabled:
+        return "the device's own file forbids it: [update] enabled = false"
+    if not config.camera:  # in safe mode: which classes its rules wait for is not known
+        return "the device's own file is broken: mend it first"
+    return ""

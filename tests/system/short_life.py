@@ -21,6 +21,7 @@ from device.firmware.logs import begin_logging
 from device.firmware.pipeline import Pipeline
 from device.firmware.service import Service
 from device.firmware.starts import Limits
+from device.firmware.updating import model_slots
 
 LIMITS = Limits(most=3, window_s=120.0, stable_s=3.0, first_wait_s=1.5, longest_wait_s=3.0)
 DRAIN_S = 0.5
@@ -38,7 +39,7 @@ def main(config: Path, sabotage: str) -> int:
 
 
 def _spoil(sabotage: str, config: Path) -> None:
-    step, load = Pipeline.step, daemon.load_bundle
+    step, load = Pipeline.step, model_slots.load_bundle
 
     def strike(pipeline, frame):
         if pipeline.tallies.frames >= 3 and not (config.parent / "healed").exists():
@@ -55,7 +56,7 @@ def _spoil(sabotage: str, config: Path) -> None:
     if sabotage in {"raise", "segfault"}:
         Pipeline.step = strike
     if sabotage == "abort":
-        daemon.load_bundle = abort
+        model_slots.load_bundle = abort
     if sabotage == "hang":
         daemon.Daemon._in_short = lambda self: threading.Event().wait()
 

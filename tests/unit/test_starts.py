@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.firmware.config import load_config
-from device.firmware.life import Life, _digest
+from device.firmware.life import Life, _what_starts
 from device.firmware.starts import (
     STARTS_FILE,
     Limits,
@@ -198,11 +198,31 @@ def test_a_crash_loop_with_a_model_on_probation_goes_back_from_the_model_and_not
     life, config = Life(file, threading.Event()), load_config(file)
     files = JournalFiles(tmp_path / "state" / "journal")
     files.write("model", Journal(state="probation", slot="a", starts=2, action="x" * 36))
-    starts = StartLog(tmp_path / "state", _digest(file) + config.sha256())
+    starts = StartLog(tmp_path / "state", _what_starts(file, config))
     for _ in range(5):
         starts.begin()
     assert starts.is_loop
     assert life._live_once() is None
     assert files.read("model").state == "rolling-back"
     assert files.read("model").reason.startswith("5 starts failed")
-    assert not StartLog(tmp_path / "state", _digest(file) + config.sha256()).is_loop
+    assert not StartLog(tmp_path / "state", _what_starts(file, config)).is_loop
+
+
+def test_failed_starts_of_a_firmware_on_trial_do_not_bring_the_one_before_into_safe_mode(
+    tmp_path, monkeypatch
+):
+    file = tmp_path / "device.toml"
+    file.write_text(head(tmp_path / "state") + '[[camera]]\nsource = "street"\n')
+    config = load_config(file)
+
+    def log_of(version, slot):
+        monkeypatch.setattr("device.firmware.life.version", lambda name: version)
+        monkeypatch.setattr("device.firmware.life.running_slot", lambda state: slot)
+        return StartLog(tmp_path / "state", _what_starts(file, config))
+
+    for version, slot in (("0.3.0", "b"), ("0.2.0", ""), ("0.3.0", "a")):
+        starts = log_of(version, slot)
+        assert not starts.is_loop
+        for _ in range(5):
+            starts.begin()
+        assert log_of(version, slot).is_loop

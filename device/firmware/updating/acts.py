@@ -14,7 +14,7 @@ from device.errors import UpdateHindered, UpdateRefused, UpdateUnsuited
 from device.firmware.updating import ledger
 from device.firmware.updating.fetching import Fetcher, Order, drop, matches
 from device.firmware.updating.journal import COMMITTED, Journal, moved, watched_until
-from device.firmware.updating.kind import Kind, KindName
+from device.firmware.updating.kind import FACTORY, Kind, KindName
 from device.firmware.updating.ledger import LedgerFiles
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.ways import Ways
@@ -127,7 +127,10 @@ class Acts:
         """Say that it is going to be switched to; what a launcher left of earlier switches is over."""
         journal = self._unwatched(kind, journal)
         kind.settle(journal.slot)
-        armed = moved(journal, "armed", before=kind.current(), was_linked=self.ways.is_linked(), starts=1)
+        before = next(
+            (slot for slot in (kind.current(), kind.running().slot) if slot != journal.slot), FACTORY
+        )
+        armed = moved(journal, "armed", before=before, was_linked=self.ways.is_linked(), starts=1)
         return self.keep(kind, armed)
 
     def switch(self, kind: Kind, journal: Journal) -> Journal:
@@ -172,14 +175,15 @@ class Acts:
         """Let what ran before run again."""
         held = self.ledger.read()
         self.ledger.write(ledger.condemned(held, journal.content, journal.reason, was_good=journal.was_good))
-        comes_to, slot = kind.switch_back(journal.before)
+        comes_to, slot = kind.switch_back(journal.before, journal.slot)
         if comes_to == "restart":
             self.restart(kind.name)
             return journal
         is_inconsistent = slot != journal.before
         reason = journal.reason
         if is_inconsistent:
-            reason = f"{reason}; the slot before was damaged: the factory's runs"
+            runs = f"slot {slot} runs" if slot else "the factory's runs"
+            reason = f"{reason}; not the slot before: {runs}"
         rolled_back = self.keep(
             kind, moved(journal, "rolled-back", reason=reason, is_inconsistent=is_inconsistent)
         )

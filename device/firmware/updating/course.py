@@ -63,7 +63,7 @@ def next_deed(journal: Journal, facts: Facts) -> Deed:
     if journal.state == "rolling-back":
         return Deed("rest", facts.hold) if facts.hold and facts.is_current else Deed("return")
     if journal.state == "committed":
-        return Deed("report")
+        return _left(facts) or Deed("report")
     return Deed("clean") if journal.state == "reported" else Deed("rest")
 
 
@@ -80,12 +80,17 @@ def _before_armed(journal: Journal, facts: Facts) -> Deed:
 
 
 def _first_start(journal: Journal, facts: Facts) -> Deed:
-    if facts.fell_back:
-        return Deed("go-back", facts.fell_back)
-    if journal.state == "armed":
+    if journal.state == "armed" and not facts.fell_back:
         return Deed("rest", facts.hold) if facts.hold and not facts.is_current else Deed("switch")
-    if not facts.is_current:
-        return Deed("go-back", "the slot is no longer the one that is started")
+    if left := _left(facts):
+        return left
     if journal.state == "switched":
         return Deed("try-out")
     return Deed(_AFTER[facts.verdict.state], facts.verdict.reason)
+
+
+def _left(facts: Facts) -> Deed | None:
+    """Go back where something else is started than what was switched to: a launcher left it, or people."""
+    if facts.fell_back or not facts.is_current:
+        return Deed("go-back", facts.fell_back or "the slot is no longer the one that is started")
+    return None

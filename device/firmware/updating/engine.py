@@ -160,15 +160,20 @@ class Updater:
         """Free the working thread from what it waits for on the network."""
         self._hang_up()
 
-    def end_in_order(self) -> None:
-        """Take back that this start was counted: it ended as it should."""
-        for name, journal in self.journals.items():
-            if journal.state in FIRST_STARTS and journal.starts:
-                fewer = msgspec.structs.replace(journal, starts=journal.starts - 1)
-                try:
-                    self._files.write(name, fewer)
-                except OSError as error:
-                    _log.warning("update: the start stays counted error=%r", str(error))
+    def end_in_order(self, *, is_process_over: bool) -> None:
+        """Take back that this start was counted: it ended as it should.
+
+        Args:
+            is_process_over: the process ends, too, and with it what a launcher has counted.
+        """
+        try:
+            for kind in self._kinds.values() if is_process_over else ():
+                kind.end_in_order(self._mono() - self._began_s)
+            for name, journal in self.journals.items():
+                if journal.state in FIRST_STARTS and journal.starts:
+                    self._files.write(name, msgspec.structs.replace(journal, starts=journal.starts - 1))
+        except OSError as error:
+            _log.warning("update: the start stays counted error=%r", str(error))
 
     def round(self) -> None:
         """Do what is due."""
@@ -349,7 +354,7 @@ class Updater:
 
     def _tend(self, kind: Kind) -> None:
         """Look after what runs while nothing is being changed."""
-        if self.journals[kind.name].is_under_way:
+        if self.journals[kind.name].state in (*FIRST_STARTS, "rolling-back"):
             return
         try:
             words = kind.tend(self._mono() - self._began_s)

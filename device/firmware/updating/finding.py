@@ -69,7 +69,7 @@ def find_facts(
         is_staged=state == "staged" and (bool(hold) or kind.is_staged(slot, journal.target)),
         is_current=kind.current() == slot,
         hold=hold,
-        fell_back=kind.fell_back(slot) if state in FIRST_STARTS else "",
+        fell_back=kind.fell_back(slot) if state in (*FIRST_STARTS, "committed") else "",
         verdict=kind.judge(moment.lived_s) if state == "probation" else WAITS,
     )
 

@@ -6,8 +6,8 @@
       a/  b/        venv/, MANIFEST.ok
       current       -> a or b; not there: the factory's program
       trial         JSON: slot, before, starts, limit; while it is there the launcher counts starts
-      fell-back     JSON: slot, reason; the launcher went back
-      factory       JSON: the version of the factory's program, noted when it runs
+      fell-back     JSON: slot, to, reason; the launcher went back
+      factory       JSON: name and version of the factory's program, noted when it runs
 
 This process cannot become another program: a switch ends in a restart, and a new start finds out from trial,
 link and journal what has become of it. How a slot is filled and tried is the builder's (`firmware_slot.py`).
@@ -19,23 +19,26 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
 from device.firmware.updating.kind import FACTORY, GOOD, SLOTS, KindName, Next, Running, Verdict
+from device.firmware.updating.launcher_notes import FELL_BACK, TRIAL, LauncherNotes
 from device.firmware.updating.slot_folder import MANIFEST, SlotFolder, bare
 from ota.messages.structs import Target
 from ota.trust.release import Release
 from ota.whole import sync_folder, write_whole
 
 FOLDER: Final = "slots/firmware"
-TRIAL: Final = "trial"
-FELL_BACK: Final = "fell-back"
-FACTORY_NOTE: Final = "factory"
-STARTS: Final = 3
 PATIENCE: Final = 10.0
 """A new program that has lost the link is given up after this many times the probation."""
+STABLE_S: Final = 60.0
+"""A start that lived so long and ended in order is not counted: somebody restarted the service."""
+NO_WORD: Final = (
+    "another program was started than the one in the slot, without a word: "
+    "the service must start the launcher, and the disk take its notes"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -63,30 +66,6 @@ class Builder(Protocol):
 
     def check(self, slot: Path, version: str, is_over: Callable[[], bool]) -> None:
         """Try the program that lies in a slot, which must be this version."""
-
-
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """What the launcher reads while a program is tried (see the module)."""
-
-    slot: str
-    before: str
-    starts: int = 0
-    limit: int = STARTS
-
-
-class FellBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What the launcher leaves when it went back."""
-
-    slot: str
-    reason: str
-
-
-class _Factory(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    version: str
-
-
-_Note = TypeVar("_Note", Trial, FellBack, _Factory)
 
 
 class FirmwareSlots(SlotFolder):
@@ -120,6 +99,7 @@ class FirmwareKind:
         is_linked: whether the link is up.
         probation_s: how long a program is tried.
         running_slot: of the program that runs; found out where it is not given.
+        safe_reason: why the daemon is in safe mode; empty where it is not.
     """
 
     name: KindName = "firmware"
@@ -135,17 +115,20 @@ class FirmwareKind:
         is_linked: Callable[[], bool],
         probation_s: float,
         running_slot: str | None = None,
+        safe_reason: str = "",
     ) -> None:
         self._slots = slots
+        self._notes = LauncherNotes(slots.folder)
         self._builder = builder
         self._version = version
         self._is_linked = is_linked
         self._probation_s = probation_s
         self._slot = slots.running_slot() if running_slot is None else running_slot
+        self._safe_reason = safe_reason
         self._was_linked = False
         self._waits_for_start = False
         if self._slot == FACTORY:
-            self._note_factory()
+            self._notes.note_factory(version)
 
     def obstacle(self) -> str:
         """See `Kind`."""
@@ -159,7 +142,7 @@ class FirmwareKind:
     def describe(self, slot: str) -> Running:
         """See `Kind`."""
         if slot == FACTORY:
-            factory = self._read(FACTORY_NOTE, _Factory)
+            factory = self._notes.factory()
             return (
                 Running(slot, factory.version, factory.name, factory.version) if factory else _nothing(slot)
             )
@@ -179,7 +162,7 @@ class FirmwareKind:
         for slot in sorted(SLOTS, key=lambda slot: slot != self._slot):
             if self._slots.holds(slot, target):
                 return slot
-        factory = self._read(FACTORY_NOTE, _Factory)
+        factory = self._notes.factory()
         named = (target.custom.get("name"), target.custom.get("version"))
         return FACTORY if factory is not None and (factory.name, factory.version) == named else None
 
@@ -230,37 +213,50 @@ class FirmwareKind:
 
     def switch(self, slot: str, before: str) -> Next:
         """See `Kind`."""
-        folder = self._slots.folder
         if slot == self._slot and self._slots.current() == slot:
             return "runs"
-        known = self._read(TRIAL, Trial)
+        known = self._notes.trial()
         if slot == FACTORY:
-            (folder / TRIAL).unlink(missing_ok=True)
+            self._notes.drop(TRIAL)
         elif known is None or known.slot != slot:
-            (folder / FELL_BACK).unlink(missing_ok=True)
-            write_whole(folder / TRIAL, msgspec.json.encode(Trial(slot=slot, before=before)))
+            self._notes.begin_trial(slot, before)
         self._slots.turn_to(slot)
         self._waits_for_start = True
         return "restart"
 
-    def switch_back(self, before: str) -> tuple[Next, str]:
-        """See `Kind`."""
-        slot = before if before == FACTORY or self._slots.manifest(before) is not None else FACTORY
-        self._slots.turn_to(slot)
+    def switch_back(self, before: str, failed: str) -> tuple[Next, str]:
+        """See `Kind`; where the launcher has gone by itself, or somebody by hand, it stays."""
+        if self._slot != failed and self._slots.current() == self._slot:
+            slot = self._slot
+        else:
+            slot = before if before == FACTORY or self._slots.manifest(before) is not None else FACTORY
+            self._slots.turn_to(slot)
+        self._condemn(failed)
         self.settle(slot)
         if slot == self._slot:
             return "runs", slot
         self._waits_for_start = True
         return "restart", slot
 
+    def _condemn(self, slot: str) -> None:
+        """Let a program that failed be nothing that the launcher would turn to in need."""
+        if slot == FACTORY or not (self._slots.path(slot) / MANIFEST).exists():
+            return
+        try:
+            (self._slots.path(slot) / MANIFEST).unlink()
+            sync_folder(self._slots.path(slot))
+        except OSError as error:  # going back, and saying so, is worth more
+            _log.error("update: slot %s still passes for whole error=%r", slot, str(error))
+
     def fell_back(self, slot: str) -> str:
-        """See `Kind`."""
-        left = self._read(FELL_BACK, FellBack)
-        if left is not None and left.slot == slot:
-            return left.reason
-        if self._waits_for_start or slot == self._slot or self._slots.current() != slot:
+        """See `Kind`; on a full disk the launcher may have gone back without a word, or without the link."""
+        is_current = self._slots.current() == slot
+        if self._waits_for_start or (is_current and slot == self._slot):
             return ""
-        return "another program was started than the one in the slot: the service must start the launcher"
+        left = self._notes.fell_back()
+        if left is not None and left.slot in (slot, FACTORY):
+            return left.reason
+        return NO_WORD if is_current else ""
 
     def begin_probation(self, *, is_switched_now: bool, was_linked: bool) -> None:
         """See `Kind`."""
@@ -269,6 +265,8 @@ class FirmwareKind:
 
     def judge(self, lived_s: float) -> Verdict:
         """See `Kind`: all parts live, or this would not be asked; the link too, if it did before."""
+        if self._safe_reason:
+            return Verdict("bad", f"in safe mode with it: {self._safe_reason}")
         if lived_s < self._probation_s:
             return Verdict("waits", f"is tried for {self._probation_s:.0f} s")
         if self._is_linked() or not self._was_linked:
@@ -280,21 +278,22 @@ class FirmwareKind:
     def settle(self, slot: str) -> None:
         """See `Kind`."""
         del slot
-        for name in (TRIAL, FELL_BACK):
-            (self._slots.folder / name).unlink(missing_ok=True)
-        if self._slots.folder.is_dir():
-            sync_folder(self._slots.folder)
+        self._notes.drop(TRIAL, FELL_BACK)
 
     def tend(self, lived_s: float) -> str:
-        """See `Kind`: a launcher that found the program of a slot broken has turned to another one."""
-        left = self._read(FELL_BACK, FellBack)
-        if left is None:
-            return ""
-        trial = self._read(TRIAL, Trial)
-        if trial is not None and trial.slot == self._slot and lived_s >= self._probation_s:
-            (self._slots.folder / TRIAL).unlink(missing_ok=True)
-            sync_folder(self._slots.folder)
-        return f"slot {left.slot} was left: {left.reason}"
+        """See `Kind`: a launcher that found the program of a slot broken has turned to another one.
+
+        That one is on trial until it has lived; what was left is told until the fleet could hear it.
+        """
+        left = self._notes.fell_back()
+        if lived_s >= self._probation_s and not self._safe_reason:
+            self._notes.drop(TRIAL, *([FELL_BACK] if self._is_linked() else []))
+        return left.words if left is not None else ""
+
+    def end_in_order(self, lived_s: float) -> None:
+        """See `Kind`."""
+        if lived_s >= STABLE_S:
+            self._notes.take_back_start(self._slot)
 
     def watch(self) -> Verdict:
         """See `Kind`: nothing is watched after the probation."""
@@ -302,22 +301,6 @@ class FirmwareKind:
 
     def end_watch(self) -> None:
         """See `Kind`."""
-
-    def _note_factory(self) -> None:
-        if self._read(FACTORY_NOTE, _Factory) == _Factory(name="pehra", version=self._version):
-            return
-        try:
-            self._slots.folder.mkdir(parents=True, exist_ok=True)
-            note = msgspec.json.encode(_Factory(name="pehra", version=self._version))
-            write_whole(self._slots.folder / FACTORY_NOTE, note)
-        except OSError as error:
-            _log.warning("update: the factory's version cannot be noted error=%r", str(error))
-
-    def _read(self, name: str, kind: type[_Note]) -> _Note | None:
-        try:
-            return msgspec.json.decode((self._slots.folder / name).read_bytes(), type=kind)
-        except (OSError, msgspec.DecodeError):
-            return None
 
 
 def _nothing(slot: str) -> Running:

@@ -161,8 +161,12 @@ class Kind(Protocol):
             OSError: the disk refuses; what ran before runs.
         """
 
-    def switch_back(self, before: str) -> tuple[Next, str]:
+    def switch_back(self, before: str, failed: str) -> tuple[Next, str]:
         """Let the slot before be what runs, or the factory's where that one is damaged.
+
+        Args:
+            before: the slot before.
+            failed: the slot that is left.
 
         Returns:
             What it comes to, and the slot that it really is.
@@ -203,6 +207,16 @@ class Kind(Protocol):
 
         Returns:
             What is wrong with it; empty where nothing is, or nothing is known.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+
+    def end_in_order(self, lived_s: float) -> None:
+        """Take back, where that is right, that this start of the process was counted: it ends in order.
+
+        Args:
+            lived_s: seconds since this process began.
 
         Raises:
             OSError: the disk refuses.

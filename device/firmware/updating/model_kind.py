@@ -29,6 +29,8 @@ from device.models.examine import Examination
 from ota.messages.structs import Target
 from ota.trust.release import Release
 
+SOME_FPS: Final = 10.0
+"""Of a device whose cameras are not known: its own file is broken."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +81,7 @@ class ModelKind:
         self._cameras = cameras
         self._probation_s = probation_s
         self._check = check
-        self._fastest_fps = max(camera.fps for camera in cameras)
+        self._fastest_fps = max((camera.fps for camera in cameras), default=SOME_FPS)
 
     def obstacle(self) -> str:
         """See `Kind`."""
@@ -180,8 +182,9 @@ class ModelKind:
             self._look_with(slot, self._loaded(slot))
         return "runs"
 
-    def switch_back(self, before: str) -> tuple[Next, str]:
+    def switch_back(self, before: str, failed: str) -> tuple[Next, str]:
         """See `Kind`."""
+        del failed  # no start takes what was never committed
         slot = before if before == FACTORY or not self._slots.fault(before) else FACTORY
         if self._sight is None:
             self._slots.turn_to(slot)
@@ -232,6 +235,9 @@ class ModelKind:
         """See `Kind`: a start has said what was wrong."""
         del lived_s
         return ""
+
+    def end_in_order(self, lived_s: float) -> None:
+        """See `Kind`: starts with a model are counted in its journal."""
 
     def watch(self) -> Verdict:
         """See `Kind`."""
