@@ -39,7 +39,7 @@ def pack(folder: Path, into: BinaryIO, without: Container[str] = ()) -> None:
     with tarfile.open(fileobj=into, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for path in paths:
             name = path.relative_to(folder).as_posix()
-            if len(name) > LONGEST_NAME or not name.isascii() or not name.isprintable():
+            if not _may_be_named(name):
                 raise BadRelease(f"{path}: its name is too long or holds odd characters; rename it")
             about = tarfile.TarInfo(name)
             with path.open("rb") as file:
@@ -78,6 +78,8 @@ def _check(file: Path, about: tarfile.TarInfo, *, is_too_much: bool) -> None:
     path = PurePosixPath(about.name)
     if not about.isreg() or path.is_absolute() or ".." in path.parts or not path.parts:
         raise WrongContent(str(file), f"{about.name!r} is no plain file below the folder")
+    if not _may_be_named(about.name):
+        raise WrongContent(str(file), f"a name is too long or holds odd characters: {about.name[:40]!r}")
     if is_too_much:
         raise WrongContent(str(file), "holds more than is allowed")
 
@@ -85,10 +87,17 @@ def _check(file: Path, about: tarfile.TarInfo, *, is_too_much: bool) -> None:
 def _write(tar: tarfile.TarFile, about: tarfile.TarInfo, path: Path) -> None:
     content = tar.extractfile(about)
     assert content is not None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        shutil.copyfileobj(content, file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            shutil.copyfileobj(content, file)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise WrongContent(about.name, "stands twice in it, or is a file and a folder") from error
     sync_file(path)
+
+
+def _may_be_named(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and name.isascii() and name.isprintable()
 
 
 def _files(folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from device.firmware.updating.beginning import begin
 from device.firmware.updating.engine import Updater
 from device.firmware.updating.fetching import Fetcher
 from device.firmware.updating.holding import Hold, never
-from device.firmware.updating.journal import ENDED, Journal, JournalFiles
+from device.firmware.updating.journal import Journal, JournalFiles
 from device.firmware.updating.kind import Kind
 from device.firmware.updating.ledger import Ledger, LedgerFiles
 from device.firmware.updating.model_check import check_model
@@ -221,8 +221,7 @@ class Unit:
             chosen = begin(self.state, self.slots, Detector)
             self.looking = Looking(chosen.detector)
             journal = JournalFiles(self.state / "journal").read("model")
-            is_watching = journal.state not in ENDED or journal.watch_until_s > 0
-            sampler = Sampler(self.eyes, self.looking, self.store, is_watching=is_watching)
+            sampler = Sampler(self.eyes, self.looking, self.store, is_watching=journal.is_watching)
             sight = Sight(self.looking, sampler, chosen.slot)
             self.sampler = sampler
         self.kind = ModelKind(

@@ -37,7 +37,7 @@ def has_director(state: Path) -> bool:
 
 def lacks_roots(state: Path) -> bool:
     """Whether there is somebody whom this board does not know yet."""
-    return not (has_director(state) and (state / IDENTITY / IMAGE_ROOT).exists())
+    return not (has_director(state) and _has_image_root(state))
 
 
 def kept_director(state: Path) -> DirectorRoot:
@@ -75,7 +75,7 @@ def keep_roots(state: Path, director_roots: list[str], image_root: str) -> None:
     try:
         if director_roots:
             _keep_director_roots(state, director_roots)
-        if image_root and not (state / IDENTITY / IMAGE_ROOT).exists():
+        if image_root and not _has_image_root(state):
             read_root(image_root.encode(), "image repository's")
             write_whole(state / IDENTITY / IMAGE_ROOT, image_root.encode(), 0o644)
     except Untrusted as error:
@@ -119,6 +119,15 @@ def _keep_director_roots(state: Path, roots: list[str]) -> None:
         return
     if newest is not known:
         keep_director(state, newest)
+
+
+def _has_image_root(state: Path) -> bool:
+    """Whether there is one that can be read; a damaged one would keep every release out for ever."""
+    try:
+        read_root((state / IDENTITY / IMAGE_ROOT).read_bytes(), "image repository's")
+    except (OSError, Untrusted):
+        return False
+    return True
 
 
 def _known_director(state: Path) -> DirectorRoot | None:

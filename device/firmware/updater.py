@@ -23,7 +23,7 @@ from device.firmware.updating.engine import Updater
 from device.firmware.updating.fetching import Fetcher
 from device.firmware.updating.firmware_kind import Builder, FirmwareKind, FirmwareSlots
 from device.firmware.updating.holding import FileHold, Hold, first_of, never
-from device.firmware.updating.journal import ENDED, JournalFiles
+from device.firmware.updating.journal import JournalFiles
 from device.firmware.updating.kind import Kind, KindName
 from device.firmware.updating.ledger import Ledger
 from device.firmware.updating.metered import is_metered
@@ -73,8 +73,7 @@ def make_detector(config: Config, bundle: Bundle) -> Detector:
 def make_sight(config: Config, eyes: list[Eye], looking: Looking, slot: str, outbox: Outbox) -> Sight:
     """Return what looks, and what shows how it does."""
     journal = JournalFiles(Path(config.device.state) / JOURNAL).read("model")
-    is_watching = journal.state not in ENDED or journal.watch_until_s > 0
-    return Sight(looking, Sampler(eyes, looking, outbox, is_watching=is_watching), slot)
+    return Sight(looking, Sampler(eyes, looking, outbox, is_watching=journal.is_watching), slot)
 
 
 def make_updater(

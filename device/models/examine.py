@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import resource
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -180,7 +182,7 @@ def _ask_child(
     done = _run(_command(file, labels), limit_s, is_over)
     if not done.args:
         return done.stdout.splitlines()[:2], f"it does not come to an end within {limit_s:.0f} s"
-    lines = done.stdout.splitlines()[:2] if len(done.stdout) <= _MOST_ANSWER_BYTES else []
+    lines = done.stdout.splitlines()[:2] if len(done.stdout) < _MOST_ANSWER_BYTES else []
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
         return lines, f"the runtime dies of it ({name}): it is damaged, or needs more than there is"
@@ -197,18 +199,33 @@ def _command(file: Path, labels: tuple[str, ...]) -> list[str]:
 def _run(
     command: list[str], limit_s: float, is_over: Callable[[], bool]
 ) -> subprocess.CompletedProcess[bytes]:
-    """What a child said and how it ended; without arguments where it had to be ended."""
+    """What a child said, within bounds, and how it ended; without arguments where it had to be ended."""
     end_s = time.monotonic() + limit_s
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
+    is_ended = False
+    with (
+        _in_memory() as out,
+        _in_memory() as err,
+        subprocess.Popen(command, stdout=out, stderr=err) as child,  # noqa: S603
+    ):
+        with contextlib.suppress(OSError):  # it has ended already
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (_MOST_ANSWER_BYTES, _MOST_ANSWER_BYTES))
         try:
-            while time.monotonic() < end_s and not is_over():
+            while not is_ended and time.monotonic() < end_s and not is_over():
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    out, err = child.communicate(timeout=_LOOK_S)
-                    return subprocess.CompletedProcess(command, child.returncode, out, err)
+                    child.wait(_LOOK_S)
+                    is_ended = True
         finally:
             child.kill()
-        out, err = child.communicate()
-    return subprocess.CompletedProcess([], child.returncode, out, err)
+        child.wait()
+        out.seek(0)
+        err.seek(0)
+        said = out.read(), err.read()
+    return subprocess.CompletedProcess(command if is_ended else [], child.returncode, *said)
+
+
+def _in_memory() -> BinaryIO:
+    """A file that needs no disk; how much goes into it is the child's limit on the size of files."""
+    return os.fdopen(os.memfd_create("examined"), "w+b")
 
 
 def _named_digest(card_file: Path) -> str | None:

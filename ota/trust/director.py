@@ -62,6 +62,8 @@ def follow_roots(trusted: DirectorRoot, newer: Iterable[dict[str, Any]]) -> Dire
             raise Untrusted(
                 f"director's root {root.signed.version}: the one after {trusted.signed.version} is missing"
             )
+        if len(root.to_bytes()) > MAX_ROOT_BYTES:
+            raise Untrusted(f"director's root {root.signed.version}: more than {MAX_ROOT_BYTES} bytes")
         try:
             _check_signatures(root, by=trusted)
             _check_signatures(root, by=root)
@@ -91,9 +93,9 @@ def open_document(signed: SignedDesired, root: DirectorRoot) -> Desired:
         Untrusted: somebody else has, or nobody.
         BadMessage: it is no document.
     """
-    role = root.signed.roles[DIRECTOR]
-    keys: list[Key] = [root.signed.keys[keyid] for keyid in role.keyids]
     try:
+        role = root.signed.roles[DIRECTOR]
+        keys: list[Key] = [root.signed.keys[keyid] for keyid in role.keyids]
         envelope = Envelope.from_dict(msgspec.to_builtins(signed))
         envelope.verify(keys, role.threshold)
     except (UnverifiedSignatureError, ValueError, KeyError) as error:

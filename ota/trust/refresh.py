@@ -51,6 +51,7 @@ def refresh(
     source: Source,
     wanted: Sequence[str] = (),
     *,
+    also: Sequence[str] = (),
     limits: Limits | None = None,
     now: datetime | None = None,
 ) -> Catalogue:
@@ -61,6 +62,7 @@ def refresh(
         bootstrap: A root's metadata that is trusted from the beginning, from a read-only place.
         source: Where to ask.
         wanted: Paths of targets to look up.
+        also: Paths of targets that would be of use: nobody vouches for one whose role cannot be had.
         limits: What the source may do.
         now: The moment for which expiry is judged; our clock where it is not given.
 
@@ -75,6 +77,7 @@ def refresh(
         try:
             updater.refresh()
             found = {path: updater.get_targetinfo(path) for path in wanted}
+            found |= {path: _if_to_be_had(updater, path) for path in also}
         finally:
             # also after an error: ngclient has written only what it has verified
             _keep(folder, copy)
@@ -116,6 +119,13 @@ def _updater(copy: Path, bootstrap: bytes, source: Source, limits: Limits, now: 
         # the one private name that we touch: ngclient takes its own clock's word only
         updater._trusted_set.reference_time = now
     return updater
+
+
+def _if_to_be_had(updater: Updater, path: str) -> TargetFile | None:
+    try:
+        return updater.get_targetinfo(path)
+    except (tuf_errors.RepositoryError, tuf_errors.DownloadError, SourceAway):
+        return None
 
 
 class _Fetcher(FetcherInterface):

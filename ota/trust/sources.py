@@ -6,6 +6,7 @@ Nothing here is trusted: a source may lie about everything. Whoever reads from i
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -98,6 +99,9 @@ class FolderSource:
     @contextmanager
     def _reading(self, path: Path) -> Iterator[int]:
         try:
+            # a device is not even opened: some act on it
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise SourceAway(f"{path} is no plain file: try another stick")
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError) as error:
             if not (self.folder / "metadata").is_dir():

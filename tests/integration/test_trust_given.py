@@ -102,11 +102,11 @@ def test_a_root_that_came_with_the_card_is_not_replaced(
     card.make(lambda *_: PASSPHRASE, datetime.now(UTC))
     (state / IDENTITY).mkdir(parents=True)
     (state / IDENTITY / DIRECTOR_ROOT).write_bytes(card.chain()[0])
-    (state / IDENTITY / IMAGE_ROOT).write_text("of the card")
+    (state / IDENTITY / IMAGE_ROOT).write_bytes(card.chain()[0])
     shutil.copy(images.home.first_root, fleet.home.image_root)
     enrolled(fleet, state)
     assert kept_director(state).to_bytes() == check_chain(card.chain()).to_bytes()
-    assert (state / IDENTITY / IMAGE_ROOT).read_text() == "of the card"
+    assert (state / IDENTITY / IMAGE_ROOT).read_bytes() == card.chain()[0]
 
 
 def test_a_board_that_goes_to_another_fleet_leaves_its_director_behind(

@@ -359,8 +359,6 @@ def test_an_operating_system_that_was_installed_is_held_against_what_is_wanted()
     device = Device(id="cam-01", first_seen_ms=1)
     more = {"kind": "os", "name": "camera-os", "version": "1.1", "mark": "c" * 64}
     system = RELEASE.model_copy(update=more)
-        update={"kind": "os", "name": "camera-os", "version": "1.1", "mark": "c" * 64}
-    )
     wanted = WantedRelease(device="cam-01", kind="os", release="r", rollout="i", action="a", since_ms=1)
     newer = system.model_copy(update={"version": "1.2", "mark": "d" * 64})
     assert "Operating system" not in running_html_of(Updates(device, [], [], []))

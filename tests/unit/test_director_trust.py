@@ -12,14 +12,14 @@ import pytest
 
 from device.firmware.claim_file import IDENTITY
 from device.firmware.remote import SignedReader
-from device.firmware.trust_roots import keep_roots
+from device.firmware.trust_roots import keep_roots, lacks_roots
 from fleet.director.home import DirectorHome
 from fleet.director.seal import Seal
 from fleet.errors import HomeUnusable
 from ota.errors import BadMessage, FolderProblem, KeyProblem, OutOfDate, Untrusted
 from ota.messages import Desired, decode_signed, encode, format_ts, new_id
 from ota.messages.signed import MAX_ROOTS, MAX_SIGNED_BYTES
-from ota.trust.director import check_chain, follow_roots, read_root
+from ota.trust.director import check_chain, follow_roots, open_document, read_root
 
 NOW = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
 PASSPHRASE = "a passphrase for tests"
@@ -193,6 +193,21 @@ def test_what_is_no_root_is_refused(director, state, root):
         reader(state)(encode(msgspec.structs.replace(signed, roots=[root])))
 
 
+def test_a_root_that_names_a_key_and_does_not_hold_it_believes_nobody(director, state):
+    root = read_root(director.chain()[0])
+    del root.signed.keys[root.signed.roles["targets"].keyids[0]]
+    with pytest.raises(Untrusted, match="not signed by the fleet's director"):
+        open_document(Seal(director).sign(a_document()), root)
+
+
+def test_a_root_that_could_not_be_read_again_is_not_followed(director, state, monkeypatch):
+    root = read_root(director.chain()[0])
+    director.rotate(ask, NOW)
+    monkeypatch.setattr("ota.trust.director.MAX_ROOT_BYTES", 100)
+    with pytest.raises(Untrusted, match="director's root 2: more than 100 bytes"):
+        follow_roots(root, [json.loads(director.chain()[1])])
+
+
 def test_under_an_expired_root_nothing_new_is_taken_and_the_reason_is_said(director, state):
     message = encode(Seal(director).sign(a_document()))
     with pytest.raises(OutOfDate, match="held until"):
@@ -233,6 +248,17 @@ def test_a_damaged_root_is_asked_for_again(director, state):
     whole = file.read_bytes()
     file.write_bytes(whole[:300])
     keep_roots(state, roots(director), "")
+    assert file.read_bytes() == whole
+
+
+def test_a_damaged_root_of_the_images_is_asked_for_again(director, state):
+    file = state / IDENTITY / "image-root.json"
+    keep_roots(state, [], roots(director)[0])
+    whole = file.read_bytes()
+    assert not lacks_roots(state)
+    file.write_bytes(b"")
+    assert lacks_roots(state)
+    keep_roots(state, [], whole.decode())
     assert file.read_bytes() == whole
 
 

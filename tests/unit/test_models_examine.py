@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import resource
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +94,17 @@ def test_a_model_that_wants_more_memory_than_there_is_is_a_sentence(tmp_path: Pa
 def test_a_model_that_takes_too_long_is_a_sentence(tmp_path: Path) -> None:
     seen = examine(STREET_2, limit_s=0.001)
     assert "does not come to an end" in seen.trial.trouble
+
+
+def test_a_child_that_writes_without_end_takes_none_of_our_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood = "import os\nwhile True: os.write(2, b'x' * 1_000_000)"
+    monkeypatch.setattr("device.models.examine._command", lambda *_: [sys.executable, "-c", flood])
+    file = written(tmp_path, tiny_tflite([Constant("out", np.zeros((1, 10), np.uint8), 1 / 256)]))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "damaged" in examine(file, limit_s=10.0).trial.trouble
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
 def test_a_file_that_is_no_model_is_refused_at_once(tmp_path: Path) -> None:

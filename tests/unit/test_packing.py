@@ -80,6 +80,10 @@ def _tar(path, *members):
         ("device", tarfile.CHRTYPE, 0),
         ("folder", tarfile.DIRTYPE, 0),
         ("large", tarfile.REGTYPE, 2_000),
+        ("fine", tarfile.REGTYPE, 1),
+        ("fine/below", tarfile.REGTYPE, 1),
+        ("l" * 300, tarfile.REGTYPE, 1),
+        ("odd\n", tarfile.REGTYPE, 1),
     ],
 )
 def test_a_tar_that_holds_more_than_plain_files_in_bounds_is_refused(tmp_path, member):
@@ -92,5 +96,14 @@ def test_a_tar_that_holds_more_than_plain_files_in_bounds_is_refused(tmp_path, m
 @pytest.mark.parametrize("content", [b"", b"x" * 10_000, b"\x1f\x8b" + b"x" * 600])
 def test_what_is_no_tar_is_refused(tmp_path, content):
     (tmp_path / "tar").write_bytes(content)
+    with pytest.raises(WrongContent):
+        unpack(tmp_path / "tar", tmp_path / "out", 1_000)
+
+
+def test_a_name_with_a_zero_byte_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        about = tarfile.TarInfo("model.toml")
+        about.pax_headers = {"path": "a\0b"}
+        tar.addfile(about)
     with pytest.raises(WrongContent):
         unpack(tmp_path / "tar", tmp_path / "out", 1_000)

@@ -13,7 +13,7 @@ import msgspec
 from device.errors import UpdateHindered, UpdateRefused, UpdateUnsuited
 from device.firmware.updating import ledger
 from device.firmware.updating.fetching import Fetcher, Order, drop, matches
-from device.firmware.updating.journal import Journal, moved
+from device.firmware.updating.journal import COMMITTED, Journal, moved, watched_until
 from device.firmware.updating.kind import FACTORY, Kind, KindName
 from device.firmware.updating.ledger import LedgerFiles
 from device.firmware.updating.telling import Teller
@@ -97,6 +97,7 @@ class Acts:
             journal = self.keep(kind, moved(journal, "verified", reason="the slot was not whole: once more"))
             if journal.state != "verified":
                 return journal
+        journal = self._unwatched(kind, journal)
         slot = kind.free_slot()
         try:
             kind.stage(archive, slot, target, self.is_over)
@@ -105,6 +106,13 @@ class Acts:
             kind.wipe(slot)
             raise
         return self.keep(kind, moved(journal, "staged", slot=slot))
+
+    def _unwatched(self, kind: Kind, journal: Journal) -> Journal:
+        """End the watch over what runs: the slot that it could go back to is about to be another's."""
+        if journal.watched is None:
+            return journal
+        kind.end_watch()
+        return self.keep(kind, watched_until(journal, 0.0))
 
     def refuse(self, kind: Kind, journal: Journal, error: UpdateRefused) -> Journal:
         """End an action whose release is not taken; one that failed its check not again on this device."""
@@ -117,6 +125,7 @@ class Acts:
 
     def arm(self, kind: Kind, journal: Journal) -> Journal:
         """Say that it is going to be switched to; what a launcher left of earlier switches is over."""
+        journal = self._unwatched(kind, journal)
         kind.settle(journal.slot)
         before = next(
             (slot for slot in (kind.current(), kind.running().slot) if slot != journal.slot), FACTORY
@@ -158,7 +167,7 @@ class Acts:
 
     def go_back(self, kind: Kind, journal: Journal, reason: str) -> Journal:
         """Say that what ran before is to run again, and remember why."""
-        was_good = journal.state in ("committed", "reported", "clean")
+        was_good = journal.state in COMMITTED
         going = moved(journal, "rolling-back", reason=reason, was_good=was_good, watch_until_s=0.0)
         return self.keep(kind, going)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +22,17 @@ from device.firmware.updating.finding import Moment, find_facts
 from device.firmware.updating.journal import (
     BEFORE_ARMED,
     FIRST_STARTS,
+    REASON_CHARS,
     Journal,
     JournalFiles,
     moved,
 )
-from device.firmware.updating.kind import FACTORY, Kind, KindName
+from device.firmware.updating.kind import Kind, KindName
 from device.firmware.updating.ledger import LedgerFiles
+from device.firmware.updating.pausing import LONGEST_PAUSE_S, Pauses
 from device.firmware.updating.taking import followed, taken
 from device.firmware.updating.telling import Teller
+from device.firmware.updating.watching import mind_watch
 from device.firmware.updating.ways import Ways
 from device.firmware.updating.wishes import Wish, Wishes, wishes_of
 from ota.errors import FolderProblem, WireError
@@ -39,12 +42,8 @@ _log = logging.getLogger(__name__)
 
 ROUND_S: Final = 1.0
 SAMPLE_S: Final = 2.0
-LOOK_S: Final = 3.0
-"""So often it is looked whether a stick came in, while something is waited for."""
-FIRST_PAUSE_S: Final = 5.0
-LONGEST_PAUSE_S: Final = 600.0
-PUT_OFF: Final = ("obtain", "stage", "return")
-"""Deeds that are done again later and later when something is in their way."""
+AT_ONCE: Final = ("cancel", "fail", "go-back")
+"""Deeds that no pause keeps waiting: they say how it ends."""
 MOST_DEEDS: Final = 40
 
 
@@ -87,13 +86,12 @@ class Updater:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._heard: Desired | None = None
+        self._followed: Desired | None = None
         self._wishes: Wishes | None = None
         self._is_ending = False
         self._began_s = mono()
-        self._pauses: dict[KindName, tuple[float, float]] = {}
-        self._around: Hashable = None
-        self._looked_s = 0.0
-        self._disk_fault = ""
+        self._pauses = Pauses(ways.surroundings)
+        self._fault = ""
         self._tried_since_s: dict[KindName, float] = {}
         self._switched_here: set[KindName] = set()
         self._complaints: dict[str, str] = {}
@@ -145,18 +143,18 @@ class Updater:
                     sampled_s = self._mono()
                     self._ways.sample(sampled_s, self._now())
                 self.round()
-                self._note_disk("")
+                self._fault = ""
             except OSError as error:
-                self._note_disk(str(error))
-            except Exception:  # noqa: BLE001 (one odd release must not end the road to the next)
-                _log.exception("update: one round failed")
+                self._note_fault("the disk refuses", error)
+            except Exception as error:  # noqa: BLE001 (one odd release must not end the road to the next)
+                self._note_fault("a defect of ours", error)
         self._ways.keep(self._mono())
 
-    def _note_disk(self, fault: str) -> None:
-        """Say once that nothing can be written down, and go on trying."""
-        if fault and fault != self._disk_fault:
-            _log.error("update: nothing is done, the disk refuses error=%r", fault)
-        self._disk_fault = fault
+    def _note_fault(self, words: str, error: Exception) -> None:
+        """Say once why nothing is done, and go on trying."""
+        if self._fault != repr(error):
+            _log.error("update: nothing is done, %s error=%r", words, str(error), exc_info=error)
+        self._fault = repr(error)
 
     def wake(self) -> None:
         """Free the working thread from what it waits for on the network."""
@@ -180,24 +178,27 @@ class Updater:
     def round(self) -> None:
         """Do what is due."""
         self._consider()
-        self._look_around()
+        self._pauses.look_around(self._mono())
         for name in self._order():
             kind = self._kinds[name]
             if self.journals[name].is_under_way:
-                self._keep(kind, followed(self.journals[name], self._wish(name)))
+                self._keep(kind, followed(self.journals[name], self._wish(name), self._now()))
             else:
                 self._begin(kind)
             self._tend(kind)
             for _ in range(MOST_DEEDS):
                 if self._is_over() or not self._do_next(kind):
                     break
-            self._mind_watch(kind)
             if self.journals[name].is_under_way or self._is_ending:
                 break
+        self._mind_watches()
 
     def _order(self) -> list[KindName]:
-        """Kinds with those that are under way first: one thing changes at a time."""
-        return sorted(self._kinds, key=lambda name: not self.journals[name].is_under_way)
+        """Kinds with those first that change what runs, then those under way: one thing changes at a time."""
+        return sorted(
+            self._kinds,
+            key=lambda name: (not self.journals[name].is_changing, not self.journals[name].is_under_way),
+        )
 
     def _consider(self) -> None:
         with self._lock:
@@ -219,20 +220,16 @@ class Updater:
             with self._lock:  # it is not forgotten because the disk is full
                 self._heard = self._heard or document
             raise
-        self._wishes = wishes
-        self._pauses.clear()
+        if self._is_news(document):
+            self._pauses.end()
+        self._wishes, self._followed = wishes, document
         for wish, reason in wishes.refused:
             self._teller.refuse(wish.action, wish.target.path, reason)
 
-    def _look_around(self) -> None:
-        """Ask again at once where something has changed."""
-        if not self._pauses or self._mono() - self._looked_s < LOOK_S:
-            return
-        self._looked_s = self._mono()
-        around = self._ways.surroundings()
-        if around != self._around:
-            self._around = around
-            self._pauses.clear()
+    def _is_news(self, document: Desired) -> bool:
+        """Whether it says something else than the one that is followed; a broker may repeat that one."""
+        before = self._followed
+        return before is None or _said(document) != _said(before)
 
     def _wish(self, name: KindName) -> Wish | None:
         return None if self._wishes is None else self._wishes.by_kind.get(name)
@@ -243,7 +240,7 @@ class Updater:
         fresh = taken(kind, journal, self._wish(kind.name), self._ledger.read, self._ways, self._now())
         if fresh is None:
             return
-        if journal.watch_until_s and not fresh.watch_until_s:
+        if journal.under_watch and not fresh.under_watch:
             kind.end_watch()
         self._keep(kind, fresh)
 
@@ -254,7 +251,7 @@ class Updater:
         if deed.word == "rest":
             self._note_waiting(kind, before, deed.reason)
             return False
-        if deed.word in PUT_OFF and self._mono() < self._pauses.get(kind.name, (0.0, 0.0))[0]:
+        if deed.word not in AT_ONCE and not self._pauses.is_over(kind.name, self._mono()):
             return False
         try:
             self._do(kind, before, deed)
@@ -264,6 +261,9 @@ class Updater:
             self._put_off(kind, error.reason)
         except (FolderProblem, OSError) as error:
             self._disk_refuses(kind, str(error))
+        except Exception as error:  # noqa: BLE001 (it is put off, and told, like any other hindrance)
+            _log.exception("update: kind=%s a defect of ours", kind.name)
+            self._put_off(kind, f"a defect of ours: {type(error).__name__}: {error}")
         return self.journals[kind.name].state != before.state
 
     def _do(self, kind: Kind, journal: Journal, deed: Deed) -> None:
@@ -308,25 +308,36 @@ class Updater:
 
     def _note_waiting(self, kind: Kind, journal: Journal, reason: str) -> None:
         if journal.is_under_way and reason != journal.reason and journal.state != "rolling-back":
-            self._keep(kind, msgspec.structs.replace(journal, reason=reason[:200]))
+            self._keep(kind, msgspec.structs.replace(journal, reason=reason[:REASON_CHARS]))
 
     def _put_off(self, kind: Kind, reason: str) -> None:
-        """Try again later, and later and later."""
+        """Try again later, and later and later; why it goes back is told on."""
         journal = self.journals[kind.name]
         if self._is_over():
             return
-        pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pauses.get(kind.name, (0.0, 0.0))[1]))
-        self._pauses[kind.name] = (self._mono() + pause_s, pause_s)
-        self._around = self._ways.surroundings()
-        _log.warning("update: kind=%s tried again in_s=%.0f reason=%r", kind.name, pause_s, reason)
-        self._keep(kind, msgspec.structs.replace(journal, reason=reason[:200]))
+        pause_s = self._pauses.put_off(kind.name, self._mono())
+        _log.warning(
+            "update: kind=%s state=%s tried again in_s=%.0f reason=%r",
+            kind.name,
+            journal.state,
+            pause_s,
+            reason,
+        )
+        if journal.state != "rolling-back":
+            self._tell_why(kind, msgspec.structs.replace(journal, reason=reason[:REASON_CHARS]))
+
+    def _tell_why(self, kind: Kind, journal: Journal) -> None:
+        try:
+            self._keep(kind, journal)
+        except OSError:  # it is told all the same: the disk may be the reason
+            self._teller.tell(kind.name, journal)
 
     def _refuse(self, kind: Kind, error: UpdateRefused) -> None:
         journal = self.journals[kind.name]
         if journal.state in BEFORE_ARMED:
             self._acts.refuse(kind, journal, error)
         else:
-            self._put_off(kind, journal.reason or error.reason)
+            self._put_off(kind, error.reason)
 
     def _restart(self, name: KindName) -> None:
         self._is_ending = True
@@ -334,12 +345,12 @@ class Updater:
 
     def _disk_refuses(self, kind: Kind, reason: str) -> None:
         """End an action for which there is no room; one that touches what runs goes on trying."""
-        journal = self.journals[kind.name]
-        self._pauses[kind.name] = (self._mono() + LONGEST_PAUSE_S, LONGEST_PAUSE_S)
-        if journal.state in BEFORE_ARMED:
-            self._acts.end(kind, journal, "fail", f"the disk refuses: {reason}")
-        else:
-            _log.error("update: kind=%s state=%s the disk refuses error=%r", kind.name, journal.state, reason)
+        journal, words = self.journals[kind.name], f"the disk refuses: {reason}"
+        if journal.state not in BEFORE_ARMED:
+            self._put_off(kind, words)
+            return
+        self._pauses.put_off(kind.name, self._mono(), LONGEST_PAUSE_S)
+        self._acts.end(kind, journal, "fail", words)
 
     def _tend(self, kind: Kind) -> None:
         """Look after what runs while nothing is being changed."""
@@ -352,27 +363,12 @@ class Updater:
         if words:
             self.complain(f"slots/{kind.name}", words)
 
-    def _mind_watch(self, kind: Kind) -> None:
-        """Look after what was committed, for as long as it is watched over."""
-        journal = self.journals[kind.name]
-        if not journal.watch_until_s or journal.state not in ("reported", "clean"):
+    def _mind_watches(self) -> None:
+        """Look after what was committed, for as long as it is watched over, while nothing else changes."""
+        if any(journal.is_changing for journal in self.journals.values()):
             return
-        verdict = kind.watch()
-        if verdict.state == "bad":
-            self._leave_band(kind, journal, verdict.reason)
-        elif self._now() >= journal.watch_until_s:
-            kind.end_watch()
-            self._keep(kind, msgspec.structs.replace(journal, watch_until_s=0.0))
-
-    def _leave_band(self, kind: Kind, journal: Journal, reason: str) -> None:
-        before = kind.describe(journal.before)
-        floor = self._ledger.read().floors.get(f"{kind.name}/{before.name}", 0)
-        if before.sec_ver >= floor and (before.name or journal.before == FACTORY):
-            self._acts.go_back(kind, journal, reason)
-            return
-        kind.end_watch()
-        self.complain(f"slots/{kind.name}", f"{reason}; the one before is older than the floor: send another")
-        self._keep(kind, msgspec.structs.replace(journal, watch_until_s=0.0))
+        for kind in self._kinds.values():
+            mind_watch(self._acts, kind, self.journals[kind.name], self.complain)
 
     def _keep(self, kind: Kind, journal: Journal) -> Journal:
         before = self.journals[kind.name]
@@ -395,8 +391,14 @@ class Updater:
             self.complain(f"slots/{name}", "")
 
     def _is_over(self) -> bool:
-        return self._stop.is_set() or self._is_ending or self._heard is not None
+        heard = self._heard
+        return self._stop.is_set() or self._is_ending or (heard is not None and self._is_news(heard))
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise UpdateHindered("broken off")
+
+
+def _said(document: Desired) -> tuple[object, ...]:
+    """What a document says about releases; one that is told again differs in id and dates alone."""
+    return document.seq, document.action, document.targets, document.window, document.deadline

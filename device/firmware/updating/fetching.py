@@ -19,7 +19,7 @@ from tuf.api.metadata import TargetFile
 from device.errors import UpdateHindered, UpdateUnsuited
 from device.firmware.clock import clock_state
 from device.firmware.updating.places import Open, Place
-from ota.errors import FolderProblem, TrustError, WrongContent
+from ota.errors import FolderProblem, NotThere, TrustError, WrongContent
 from ota.messages.structs import Target
 from ota.trust.delta import delta_path, patch_file
 from ota.trust.download import Passage, download, is_whole
@@ -120,7 +120,7 @@ class Fetcher:
         refused = ""
         for place in self._open(faults):
             try:
-                catalogue = self._refresh(place, [target.path, *also])
+                catalogue = self._refresh(place, target.path, also)
                 found = catalogue.targets[target.path]
                 if found is None:
                     faults.append(f"{place.name} does not name it")
@@ -150,9 +150,16 @@ class Fetcher:
             faults.append(error.reason)
         return opened
 
-    def _refresh(self, place: Place, wanted: list[str]) -> Catalogue:
-        now = datetime.fromtimestamp(self._now(), UTC)
-        return refresh(self._folder, self._bootstrap(), place.source, wanted, limits=self._limits, now=now)
+    def _refresh(self, place: Place, wanted: str, also: list[str]) -> Catalogue:
+        return refresh(
+            self._folder,
+            self._bootstrap(),
+            place.source,
+            [wanted],
+            also=also,
+            limits=self._limits,
+            now=datetime.fromtimestamp(self._now(), UTC),
+        )
 
     def _fetch(self, order: Order, place: Place, catalogue: Catalogue, found: TargetFile) -> None:
         if is_whole(found, order.archive):
@@ -175,7 +182,7 @@ class Fetcher:
         """The smallest delta that is smaller than what is left of the whole."""
         new = order.target.hashes["sha256"]
         offers = [(catalogue.targets.get(delta_path(old, new)), slot) for old, slot in order.held.items()]
-        smaller = [(one, slot) for one, slot in offers if one is not None and one.length < left]
+        smaller = [(one, slot) for one, slot in offers if one is not None and 0 < one.length < left]
         return min(smaller, key=lambda offer: offer[0].length, default=(None, ""))
 
     def _fetch_delta(
@@ -203,7 +210,7 @@ class Fetcher:
             )
             old.write_bytes(order.pack(slot))
             patch_file(old, there, found, order.archive, self._limits)
-        except WrongContent as error:
+        except (WrongContent, NotThere) as error:
             _log.warning("update: the delta is of no use, all of it is fetched reason=%r", str(error))
             return False
         except OSError as error:

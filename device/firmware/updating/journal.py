@@ -24,6 +24,8 @@ BEFORE_ARMED: Final = (*FETCHING, "staged")
 """States in which nothing that runs has been touched."""
 FIRST_STARTS: Final = ("armed", "switched", "probation")
 """States in which a start may be a first start of what is new."""
+COMMITTED: Final = ("committed", "reported", "clean")
+"""States in which what is new stays."""
 ENDED: Final = ("idle", "clean", "rejected", "cancelled", "rolled-back", "failed")
 """States in which nothing is left to do."""
 MOST_STEPS: Final = 28
@@ -65,6 +67,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         is_told: its end was said while the link was up.
         was_good: it had been committed before it went back.
         watch_until_s: Unix seconds until which what was committed is watched over; 0: no longer.
+        watched: the action before, while its release runs on and is still watched over.
     """
 
     state: State = "idle"
@@ -84,6 +87,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_told: bool = False
     was_good: bool = False
     watch_until_s: float = 0.0
+    watched: Journal | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -91,9 +95,24 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state not in ENDED
 
     @property
+    def is_changing(self) -> bool:
+        """Whether it has touched what runs, and is not over."""
+        return self.state in (*FIRST_STARTS, "rolling-back")
+
+    @property
     def content(self) -> str:
         """SHA-256 of the release's file; empty where there is none."""
         return "" if self.target is None else self.target.hashes.get("sha256", "")
+
+    @property
+    def under_watch(self) -> Journal | None:
+        """The action whose release was committed and is still watched over: this one, or the one before."""
+        return self if self.watch_until_s and self.state in COMMITTED else self.watched
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether what is seen now is compared with what is usual."""
+        return self.is_changing or self.under_watch is not None
 
 
 def may_follow(before: State, after: State) -> bool:
@@ -101,7 +120,7 @@ def may_follow(before: State, after: State) -> bool:
     if after in ("rejected", "cancelled", "failed"):
         return before in BEFORE_ARMED
     if after == "rolling-back":  # the watch over what was committed may still send it back
-        return before in (*FIRST_STARTS, "committed", "reported", "clean")
+        return before in (*FIRST_STARTS, *COMMITTED)
     return after in _FORWARD.get(before, ()) or (after == "accepted" and before in ENDED)
 
 
@@ -122,6 +141,16 @@ def moved(journal: Journal, state: State, *, reason: str = "", **changes: object
             state, reason = "rolling-back", words
     fields = {"state": state, "steps": steps, "reason": reason[:REASON_CHARS], "is_told": False} | changes
     return msgspec.structs.replace(journal, **fields)
+
+
+def watched_until(journal: Journal, until_s: float) -> Journal:
+    """Return the journal with another end of the watch; 0: there is no watch any more."""
+    if journal.under_watch is journal:
+        return msgspec.structs.replace(journal, watch_until_s=until_s)
+    if journal.watched is None:
+        return journal
+    held = msgspec.structs.replace(journal.watched, watch_until_s=until_s) if until_s else None
+    return msgspec.structs.replace(journal, watched=held)
 
 
 class JournalFiles:

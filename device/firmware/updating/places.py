@@ -16,12 +16,14 @@ from device.errors import PehraDeviceError, UpdateHindered
 from device.firmware.claim_file import CERTIFICATE, IDENTITY
 from device.firmware.fleet_https import trusting
 from device.firmware.identity import ROOT, own_certificate, read_identity
+from device.firmware.trust_roots import IMAGE_ROOT
 from ota.trust.http import HttpSource
 from ota.trust.limits import Limits
 from ota.trust.sources import USB_FOLDER, FolderSource, Source
 
-IMAGE_ROOT: Final = "image-root.json"
 UPDATES: Final = "/updates"
+MOST_STICKS: Final = 8
+"""More folders are not asked: one stick may hold any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,10 @@ def sticks(roots: Iterable[str]) -> list[Path]:
     for root in map(Path, roots):
         for depth in ("*", "*/*"):
             try:
-                found += sorted(root.glob(f"{depth}/{USB_FOLDER}/metadata"))
+                found += sorted(root.glob(f"{depth}/{USB_FOLDER}/metadata"))[:MOST_STICKS]
             except OSError:
                 continue  # pulled out while we looked
-    return [folder.parent for folder in found]
+    return [folder.parent for folder in found[:MOST_STICKS]]
 
 
 class Places:

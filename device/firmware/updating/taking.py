@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from device.firmware.clock import clock_state
 from device.firmware.updating.admission import refusal, release_in
-from device.firmware.updating.journal import REASON_CHARS, Journal
+from device.firmware.updating.dating import begun
+from device.firmware.updating.journal import BEFORE_ARMED, REASON_CHARS, Journal
 from device.firmware.updating.kind import Kind
 from device.firmware.updating.ledger import Ledger
 from device.firmware.updating.ways import Ways
@@ -17,8 +17,10 @@ from ota.errors import WireError
 from ota.windows import parse_window
 
 
-def followed(journal: Journal, wish: Wish | None) -> Journal:
+def followed(journal: Journal, wish: Wish | None, now_s: float) -> Journal:
     """Return a journal that goes on for the action, and by the hours, that the newest document names."""
+    if journal.state in BEFORE_ARMED:
+        journal = msgspec.structs.replace(journal, since_s=begun(journal.since_s, now_s))
     if wish is None or wish.content != journal.content or not journal.is_under_way or _odd(wish.window):
         return journal
     return msgspec.structs.replace(
@@ -47,11 +49,12 @@ def taken(
         seq=wish.seq,
         window=wish.window,
         deadline_s=wish.deadline_s,
-        since_s=now_s if clock_state(now_s) == "synced" else 0.0,
+        since_s=begun(0.0, now_s),
         steps=1,
+        watched=_watched(journal),
     )
     if _runs(kind, wish):
-        return _running(journal, fresh)
+        return _running(fresh)
     reason = _why_not(kind, wish, ledger(), ways)
     if reason:
         return msgspec.structs.replace(fresh, state="rejected", reason=reason[:REASON_CHARS])
@@ -68,13 +71,19 @@ def _runs(kind: Kind, wish: Wish) -> bool:
     return kind.running().slot == kind.current() == kind.slot_with(wish.target)
 
 
-def _running(journal: Journal, fresh: Journal) -> Journal:
+def _watched(journal: Journal) -> Journal | None:
+    held = journal.under_watch
+    return None if held is None else msgspec.structs.replace(held, watched=None)
+
+
+def _running(fresh: Journal) -> Journal:
     """Answer for what runs already; what is still watched over stays so."""
-    if journal.content == fresh.content and journal.state == "clean":
+    held = fresh.watched
+    if held is not None and held.content == fresh.content:
         fresh = msgspec.structs.replace(
-            fresh, slot=journal.slot, before=journal.before, watch_until_s=journal.watch_until_s
+            fresh, slot=held.slot, before=held.before, watch_until_s=held.watch_until_s
         )
-    return msgspec.structs.replace(fresh, state="clean", reason="runs already")
+    return msgspec.structs.replace(fresh, state="clean", reason="runs already", watched=None)
 
 
 def _why_not(kind: Kind, wish: Wish, ledger: Ledger, ways: Ways) -> str:
