@@ -44,7 +44,8 @@ def device_row(device: str, **facts: Any) -> dict[str, Any]:
     }
     info = {
         "firmware": facts.get("firmware", "0.2.0"),
-        "board": facts.get("board", "raspberry-pi-4"),
+        "board": "Raspberry Pi 4 Model B Rev 1.4",
+        "profile": facts.get("board", "raspberry-pi-4"),
         "model": model,
         "cameras": [],
         "timezone": facts.get("timezone", "Asia/Karachi"),

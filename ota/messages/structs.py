@@ -208,6 +208,8 @@ class Info(Message, frozen=True, kw_only=True):
     """Birth certificate, retained.
 
     Attributes:
+        board: its model, as it calls itself: `Raspberry Pi 4 Model B Rev 1.4`.
+        profile: the word for its kind, which releases and filters mean: `raspberry-pi-4` (docs/boards.md).
         card: of a board that was set up by `pehra flash`.
     """
 
@@ -219,6 +221,7 @@ class Info(Message, frozen=True, kw_only=True):
     timezone: ShortText = "UTC"
     config_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     schema: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    profile: ShortText = ""
     card: CardInfo | None = None
 
 

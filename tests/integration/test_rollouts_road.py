@@ -47,6 +47,17 @@ def test_a_good_release_goes_to_all_in_stages(town: Town) -> None:
         assert audit.verify(session) == []
 
 
+def test_a_release_and_a_filter_mean_a_kind_of_board_and_not_what_a_board_calls_itself(town: Town) -> None:
+    town.add(names(2))
+    town.add(["cam-orin"], board="jetson-orin")
+    rollout = town.rollout("board:pi4", release=town.release(hw=("raspberry-pi-4",)), stages="100%")
+    town.run_until(rollout, "done")
+    assert town.counts(rollout) == {"succeeded": 2}
+    with Session(town.engine) as session:
+        seen = preview(session, get_release(session, "street-2@1.4.0"), "all", "100%")
+    assert (seen.have_it, seen.other_boards) == (2, 1)
+
+
 def test_success_comes_only_from_what_runs(town: Town) -> None:
     town.add(names(1))
     town.behave = lambda *_: "committed"
