@@ -444,9 +444,26 @@ def test_a_publication_is_never_seen_in_half(desk, tmp_path, monkeypatch):
     assert len(order) > 3
 
 
-def test_two_at_one_repository_do_not_get_in_each_others_way(desk, tmp_path):
+def test_two_at_one_repository_do_not_get_in_each_others_way(desk, tmp_path, monkeypatch):
+    monkeypatch.setattr("pehra.commands.ota.shared.LOCK_S", 0.0)
     with desk.home.locked():
         assert "another process" in desk.run("add", model(tmp_path / "m"), *ANY, code=2)
+
+
+def test_a_command_waits_for_the_fleet_that_signs_in_the_same_repository_for_a_moment(desk):
+    is_held = threading.Event()
+
+    def sign() -> None:
+        with desk.home.locked():
+            is_held.set()
+            is_asked.wait(5)
+
+    is_asked, fleet = threading.Event(), threading.Thread(target=sign)
+    fleet.start()
+    assert is_held.wait(5)
+    threading.Timer(0.2, is_asked.set).start()
+    assert "timestamp" in desk.run("status")
+    fleet.join()
 
 
 def test_damaged_metadata_in_the_repository_is_said_with_its_file(desk, tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ota.images.home import Home, Settings
     from ota.images.keys import AskSecret
 
+LOCK_S: Final = 15.0
+"""A fleet that signs in the same repository is done long before."""
 HomeOption = Annotated[
     Path | None, typer.Option(help="Folder that `pehra ota init` made; else PEHRA_OTA_HOME.")
 ]
@@ -66,7 +68,7 @@ def at_work(home: Path | None) -> Iterator[tuple[Home, Settings]]:
         if named is None:
             raise BadRelease("say which repository: --home FOLDER, or PEHRA_OTA_HOME")
         place = Home(named)
-        with place.locked() as settings:
+        with place.locked(LOCK_S) as settings:
             yield place, settings
 
 
