@@ -42,7 +42,7 @@ def init_director(passphrase_file: PassphraseOption = None, home: HomeOption = N
         director = DirectorHome(home_of(home))
         director.make(asking(passphrase_file), datetime.now(UTC))
     typer.echo(f"{director.folder}: a new director, its root holds for a year")
-    typer.echo(f"Move {director.keys}/root-1.pem and root-2.pem to two safe places (not on this machine).")
+    typer.echo(f"Move {director.keys}/*.pem to two safe places (not on this machine).")
     typer.echo("Restart the fleet manager.")
 
 
