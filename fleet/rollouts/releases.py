@@ -113,7 +113,10 @@ def get_release(session: Session, release: str) -> Release:
         named = select(Release).where(Release.name == name, Release.version == version)
         found = session.exec(named).first()
     if found is None:
-        raise NotFound(f"there is no release {release[:80]!r}: name one by its id or as NAME@VERSION")
+        raise NotFound(
+            f"there is no release {release[:80]!r}: `pehra rollout release list` shows those that are, "
+            "a publication within seconds"
+        )
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pehra.commands.fleet_shared import secret_of
+from pehra.commands.owner import give_to_owner
 
 if TYPE_CHECKING:
     from ota.images.home import Home, Settings
@@ -28,6 +29,10 @@ PassphraseOption = Annotated[
         help="[KEY=]FILE with a passphrase or PIN in its first line, for one key or for all; repeat. "
         "Else it is asked for.",
     ),
+]
+KeysOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder with key files, as on a stick; repeat."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
@@ -55,7 +60,7 @@ def one_line() -> Iterator[None]:
 
 @contextmanager
 def at_work(home: Path | None) -> Iterator[tuple[Home, Settings]]:
-    """Open an image repository for one command, alone.
+    """Open an image repository for one command, alone; what root writes there is its owner's afterwards.
 
     Raises:
         typer.Exit: Something is wrong; it has been said.
@@ -69,18 +74,42 @@ def at_work(home: Path | None) -> Iterator[tuple[Home, Settings]]:
             raise BadRelease("say which repository: --home FOLDER, or PEHRA_OTA_HOME")
         place = Home(named)
         with place.locked(LOCK_S) as settings:
-            yield place, settings
+            try:
+                yield place, settings
+            finally:
+                for folder in (named, *map(Path, settings.published)):
+                    give_to_owner(folder)
 
 
-def asking(files: list[str] | None) -> AskSecret:
-    """Return what finds a key's passphrase: in its file, in the file for all, or by asking."""
+def asking(files: list[str] | None, whose: str = "") -> AskSecret:
+    """Return what finds a key's passphrase: in its file, in the file for all, or by asking.
+
+    Args:
+        files: `[KEY=]FILE`.
+        whose: keys they are, where people may have others of the same name.
+    """
     of_key = dict(_named(given) for given in files or [])
 
     def ask(name: str, is_new: bool) -> str:
-        what = f"New passphrase of key {name}" if is_new else f"Passphrase of key {name}"
+        key = f"{whose} key {name}".strip()
+        what = f"New passphrase of {key}" if is_new else f"Passphrase of {key}"
         return secret_of(of_key.get(name, of_key.get("")), what, is_new=is_new)
 
     return ask
+
+
+def sticks(folders: list[Path] | None) -> list[Path]:
+    """Return folders with key files.
+
+    Raises:
+        BadRelease: one is not there.
+    """
+    from ota.errors import BadRelease
+
+    for folder in folders or []:
+        if not folder.is_dir():
+            raise BadRelease(f"--keys {folder}: no such folder; is the stick in, and mounted?")
+    return folders or []
 
 
 def _named(given: str) -> tuple[str, Path]:
