@@ -44,13 +44,12 @@ def device_row(device: str, **facts: Any) -> dict[str, Any]:
     }
     info = {
         "firmware": facts.get("firmware", "0.2.0"),
-        "board": facts.get("board", "raspberry-pi-4"),
+        "board": "Raspberry Pi 4 Model B Rev 1.4",
+        "profile": facts.get("board", "raspberry-pi-4"),
         "model": model,
         "cameras": [],
         "timezone": facts.get("timezone", "Asia/Karachi"),
     }
-    if "hw" in facts:
-        info["hw"] = facts["hw"]
     values = {"id": device, "site": facts.get("site", "lahore/gulberg"), "info": info, "info_ms": 1}
     row = Device(**values, is_online=facts.get("is_online", True), first_seen_ms=1).model_dump()
     return row | {"reported": {"firmware": info["firmware"], "model": model}, "reported_ms": 1}

@@ -116,7 +116,7 @@ class Voice:
             clock=clock_state(now_s),
             firmware=version("pehra"),
             board=self._board.board.name,
-            hw=self._board.board.profile.name,
+            profile=self._board.board.profile.name,
             model=self.model,
             cameras=[eye.info() for eye in self._eyes],
             site=self._config.device.site,

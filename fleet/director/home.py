@@ -3,10 +3,12 @@
 ::
 
     HOME/director/
-      director.json        names of keys by id; how long a root holds
-      roots/N.root.json    the chain of roots, signed: what devices follow
-      keys/root-N.pem      the root's keys, each with a passphrase: move them to safe places
-      online/key-N.pem     the key that signs documents; the fleet needs it every day
+      director.json              names of keys by id; how long a root holds
+      roots/N.root.json          the chain of roots, signed: what devices follow
+      keys/director-root-N.pem   the root's keys, each with a passphrase: move them to safe places
+      online/key-N.pem           the key that signs documents; the fleet needs it every day
+
+The root's files say whose they are: on a stick the image repository's `root-N.pem` lie beside them.
 
 One of two root keys is enough (docs/adr/0025). A root is written last, so that a cut leaves the director as
 it was.
@@ -203,7 +205,7 @@ class DirectorHome:
 
     def _new_key(self, known: Known, name: str, ask: AskSecret | None) -> Key:
         """Make a key; what a rotation left that was cut is nobody's, and goes."""
-        file = (self.online if ask is None else self.keys) / f"{name}.pem"
+        file = self.online / f"{name}.pem" if ask is None else self.keys / f"{FOLDER}-{name}.pem"
         file.unlink(missing_ok=True)
         key = make_key_file(file, name, ask).public_key
         known.keys[key.keyid] = KeyEntry(name, f"{FILE}{file.name}")

@@ -124,7 +124,10 @@ def approve(session: Session, rollout_id: str, by: Caller | str, now_ms: int) ->
             return rollout
         is_same = _id_of(by) == rollout.made_by_id if rollout.made_by_id else name_of(by) == rollout.made_by
         if is_same:
-            raise Forbidden(f"{name_of(by)} has made this rollout: a second person has to approve it")
+            raise Forbidden(
+                f"{name_of(by)} has made this rollout: a second person has to approve it, logged in as "
+                "themselves"
+            )
         rollout.approved_by, rollout.started_ms = name_of(by)[:100], now_ms
         return _keep(session, rollout, "running", "approve", by, now_ms)
 

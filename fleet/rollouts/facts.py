@@ -164,7 +164,10 @@ _SAID: Final = (
     col(Device.id),
     col(Device.info_ms),
     col(Device.reported_ms),
-    func.coalesce(col(Device.info)["hw"].as_string(), col(Device.info)["board"].as_string()),
+    # a release and a filter mean a kind of board; what the board calls itself is for people
+    func.coalesce(
+        func.nullif(col(Device.info)["profile"].as_string(), ""), col(Device.info)["board"].as_string()
+    ),
     _first(("model", "name")),
     _first(("model", "version")),
     _first(("model", "sha256")),

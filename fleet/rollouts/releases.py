@@ -133,7 +133,10 @@ def get_release(session: Session, release: str) -> Release:
     name, _, version = release.partition("@")
     named = session.exec(select(Release).where(Release.name == name, Release.version == version)).all()
     if not named:
-        raise NotFound(f"there is no release {release[:80]!r}: name one by its id or as NAME@VERSION")
+        raise NotFound(
+            f"there is no release {release[:80]!r}: `pehra rollout release list` shows those that are, "
+            "a publication within seconds"
+        )
     if len(named) > 1:
         each = ", ".join(f"{one.id} ({one.kind})" for one in named)
         raise Conflict(f"{release[:80]} is more than one release: name it by its id: {each}")

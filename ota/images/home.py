@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -47,6 +48,7 @@ LIFE_DAYS: Final = {
     "timestamp": 1.0,
 }
 
+_LOCK_LOOK_S: Final = 0.05
 _Kind = TypeVar("_Kind")
 AnyMetadata = Metadata[Any]
 """Of whichever role; `tuf` has no common type for them but this."""
@@ -107,8 +109,12 @@ class Home:
             raise BadRelease(f"{self.folder}: {error}") from error
 
     @contextmanager
-    def locked(self) -> Iterator[Settings]:
+    def locked(self, wait_s: float = 0.0) -> Iterator[Settings]:
         """Work here alone; settings that were changed are written at the end.
+
+        Args:
+            wait_s: How long to wait for another process that works here: a fleet does for a moment, now and
+                then.
 
         Raises:
             BadRelease: There is no repository, or another process works here.
@@ -119,11 +125,8 @@ class Home:
             )
         handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise BadRelease(f"{self.folder}: another process works here; wait until it is done") from error
-        try:
+            if not _lock(handle, wait_s):
+                raise BadRelease(f"{self.folder}: another process works here; wait until it is done")
             settings = self.settings()
             before = msgspec.json.encode(settings)
             yield settings
@@ -225,6 +228,19 @@ class Home:
             write_whole(path, content)
         except OSError as error:
             raise BadRelease(f"{path}: {error}; free some space") from error
+
+
+def _lock(handle: int, wait_s: float) -> bool:
+    until_s = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                return False
+            time.sleep(_LOCK_LOOK_S)
+        else:
+            return True
 
 
 def expiry(settings: Settings, role: str, now: datetime) -> datetime:

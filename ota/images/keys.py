@@ -122,8 +122,14 @@ def open_signer(name: str, uri: str, public: Key, folders: list[Path], ask: AskS
         return _token_signer(name, uri, public, ask)
     for folder in folders:
         path = folder / uri.removeprefix(FILE)
-        if path.is_file():
-            return _file_signer(name, path, public, ask)
+        try:
+            return _file_signer(name, path, path.read_bytes(), public, ask)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise KeyProblem(
+                name, f"{path} cannot be read ({error.strerror}): may you look there?"
+            ) from error
     return None
 
 
@@ -134,13 +140,12 @@ def is_elsewhere(error: BaseException | None) -> bool:
     )
 
 
-def _file_signer(name: str, path: Path, public: Key, ask: AskSecret) -> Signer:
+def _file_signer(name: str, path: Path, content: bytes, public: Key, ask: AskSecret) -> Signer:
     try:
-        content = path.read_bytes()
         passphrase = ask(name, False).encode() if b"ENCRYPTED" in content else None
         private = load_pem_private_key(content, passphrase)
         signer = CryptoSigner(private)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyProblem(
             name, f"{path} cannot be opened: the passphrase is wrong, or the file is damaged"
         ) from error

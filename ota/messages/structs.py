@@ -208,20 +208,20 @@ class Info(Message, frozen=True, kw_only=True):
     """Birth certificate, retained.
 
     Attributes:
-        board: its maker's words, such as `Raspberry Pi 4 Model B Rev 1.4`.
-        hw: what releases call it, such as `raspberry-pi-4`; empty from firmware that has no word for it.
+        board: its model, as it calls itself: `Raspberry Pi 4 Model B Rev 1.4`.
+        profile: the word for its kind, which releases and filters mean: `raspberry-pi-4` (docs/boards.md).
         card: of a board that was set up by `pehra flash`.
     """
 
     firmware: ShortText
     board: ShortText
-    hw: ShortText = ""
     model: ModelInfo
     cameras: Annotated[list[CameraInfo], Meta(max_length=8)]
     site: ShortText = ""
     timezone: ShortText = "UTC"
     config_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     schema: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    profile: ShortText = ""
     card: CardInfo | None = None
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from pehra.commands.fleet_shared import HomeOption, Refusals, home_of
-from pehra.commands.ota.shared import PassphraseOption, asking
+from pehra.commands.ota.shared import KeysOption, PassphraseOption, asking, sticks
+from pehra.commands.owner import give_to_owner
 
+WHOSE: Final = "the director's"
 director_app = typer.Typer(help="Who signs what devices are told: keys and roots.", no_args_is_help=True)
 
 
@@ -40,9 +41,10 @@ def init_director(passphrase_file: PassphraseOption = None, home: HomeOption = N
 
     with _saying():
         director = DirectorHome(home_of(home))
-        director.make(asking(passphrase_file), datetime.now(UTC))
+        director.make(asking(passphrase_file, WHOSE), datetime.now(UTC))
+        give_to_owner(home_of(home))
     typer.echo(f"{director.folder}: a new director, its root holds for a year")
-    typer.echo(f"Move {director.keys}/root-1.pem and root-2.pem to two safe places (not on this machine).")
+    typer.echo(f"Move {director.keys}/*.pem to two safe places (not on this machine).")
     typer.echo("Restart the fleet manager.")
 
 
@@ -75,9 +77,7 @@ def rotate_key(
     key: Annotated[
         str, typer.Option(help="Which key to replace (root-1, ...). Default: the one in use.")
     ] = "",
-    keys: Annotated[
-        list[Path] | None, typer.Option(help="Folder with a root key, as on a stick; repeat.")
-    ] = None,
+    keys: KeysOption = None,
     passphrase_file: PassphraseOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -91,6 +91,9 @@ def rotate_key(
 
     with _saying():
         director = DirectorHome(home_of(home))
-        done = director.rotate(asking(passphrase_file), datetime.now(UTC), key, keys or [])
+        done = director.rotate(asking(passphrase_file, WHOSE), datetime.now(UTC), key, sticks(keys))
+        give_to_owner(home_of(home))
     typer.echo(f"root {done.version}: {done.key} is in use, its root holds for a year")
-    typer.echo(f"{done.old} was removed: destroy the copies of it")
+    typer.echo(f"{done.old.name} counts no longer: destroy the copies of it")
+    if done.old.parent == director.keys:
+        typer.echo(f"Move {director.keys}/*.pem to a safe place (not on this machine).")

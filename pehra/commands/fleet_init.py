@@ -92,7 +92,7 @@ def init_fleet(
         typer.echo(f"{home}: others could look into this folder; now only its owner can (mode 0700)")
     _tell_next(home, addresses.url, is_imported=imported is not None)
     if director.exists:
-        typer.echo(f"Move {director.keys}/root-1.pem and root-2.pem to two safe places; same passphrase.")
+        typer.echo(f"Move {director.keys}/*.pem to two safe places; same passphrase.")
     else:
         typer.echo(f"Director: pehra fleet director init --home {home}")
 

@@ -50,9 +50,10 @@ def preview_rollout(
     with at_the_counter(home, db) as (_, session):
         seen = preview(session, get_release(session, release), to, stages)
         typer.echo(f"{seen.devices} devices would get it, {seen.online} of them are online")
-        for title, counted in (("board", seen.by_board), ("runs now", seen.by_version)):
-            show_rows([{title: word, "devices": str(n)} for word, n in counted.items()], as_json=False)
-        typer.echo(f"stages reach: {', '.join(map(str, seen.by_stage))}")
+        if seen.devices:
+            for title, counted in (("board", seen.by_board), ("runs now", seen.by_version)):
+                show_rows([{title: word, "devices": str(n)} for word, n in counted.items()], as_json=False)
+            typer.echo(f"stages reach: {', '.join(map(str, seen.by_stage))}")
         typer.echo(f"left out: {seen.have_it} run it already, {seen.other_boards} have another board")
         if seen.held:
             typer.echo(f"{seen.held} wait until these rollouts are done with them: {', '.join(seen.holders)}")
@@ -64,14 +65,31 @@ def create_rollout(
     to: FilterOption,
     name: Annotated[str, typer.Option(help="What people call it; else the release.")] = "",
     stages: StagesOption = STAGES,
-    soak: Annotated[str | None, typer.Option(help="Rest after a stage.")] = None,
-    deadline: Annotated[str | None, typer.Option(help="Silence that counts as failure.")] = None,
-    window: Annotated[str, typer.Option(help="In each site's own time: mon-fri 02:00-05:00.")] = "",
-    tries: Annotated[int | None, typer.Option(help="How often a device tries what fails on the way.")] = None,
-    backoff: Annotated[str | None, typer.Option(help="Before the second try; doubles with each.")] = None,
-    at_once: Annotated[int | None, typer.Option(help="How many may be at it at the same time.")] = None,
-    stop_share: Annotated[float | None, typer.Option(help="Share of failures that is allowed, 0.05.")] = None,
-    stop_failures: Annotated[int | None, typer.Option(help="Number of failures that is allowed.")] = None,
+    soak: Annotated[
+        str | None, typer.Option(help="Rest after a stage, where --stages says none.", show_default="4h")
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="Silence that counts as failure.", show_default="24h")
+    ] = None,
+    window: Annotated[
+        str, typer.Option(help="In each site's own time: mon-fri 02:00-05:00.", show_default="any time")
+    ] = "",
+    tries: Annotated[
+        int | None, typer.Option(help="How often a device tries what fails on the way.", show_default="3")
+    ] = None,
+    backoff: Annotated[
+        str | None, typer.Option(help="Before the second try; doubles with each.", show_default="5m")
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(help="How many may be at it at the same time.", show_default="500")
+    ] = None,
+    stop_share: Annotated[
+        float | None,
+        typer.Option(help="It stops when surely more than this share fail.", show_default="0.05"),
+    ] = None,
+    stop_failures: Annotated[
+        int | None, typer.Option(help="It stops when more devices than this fail.", show_default="100")
+    ] = None,
     stays_open: Annotated[
         bool, typer.Option("--stays-open", help="It goes on for devices that join.")
     ] = False,

@@ -14,6 +14,7 @@ import typer
 
 from pehra.commands.fleet_claims import Json, show_rows
 from pehra.commands.fleet_shared import DbOption, HomeOption, at_the_counter, home_of, who_am_i
+from pehra.commands.owner import give_to_owner
 
 if TYPE_CHECKING:
     from fleet.store.tables_rollouts import Release
@@ -118,6 +119,8 @@ def _add_image(
             while piece := source.read(PIECE_BYTES):
                 received.add(piece)
             _show(keep_image(session, folder, received, new, who_am_i(), _now_ms()))
+        give_to_owner(settings.image_folder)
+        give_to_owner(home_of(home))
 
 
 @contextmanager

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from fleet.rollouts.show import RolloutShown
 
 LOOK_S: Final = 1.0
+BROKEN_OFF: Final = ("aborted", "reverting", "reverted")
+"""States in which no stage runs, and none will."""
 
 
 def watch_rollout(session: Session, rollout: str, *, look_s: float = LOOK_S) -> None:
@@ -48,10 +50,12 @@ def render(seen: RolloutShown) -> Group:
         stages.add_column(name, justify="left" if name in ("stage", "") else "right")
     for one in seen.stages:
         numbers = (one.size, one.told, one.succeeded, one.failed)
-        stages.add_row(one.text, *map(str, numbers), one.state)
+        stages.add_row(one.text, *map(str, numbers), "" if rollout.state in BROKEN_OFF else one.state)
     told = ", ".join(f"{state} {number}" for state, number in sorted(seen.counts.items())) or "nobody yet"
     errors = [Text(f"{one.devices} failed: {one.reason} ({', '.join(one.examples)})") for one in seen.errors]
-    why = Text(f"{rollout.state}: {rollout.why}")
+    why = Text(
+        rollout.why if rollout.why.lower().startswith(rollout.state) else f"{rollout.state}: {rollout.why}"
+    )
     return Group(head, Text(f"id {rollout.id}, made by {rollout.made_by}"), stages, Text(told), *errors, why)
 
 

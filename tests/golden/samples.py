@@ -53,6 +53,7 @@ SAMPLES = {
             ts=TS,
             firmware="0.1.0",
             board="Raspberry Pi 4 Model B Rev 1.4",
+            profile="raspberry-pi-4",
             model=MODEL,
             cameras=[
                 CameraInfo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shutil
@@ -209,11 +210,31 @@ def test_a_release_waits_while_its_key_is_elsewhere(desk, tmp_path):
     (desk.home.offline_keys / "models-1.pem").rename(tmp_path / "models-1.pem")
     desk.run("add", model(tmp_path / "m"), *ANY)
     assert "waits, also for models-1" in desk.run("sign", code=1)
-    desk.run("publish", desk.www)
+    assert "not published: models version 2: signed by nobody" in desk.run("publish", desk.www)
     assert desk.see("models/small-1.0.tar").targets["models/small-1.0.tar"] is None
     desk.run("sign", "--keys", tmp_path)
-    desk.run("publish", desk.www)
+    assert "not published" not in desk.run("publish", desk.www)
     assert desk.see("models/small-1.0.tar").targets["models/small-1.0.tar"] is not None
+
+
+def test_a_stick_that_is_not_in_and_a_key_that_cannot_be_read_are_said(desk, tmp_path):
+    desk.run("add", model(tmp_path / "m"), *ANY)
+    assert "is the stick in" in desk.run("sign", "--keys", tmp_path / "ayesha", code=2)
+    (tmp_path / "bilal" / "models-1.pem").mkdir(parents=True)
+    said = desk.run("sign", "--keys", tmp_path / "bilal", code=2)
+    assert "models-1.pem cannot be read (Is a directory)" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_writes_belongs_to_whose_repository_it_is(desk):
+    desk.run("publish", desk.www)
+    for folder in (desk.home.folder, desk.www):
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, 65534, 65534)
+    for command in (("rotate", "timestamp"), ("sign",), ("publish", desk.www)):
+        desk.run(*command)
+    owners = {path.stat().st_uid for folder in (desk.home.folder, desk.www) for path in folder.rglob("*")}
+    assert owners == {65534}
 
 
 def test_a_key_file_that_holds_another_key_is_said(desk, tmp_path):
@@ -444,9 +465,26 @@ def test_a_publication_is_never_seen_in_half(desk, tmp_path, monkeypatch):
     assert len(order) > 3
 
 
-def test_two_at_one_repository_do_not_get_in_each_others_way(desk, tmp_path):
+def test_two_at_one_repository_do_not_get_in_each_others_way(desk, tmp_path, monkeypatch):
+    monkeypatch.setattr("pehra.commands.ota.shared.LOCK_S", 0.0)
     with desk.home.locked():
         assert "another process" in desk.run("add", model(tmp_path / "m"), *ANY, code=2)
+
+
+def test_a_command_waits_for_the_fleet_that_signs_in_the_same_repository_for_a_moment(desk):
+    is_held = threading.Event()
+
+    def sign() -> None:
+        with desk.home.locked():
+            is_held.set()
+            is_asked.wait(5)
+
+    is_asked, fleet = threading.Event(), threading.Thread(target=sign)
+    fleet.start()
+    assert is_held.wait(5)
+    threading.Timer(0.2, is_asked.set).start()
+    assert "timestamp" in desk.run("status")
+    fleet.join()
 
 
 def test_damaged_metadata_in_the_repository_is_said_with_its_file(desk, tmp_path):

@@ -118,7 +118,7 @@ def test_a_root_key_cannot_sign_documents(director, state):
 
     root = director.root().signed
     keyid = root.roles["root"].keyids[0]
-    signer = open_signer("root-1", "file:root-1.pem", root.keys[keyid], [director.keys], ask)
+    signer = open_signer("root-1", "file:director-root-1.pem", root.keys[keyid], [director.keys], ask)
     envelope = Envelope(encode(a_document()), "application/vnd.pehra.desired+json", {})
     envelope.sign(signer)
     with pytest.raises(Untrusted):
@@ -283,7 +283,7 @@ def test_a_message_carries_the_newest_roots_only_and_fits_with_the_largest_docum
 
 
 def test_one_root_key_is_enough_also_for_putting_another_in_the_place_of_a_lost_one(director):
-    (director.keys / "root-1.pem").unlink()
+    (director.keys / "director-root-1.pem").unlink()
     done = director.rotate(ask, NOW, "root-1")
     assert (done.version, done.key) == (2, "root-3")
     assert director.rotate(ask, NOW).version == 3

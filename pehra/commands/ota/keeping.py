@@ -25,12 +25,16 @@ def publish(
     Example: pehra ota publish /srv/www/pehra-images
     """
     from ota.images.publishing import publish as publish_to
+    from ota.images.status import waiting_words
 
     with at_work(home) as (place, settings):
         published = publish_to(place, settings, folder, asking(passphrase_file), now())
+        waiting = waiting_words(place, settings)
     for delta in published.deltas:
         typer.echo(f"{delta.path}: {delta.length} bytes")
     _tell(published)
+    for words in waiting:
+        typer.echo(f"not published: {words}; pehra ota sign")
 
 
 def fresh(

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from pehra.commands.ota.shared import HomeOption, PassphraseOption, asking, at_work, now, one_line
+from pehra.commands.ota.shared import (
+    HomeOption,
+    KeysOption,
+    PassphraseOption,
+    asking,
+    at_work,
+    now,
+    one_line,
+    sticks,
+)
 
 
 def init(
@@ -22,7 +31,7 @@ def init(
 
     Their private halves lie in FOLDER/keys, each with a passphrase: move them to safe places, the root's to
     three people. The keys in FOLDER/online sign by themselves and stay. FOLDER/root.json is what devices are
-    given.
+    given, by a fleet that has --image-repository.
 
     Example: pehra ota init /var/lib/pehra-images --token root-1=hsm:2
     """
@@ -36,14 +45,15 @@ def init(
     typer.echo(
         f"Move {folder / 'keys'}/*.pem to safe places, not on this machine: root-1, -2, -3 to three people."
     )
-    typer.echo(f"Give {folder / 'root.json'} to the devices.")
-    typer.echo(f"Next: pehra ota add MODEL_DIR --hw raspberry-pi-4 --home {folder}")
+    typer.echo(f"Next: pehra ota publish DIR --home {folder}")
+    typer.echo(f"Then: pehra fleet run ... --images DIR --image-repository {folder}")
+    typer.echo(
+        f"That gives {folder / 'root.json'} to devices; a fleet elsewhere keeps it as its image-root.json."
+    )
 
 
 def sign(
-    keys: Annotated[
-        list[Path] | None, typer.Option(help="Folder with key files, as on a stick; repeat.")
-    ] = None,
+    keys: KeysOption = None,
     passphrase_file: PassphraseOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -55,7 +65,7 @@ def sign(
     from ota.images.signing import sign_staged
 
     with at_work(home) as (place, settings):
-        outcomes = sign_staged(place, settings, asking(passphrase_file), now(), keys or [])
+        outcomes = sign_staged(place, settings, asking(passphrase_file), now(), sticks(keys))
     if not outcomes:
         typer.echo("nothing waits to be signed")
     for outcome in outcomes:
