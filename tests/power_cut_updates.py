@@ -2,7 +2,9 @@
 
 `python -m tests.power_cut_updates` cuts every scenario at each of its steps on the disk, and at `--rounds`
 random moments, up to three times in a row. A cut is a SIGKILL that empties what was not synced
-(`tests/power_cuts.py`); random moments are a SIGKILL alone, wherever the program is.
+(`tests/power_cuts.py`); random moments are a SIGKILL alone, wherever the program is. In `SCENARIOS` the real
+updater runs in one process, with programs that are words; `firmware_launched` has real ones, with launcher,
+builder and pip, and is cut at each writing of its journal (`power_cut_launched.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ota.trust.delta import delta_path, make_delta
+from tests.power_cut_launched import cut_launched
 from tests.power_cuts import cut_everywhere
 from tests.updating import Publisher, Unit, digest, document, packed, tiny_model
 from tests.updating_firmware import FIRST, Board, wheelhouse
@@ -155,6 +158,7 @@ def _firmware(folder: Path, how: str, ends: tuple[str, ...]) -> Scenario:
     return Scenario(before, boot, lambda board: board.version, "0.3.0", "0.4.0", ends)
 
 
+LAUNCHED = "firmware_launched"
 SCENARIOS = {one.__name__: one for one in (model_first, model_next, model_bad, firmware_good, firmware_bad)}
 
 
@@ -225,18 +229,25 @@ def main() -> None:
     words.add_argument("--first", type=int, default=1, help="first step on the disk that is cut")
     words.add_argument("--stride", type=int, default=1, help="cut every so many steps")
     words.add_argument("--seed", type=int, default=1)
-    words.add_argument("--only", choices=SCENARIOS, action="append")
+    words.add_argument("--only", choices=[*SCENARIOS, LAUNCHED], action="append")
     asked = words.parse_args()
-    for name in asked.only or SCENARIOS:
+    for name in asked.only or [*SCENARIOS, LAUNCHED]:
         with tempfile.TemporaryDirectory(prefix="pehra-cuts-") as place:
-            scenario = SCENARIOS[name](Path(place))
-            work = Path(place) / "work"
-            steps = cut_everywhere(
-                scenario.before, work, scenario.act, scenario.check, first=asked.first, stride=asked.stride
-            )
-            hits = cut_at_random(scenario, work, asked.rounds, random.Random(asked.seed))
+            steps, hits = _cut(name, Path(place), asked)
         sys.stdout.write(f"{name}: {steps} steps, {hits} kills in {asked.rounds} rounds\n")
         sys.stdout.flush()
+
+
+def _cut(name: str, place: Path, asked: argparse.Namespace) -> tuple[int, int]:
+    """Cut one scenario everywhere that is asked; return how many steps it has, and how many kills hit."""
+    dice = random.Random(asked.seed)
+    if name == LAUNCHED:
+        return cut_launched(place, asked.rounds, dice, first=asked.first, stride=asked.stride)
+    scenario, work = SCENARIOS[name](place), place / "work"
+    steps = cut_everywhere(
+        scenario.before, work, scenario.act, scenario.check, first=asked.first, stride=asked.stride
+    )
+    return steps, cut_at_random(scenario, work, asked.rounds, dice)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ class Board(Unit):
         self.builder = FakeBuilder()
         self.slot, self.version = "", ""
         self.has_launcher = True
+        self.safe_with: dict[str, str] = {}
         self.more_kinds = lambda unit: [self._firmware()]
 
     def _firmware(self) -> FirmwareKind:
@@ -102,6 +103,7 @@ class Board(Unit):
             is_linked=lambda: self.is_linked,
             probation_s=self.config.update.probation_s,
             running_slot=self.slot,
+            safe_reason=self.safe_with.get(self.version, ""),
         )
 
     def launched(self) -> tuple[str, str]:

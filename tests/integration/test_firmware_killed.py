@@ -1,8 +1,7 @@
-"""Power cuts at each step of the launcher, and a board that is killed while its firmware is updated."""
+"""Power cuts at each step of the launcher."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,10 +30,3 @@ def run(*command: str, limit_s: float) -> str:
 def test_a_cut_at_any_step_of_the_launcher_leaves_what_starts(tmp_path, scenario):
     steps = int(run("tests.launcher_cuts", scenario, str(tmp_path), limit_s=100).split()[0])
     assert steps >= (1 if scenario == "forgetting" else 3)
-
-
-@pytest.mark.timeout(300)
-def test_a_board_that_is_killed_at_random_while_its_firmware_is_updated_always_starts(tmp_path):
-    """More of it: `python -m tests.firmware_rounds --rounds 300 FOLDER`."""
-    ends = json.loads(run("tests.firmware_rounds", "--rounds", "8", str(tmp_path), limit_s=280))
-    assert ends["left"] >= 4
