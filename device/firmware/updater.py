@@ -152,9 +152,7 @@ def _situation(config: Config, kinds: list[Kind], sight: Sight | None, ledger: L
         cameras=config.camera,
         sees=frozenset() if sight is None else frozenset(sight.looking.info.labels),
         max_bytes={kind.name: kind.max_bytes for kind in kinds},
-        forbidden=""
-        if config.update.enabled
-        else "the device's own file forbids it: [update] enabled = false",
+        forbidden=_forbidden(config),
     )
 
 

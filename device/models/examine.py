@@ -35,6 +35,9 @@ TIME_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 4 << 30
 """Address space of the child; a detector of a few MB needs a hundredth of it."""
 
+KILLED = "the runtime was killed (SIGKILL): there was not memory enough"
+"""Nothing is said of the model by that: another time there may be."""
+
 _EDGES = frozenset(("QUANTIZE", "DEQUANTIZE", POSTPROCESS_OP))
 """Operators that stand between integers and floats by their nature."""
 
@@ -184,6 +187,8 @@ def _ask_child(
         return done.stdout.splitlines()[:2], f"it does not come to an end within {limit_s:.0f} s"
     lines = done.stdout.splitlines()[:2] if len(done.stdout) < _MOST_ANSWER_BYTES else []
     if done.returncode < 0:
+        if done.returncode == -signal.SIGKILL:
+            return lines, KILLED
         name = signal.Signals(-done.returncode).name
         return lines, f"the runtime dies of it ({name}): it is damaged, or needs more than there is"
     said = done.stderr.decode(errors="replace").strip().splitlines() or [""]

@@ -173,6 +173,23 @@ def test_what_a_launcher_turned_to_in_need_stays_once_it_has_lived_and_is_told(t
     assert board.updater.complaints() == []
 
 
+def test_a_model_is_watched_over_and_gone_back_from_while_firmware_waits_for_its_window(
+    tmp_path, publisher, board, monkeypatch
+):
+    model = publisher.add(tiny_model(tmp_path / "model", "1.0"))
+    board.hear(document(model)).live(PROBATION_S + 5)
+    program = firmware(publisher, tmp_path, "0.3.0")
+    closed = msgspec.structs.replace(program, window="01:00-01:01")
+    board.hear(document(model, closed, seq=2)).live(5)
+    assert JournalFiles(board.state / "journal").read("firmware").state == "staged"
+    monkeypatch.setattr(board.kinds[1], "watch", lambda: Verdict("bad", "cam0 sees nothing with it"))
+    board.live(5)
+    assert board.runs.sha256 == digest(board.factory)
+    assert JournalFiles(board.state / "journal").read("firmware").state == "staged"
+    board.hear(document(program, seq=3)).live(PROBATION_S + 5)
+    assert board.version == "0.3.0"
+
+
 def notes(board, name, **fields):
     """Write what a launcher, or a technician, leaves."""
     (board.state / "slots" / "firmware" / name).write_text(json.dumps(fields))
@@ -359,20 +376,3 @@ def test_a_disk_that_refuses_while_building_ends_the_action_as_everywhere(tmp_pa
     slot.parent.write_text("no folder")
     with pytest.raises(OSError, match="Not a directory"):
         FirmwareBuilder(None).build(tmp_path / "x.tar", slot, {}, bool)
-
-
-def test_a_model_is_watched_over_and_gone_back_from_while_firmware_waits_for_its_window(
-    tmp_path, publisher, board, monkeypatch
-):
-    model = publisher.add(tiny_model(tmp_path / "model", "1.0"))
-    board.hear(document(model)).live(PROBATION_S + 5)
-    program = firmware(publisher, tmp_path, "0.3.0")
-    closed = msgspec.structs.replace(program, window="01:00-01:01")
-    board.hear(document(model, closed, seq=2)).live(5)
-    assert JournalFiles(board.state / "journal").read("firmware").state == "staged"
-    monkeypatch.setattr(board.kinds[1], "watch", lambda: Verdict("bad", "cam0 sees nothing with it"))
-    board.live(5)
-    assert board.runs.sha256 == digest(board.factory)
-    assert JournalFiles(board.state / "journal").read("firmware").state == "staged"
-    board.hear(document(program, seq=3)).live(PROBATION_S + 5)
-    assert board.version == "0.3.0"

@@ -298,6 +298,19 @@ def test_a_model_that_crashes_its_process_kills_only_the_child(tmp_path, publish
     assert "SIGSEGV" in refused_by_child(unit, publisher.add(one))
 
 
+def test_a_model_whose_check_was_killed_for_want_of_memory_may_come_again(publisher, unit, one, monkeypatch):
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    wanted = publisher.add(one)
+    with monkeypatch.context() as patch:
+        patch.setattr("device.models.examine._command", lambda file, labels: ["python3", "-c", crash])
+        unit.check = check_model
+        unit.hear(document(wanted)).live(3)
+    assert unit.last == ("rejected", "the runtime was killed (SIGKILL): there was not memory enough")
+    assert unit.ledger.quarantined == {}
+    unit.hear(document(wanted, seq=2)).live(3)
+    assert unit.runs.sha256 == digest(one)
+
+
 def test_a_model_that_never_comes_to_an_end_is_refused(publisher, unit, one, monkeypatch):
     monkeypatch.setattr(
         "device.models.examine._command",

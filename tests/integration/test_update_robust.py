@@ -6,10 +6,13 @@ import hashlib
 import os
 import shutil
 
+import msgspec
 import pytest
 
 from device.errors import UpdateHindered
 from device.firmware.clock import BUILT_UTC_S
+from device.firmware.config.update import UpdateSection
+from device.firmware.updater import Surroundings, make_updater
 from device.firmware.updating.kind import Verdict
 from device.firmware.updating.places import sticks
 from ota.trust.delta import delta_path, make_delta
@@ -17,6 +20,7 @@ from ota.trust.http import HttpSource
 from ota.trust.sources import FolderSource
 from tests.repository_simulator import serving
 from tests.updating import Publisher, Unit, digest, document, packed, tiny_model, trusting_check
+from tests.updating_firmware import FakeBuilder
 
 PROBATION_S = 600
 
@@ -264,3 +268,28 @@ def test_a_stick_with_many_folders_is_asked_a_few_times_only(tmp_path):
     for number in range(40):
         (tmp_path / "usb" / f"{number:02}" / "pehra-update" / "metadata").mkdir(parents=True)
     assert len(sticks([str(tmp_path)])) == 8
+
+
+# What the device's own file says, or does not say because it is broken.
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"camera": []}, "the device's own file is broken: mend it first"),
+        (
+            {"update": UpdateSection(enabled=False)},
+            "the device's own file forbids it: [update] enabled = false",
+        ),
+    ],
+)
+def test_a_device_whose_own_file_is_broken_or_forbids_it_installs_nothing(
+    unit, publisher, one, changes, words
+):
+    said = []
+    config = msgspec.structs.replace(unit.config, **changes)
+    around = Surroundings(lambda topic, message: said.append(message), lambda: True, lambda kind: None)
+    updater = make_updater(config, unit.slots, None, around, FakeBuilder())
+    updater.hear(document(publisher.add(one)))
+    updater.round()
+    assert [(update.state, update.reason) for update in said] == [("rejected", words)]

@@ -19,8 +19,11 @@ from device.check.self_test import LIBRARIES
 from device.firmware import launcher
 from device.firmware.console.following import Follower
 from device.firmware.launcher import Slots
+from device.firmware.updating.model_slots import ModelSlots
 from device.firmware.updating.standing import firmware_standing, running_place, running_slot
+from ota.messages.structs import Target
 from pehra.commands.device import device_app
+from tests.device_toml import head
 from tests.launcher_cuts import lay_out, start
 
 TRIAL = {"slot": "b", "before": "a", "starts": 1, "limit": 3}
@@ -211,6 +214,23 @@ def test_a_configuration_that_this_firmware_does_not_know_fails_the_self_test(tm
     done = CliRunner().invoke(device_app, ["self-test", "--config", str(tmp_path / "device.toml")])
     assert done.exit_code == 1
     assert "ERROR configuration: " in done.stdout
+
+
+def test_the_self_test_looks_at_the_model_that_a_start_would_take(tmp_path):
+    config, state = tmp_path / "device.toml", tmp_path / "state"
+    config.write_text(head(state) + '[[camera]]\nsource = "street"\n')
+    models = ModelSlots(state, "street-2")
+    models.path("b").mkdir(parents=True)
+    (models.path("b") / "model.tflite").write_bytes(b"no model")
+    models.seal("b", Target("models/odd-1.0.tar", 8, {"sha256": "ab" * 32}))
+    done = CliRunner().invoke(device_app, ["self-test", "--config", str(config)])
+    assert (done.exit_code, "street-2 is what its card says" in done.stdout) == (0, True)
+    models.turn_to("b")
+    done = CliRunner().invoke(device_app, ["self-test", "--config", str(config)])
+    assert done.exit_code == 1, done.stdout
+    assert "slots/model/b" in done.stdout
+    (models.path("b") / "model.tflite").write_bytes(b"damaged: a start takes the factory's")
+    assert CliRunner().invoke(device_app, ["self-test", "--config", str(config)]).exit_code == 0
 
 
 def test_the_self_test_loads_every_library_of_a_device():

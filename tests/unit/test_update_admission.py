@@ -311,11 +311,3 @@ def test_hours_that_cannot_be_read_are_a_mistake_of_the_file():
 
     with pytest.raises(ConfigError, match=r"update\.download_window"):
         config('[update]\ndownload_window = "at night"\n')
-
-
-def test_a_device_whose_own_file_is_broken_or_forbids_it_installs_nothing():
-    from device.firmware.updater import _forbidden
-
-    assert _forbidden(config()) == ""
-    assert "enabled = false" in _forbidden(config("[update]\nenabled = false\n"))
-    assert "mend it first" in _forbidden(msgspec.structs.replace(config(), camera=[]))

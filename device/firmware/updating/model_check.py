@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from device.errors import ModelUnavailable, UpdateHindered, UpdateRefused
+from device.errors import ModelUnavailable, UpdateHindered, UpdateRefused, UpdateUnsuited
 from device.firmware.updating.probation import too_slow
 from device.models.bundle import CARD_FILE
-from device.models.examine import Examination, examine
+from device.models.examine import KILLED, Examination, examine
 from device.models.verify import verify
 from ota.trust.release import Release, golden_digest
 
@@ -40,6 +40,7 @@ def check_model(
 
     Raises:
         UpdateRefused: it does not stand the check.
+        UpdateUnsuited: there is no memory to try it in.
         UpdateHindered: it was broken off.
     """
     _check_golden(place / CARD_FILE, release)
@@ -49,6 +50,8 @@ def check_model(
         raise UpdateRefused(error.reason) from error
     if is_over():
         raise UpdateHindered("the check was broken off")
+    if seen.trial.trouble == KILLED:
+        raise UpdateUnsuited(KILLED)
     for check in verify(seen):
         if check.state == "WRONG":
             raise UpdateRefused(f"{check.name}: {check.says}")
