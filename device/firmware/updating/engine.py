@@ -88,6 +88,7 @@ class Updater:
         self._lock = threading.Lock()
         self._heard: Desired | None = None
         self._wishes: Wishes | None = None
+        self._followed = ""
         self._is_ending = False
         self._began_s = mono()
         self._pauses: dict[KindName, tuple[float, float]] = {}
@@ -116,9 +117,13 @@ class Updater:
         )
 
     def hear(self, document: Desired) -> None:
-        """Take a document in that is for us, fresh, and to be believed; only the newest counts."""
+        """Take a document in that is for us, fresh, and to be believed; only the newest counts.
+
+        A broker repeats it at each connection, which must not break off what takes minutes.
+        """
         with self._lock:
-            self._heard = document
+            if document.id != self._followed:
+                self._heard = document
 
     def say_again(self) -> None:
         """Say where the actions stand once more: the broker may have forgotten."""
@@ -219,7 +224,7 @@ class Updater:
             with self._lock:  # it is not forgotten because the disk is full
                 self._heard = self._heard or document
             raise
-        self._wishes = wishes
+        self._wishes, self._followed = wishes, document.id
         self._pauses.clear()
         for wish, reason in wishes.refused:
             self._teller.refuse(wish.action, wish.target.path, reason)
