@@ -322,6 +322,22 @@ def test_restarts_by_hand_count_in_the_first_minute_and_not_after_it(
     assert trial(board)["starts"] == starts
 
 
+def test_the_same_document_once_more_does_not_break_off_a_build_and_another_one_does(
+    tmp_path, publisher, board
+):
+    heard, seen = document(firmware(publisher, tmp_path, "0.3.0")), []
+
+    def hear_again():
+        for one in (heard, document(*heard.targets, seq=2)):
+            board.hear(one)
+            seen.append(board.updater._is_over())
+
+    board.builder.while_building = hear_again
+    board.hear(heard).live(3)
+    assert seen == [False, True]
+    assert board.version == "0.3.0"
+
+
 def test_a_program_that_comes_up_in_safe_mode_is_left(tmp_path, publisher, board):
     target = firmware(publisher, tmp_path, "0.3.0")
     board.safe_with = {"0.3.0": "no such model"}

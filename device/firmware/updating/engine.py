@@ -114,9 +114,13 @@ class Updater:
         )
 
     def hear(self, document: Desired) -> None:
-        """Take a document in that is for us, fresh, and to be believed; only the newest counts."""
+        """Take a document in that is for us, fresh, and to be believed; only the newest counts.
+
+        A broker repeats it at each connection, which must not break off what takes minutes.
+        """
         with self._lock:
-            self._heard = document
+            if self._followed is None or document.id != self._followed.id:
+                self._heard = document
 
     def say_again(self) -> None:
         """Say where the actions stand once more: the broker may have forgotten."""
