@@ -25,7 +25,7 @@ def demo(
             "-n",
             min=1,
             max=64,
-            help="How many cameras; without it 4, or 1 with a webcam. For the scenario rollout 40, at least 11.",
+            help="How many cameras; without it 4, with a webcam 1; for the scenario rollout 40, at least 11.",
         ),
     ] = None,
     duration: Annotated[
