@@ -134,7 +134,7 @@ def approve(session: Session, rollout_id: str, by: Caller | str, now_ms: int) ->
 
 
 def is_maker(rollout: Rollout, by: Caller | str) -> bool:
-    """Whether somebody has made a rollout; who has done it at the fleet's terminal is the user of that name."""
+    """Whether somebody has made a rollout; who did so at the fleet's terminal is the user of that name."""
     if rollout.made_by_id and _id_of(by):
         return rollout.made_by_id == _id_of(by)
     return rollout.made_by.removesuffix(TERMINAL) == name_of(by).removesuffix(TERMINAL)
