@@ -37,7 +37,8 @@ from tests.brokers import wait_until
 from tests.conftest import ROOT
 from tests.typed_manual import Block, Typist, blocks_of
 
-MANUAL = blocks_of(ROOT / "docs/updates.md")
+DOCUMENT = ROOT / "docs/updates.md"
+MANUAL = blocks_of(DOCUMENT)
 CHAPTERS = list(dict.fromkeys(block.chapter for block in MANUAL))
 CAMERAS = ("cam-01", "cam-02", "cam-03")
 SECRET = "correct horse battery"

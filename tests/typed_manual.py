@@ -69,22 +69,23 @@ class Typist:
     programs: list[Child] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
-    def type(self, line: str, also: Mapping[str, str] | None = None, code: int = 0) -> str:
+    def type(self, line: str, also: Mapping[str, str] | None = None, code: int = 0, by: str = "") -> str:
         """Type a line of the document; return what was answered.
 
         Args:
             line: as it stands there.
             also: more that is typed instead, this time.
             code: with which it must end.
+            by: who types it; empty for who usually does.
         """
         began_s = time.monotonic()
         for word, other in {**self.instead, **(also or {})}.items():
             line = line.replace(word, other)
-        answer = self._answer(line, code)
+        answer = self._answer(line, code, by)
         self.said.append(f"$ {line}   [{time.monotonic() - began_s:.1f} s]\n{answer}")
         return answer
 
-    def _answer(self, line: str, code: int) -> str:
+    def _answer(self, line: str, code: int, by: str) -> str:
         words = shlex.split(line, comments=True)
         if words[0] == "export":
             self.environment |= dict([words[1].split("=", 1)])
@@ -94,10 +95,10 @@ class Typist:
             self.programs.append(child)
             self.is_up(child)
             return ""
-        return self._pehra(line, words, code) if words[0] == "pehra" else self._bash(line)
+        return self._pehra(line, words, code, by) if words[0] == "pehra" else self._bash(line)
 
-    def _pehra(self, line: str, words: list[str], code: int) -> str:
-        person = next(name for begin, name in self.people.items() if line.startswith(begin))
+    def _pehra(self, line: str, words: list[str], code: int, by: str) -> str:
+        person = by or next(name for begin, name in self.people.items() if line.startswith(begin))
         environment = self.environment | {"SUDO_USER": person, "COLUMNS": "200"}
         done = CliRunner().invoke(app, words[1:], input=f"{self.secret}\n" * ANSWERS, env=environment)
         assert done.exit_code == code, f"{line}\n{done.output}\n{done.exception!r}"

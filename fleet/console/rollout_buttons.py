@@ -45,8 +45,7 @@ def offered(rollout: Rollout, caller: Caller) -> tuple[str, ...]:
 def _may(verb: str, rollout: Rollout, caller: Caller) -> bool:
     if verb != "approve":
         return caller.has(Permission.MANAGE_ROLLOUTS)
-    is_maker = caller.user_id == rollout.made_by_id if rollout.made_by_id else caller.name == rollout.made_by
-    return caller.has(Permission.APPROVE_ROLLOUTS) and not is_maker
+    return caller.has(Permission.APPROVE_ROLLOUTS) and not acting.is_maker(rollout, caller)
 
 
 class RolloutButtons:

@@ -32,6 +32,8 @@ from fleet.store.tables_rollouts import Release, Rollout
 from ota.messages import new_id
 
 NAME_CHARS: Final = 100
+TERMINAL: Final = " (terminal)"
+"""Follows the name of whoever does something with `pehra rollout`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,20 @@ def approve(session: Session, rollout_id: str, by: Caller | str, now_ms: int) ->
             raise Conflict(f"{rollout.name} has ended ({rollout.state}): make another")
         if rollout.state != "pending":
             return rollout
-        is_same = _id_of(by) == rollout.made_by_id if rollout.made_by_id else name_of(by) == rollout.made_by
-        if is_same:
+        if is_maker(rollout, by):
             raise Forbidden(
                 f"{name_of(by)} has made this rollout: a second person has to approve it, logged in as "
                 "themselves"
             )
         rollout.approved_by, rollout.started_ms = name_of(by)[:100], now_ms
         return _keep(session, rollout, "running", "approve", by, now_ms)
+
+
+def is_maker(rollout: Rollout, by: Caller | str) -> bool:
+    """Whether somebody has made a rollout; who did so at the fleet's terminal is the user of that name."""
+    if rollout.made_by_id and _id_of(by):
+        return rollout.made_by_id == _id_of(by)
+    return rollout.made_by.removesuffix(TERMINAL) == name_of(by).removesuffix(TERMINAL)
 
 
 def pause(session: Session, rollout_id: str, by: Caller | str, now_ms: int) -> Rollout:

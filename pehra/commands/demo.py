@@ -21,7 +21,11 @@ def demo(
     cameras: Annotated[
         int | None,
         typer.Option(
-            "--cameras", "-n", min=1, max=64, help="How many cameras; without it 4, or 1 with a webcam."
+            "--cameras",
+            "-n",
+            min=1,
+            max=64,
+            help="How many cameras; without it 4, with a webcam 1; for the scenario rollout 40, at least 11.",
         ),
     ] = None,
     duration: Annotated[

@@ -53,6 +53,6 @@ def _lines(story: Story) -> list[str]:
     running = ", ".join(f"{number} run {version}" for version, number in sorted(story.running.items()))
     lines = [f"good model   {story.cameras} cameras in {story.good_s:.0f} s"]
     if story.stopped_at:
-        lines.append(f"bad model    stopped by itself at stage {story.stopped_at}: {story.why}")
-        lines.append(f"             {story.took_bad} cameras ran it by then, all were taken back")
+        lines.append(f"bad model    {story.why}")
+        lines.append(f"             {story.took_bad} of {story.cameras} ran it by then; all were taken back")
     return [*lines, f"now          {running}", *(f"TROUBLE      {one}" for one in story.trouble)]

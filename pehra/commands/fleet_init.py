@@ -118,3 +118,6 @@ def _tell_next(home: Path, url: str, *, is_imported: bool) -> None:
     typer.echo(f"Broker:  pehra fleet broker-config {BROKER} --home {home}")
     typer.echo(f"Run:     pehra fleet run --home {home} --host 0.0.0.0")
     typer.echo(f"Tickets: pehra fleet claim new --home {home} --site lahore/gulberg")
+    typer.echo(
+        "Updates: pehra ota init /var/lib/pehra-images, then run it with --images and --image-repository"
+    )

@@ -81,7 +81,9 @@ def home_of(given: Path | None) -> Path:
 
 def who_am_i() -> str:
     """Return whom the log names for what is done at this terminal: who logged in, also under sudo."""
-    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} (terminal)"
+    from fleet.rollouts.acting import TERMINAL
+
+    return (os.environ.get("SUDO_USER") or getpass.getuser()) + TERMINAL
 
 
 def secret_of(file: Path | None, prompt: str, *, is_new: bool) -> str:

@@ -293,6 +293,20 @@ def test_a_second_person_has_to_approve(town: Town) -> None:
             acting.approve(session, "nothing", zain, town.now_ms)
 
 
+def test_whoever_made_it_at_the_terminal_does_not_approve_it_on_the_console_nor_the_other_way_round(
+    town: Town,
+) -> None:
+    town.add(names(3))
+    noor, zain = (Caller(name, "session", user_id=name) for name in ("noor", "zain"))
+    new = NewRollout("x", town.release(), "all")
+    with Session(town.engine) as session:
+        for maker, approver in ((noor, "noor (terminal)"), ("noor (terminal)", noor)):
+            made = acting.create(session, new, maker, town.now_ms)
+            with pytest.raises(Forbidden, match="second person"):
+                acting.approve(session, made.id, approver, town.now_ms)
+            assert acting.approve(session, made.id, zain, town.now_ms).state == "running"
+
+
 def test_a_rollout_for_nobody_is_refused_unless_it_stays_open(town: Town) -> None:
     town.add(names(3), sha256=NEW)
     town.add(names(3, 3), board="jetson-orin")

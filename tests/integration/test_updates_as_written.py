@@ -7,28 +7,36 @@ of what stands there is in `INSTEAD`: paths, addresses, and the hours for which 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import Session, select
+from typer.testing import CliRunner
 
 from device.firmware.claim_file import IDENTITY
 from device.firmware.trust_roots import DIRECTOR_ROOT, IMAGE_ROOT
 from device.firmware.updating.ledger import LedgerFiles
 from fleet.broker.run import find_mosquitto
+from fleet.rollouts.tell import Order, WantedTable
+from fleet.store.tables import Device
 from fleet.store.tables_rollouts import Release, WantedRelease
 from ota.images.home import DELTAS, Home
 from ota.images.status import offers
+from ota.messages import new_id
 from ota.trust.download import download
 from ota.trust.sources import USB_FOLDER, FolderSource
+from pehra.cli import app
 from tests.brokers import wait_until
 from tests.conftest import missing
 from tests.manual_thief import Thief
-from tests.manual_town import BAD, CAMERAS, CHAPTERS, GOOD, MANUAL, MENDED, Town
+from tests.manual_town import BAD, CAMERAS, CHAPTERS, DOCUMENT, GOOD, MANUAL, MENDED, Town
 
 INSTEAD = {
     "/var/lib/": "{folder}/var/lib/",
@@ -59,10 +67,8 @@ def path_of(version: str) -> str:
 
 
 def may_not_approve(town: Town) -> None:
-    said = town.typist.type('pehra rollout show "new eyes" --json')
-    assert json.loads(said)["state"] == "pending"
-    line = 'pehra  rollout approve "new eyes"'  # by ayesha, who has made it
-    assert "second person" in town.typist.type(line, code=2)
+    assert town.rollout("new eyes")["state"] == "pending"
+    assert "second person" in town.typist.type('pehra rollout approve "new eyes"', code=2, by="ayesha")
 
 
 def is_held(town: Town) -> None:
@@ -98,6 +104,10 @@ def roll_out_the_bad_one(town: Town) -> None:
     wait_until(lambda: list(town.running().values()).count(BAD) == 1, town.words, 60)
 
 
+def nobody_else_gets_it(town: Town) -> None:
+    assert town.rollout("newer eyes")["counts"] == {"succeeded": 1, "skipped": 2}
+
+
 def is_seen(town: Town) -> None:
     """The fleet sees a publication within seconds, once it runs."""
     offered = {one.release.version for one in offers(Home(town.images))}
@@ -110,6 +120,7 @@ AFTER = {
     "pehra ota publish": is_seen,
     "pehra rollout create street-3@3.0.0": may_not_approve,
     "pehra rollout pause": is_held,
+    "pehra rollout abort": nobody_else_gets_it,
 }
 """After a chapter, or after a line that begins so."""
 
@@ -199,7 +210,35 @@ def test_the_mended_release_reaches_all_cameras_and_nothing_below_it_is_taken_an
         assert LedgerFiles(town.folder / name / "journal").read().floors["model/street-3"] == 1
 
 
+def test_not_even_the_director_brings_the_bad_release_back(town: Town) -> None:
+    town.read(BAD_RELEASE)
+    with Session(town.database) as session:
+        bad = session.exec(select(Release).where(Release.version == BAD)).one()
+        order = Order(CAMERAS[0], "model", bad.id, "", new_id(), "", time.time_ns() // 1_000_000)
+        WantedTable().want(session, [order])
+        session.commit()
+
+    def answer() -> dict[str, Any]:
+        with Session(town.database) as session:
+            return session.get_one(Device, CAMERAS[0]).update or {}
+
+    wait_until(lambda: answer().get("action") == order.action, town.words)
+    wait_until(lambda: answer()["state"] == "rejected", town.words)
+    assert answer()["reason"] == "security version 0; 1 was committed before"
+    assert town.running()[CAMERAS[0]] == MENDED
+
+
+def test_every_command_that_the_manual_names_in_passing_is_one() -> None:
+    text = re.sub(r"(?ms)^```.*?^```$", "", DOCUMENT.read_text())
+    named = {one.split(" --")[0] for one in re.findall(r"`(pehra [^`]+)`", text)}
+    assert named
+    for one in named:
+        done = CliRunner().invoke(app, [*one.split()[1:], "--help"])
+        assert (done.exit_code, "Usage" in done.output) == (0, True), one
+
+
 def test_every_block_of_the_manual_was_typed(town: Town) -> None:
+    assert len(MANUAL) == DOCUMENT.read_text().count("\n```") / 2
     assert CHAPTERS == [CEREMONY, RELEASE, ROLL_OUT, FRESH, STICK, STOLEN, BAD_RELEASE]
     town.read(CHAPTERS[-1])
     assert town.typed == MANUAL

@@ -31,7 +31,8 @@ def test_a_good_model_goes_to_all_cameras_and_a_bad_one_stops_itself_at_stage_tw
     assert "are failures" in told["why"]
     assert told["took_bad"] >= 1
     assert told["running"] == {GOOD: 20}
-    assert "it cannot see bicycle, which rule street-line of cam0 waits for" in done.stderr
+    assert done.stderr.count("it cannot see bicycle, which rule street-line of cam0 waits for") == 1
+    assert "20 of 20 are online" in done.stderr
 
 
 def test_the_first_camera_of_the_bad_rollout_is_one_that_its_fault_does_not_touch():
@@ -40,6 +41,12 @@ def test_the_first_camera_of_the_bad_rollout_is_one_that_its_fault_does_not_touc
     first, *others = sorted(devices, key=lambda device: rank_of(rollout, device))
     assert not counts_lost(first)
     assert any(counts_lost(device) for device in others[:3])
+
+
+def test_too_few_cameras_are_said_before_anything_starts():
+    done = demo("--scenario", "rollout", "--cameras", "10", "--port", str(free_port()))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "at least 11 cameras" in done.stderr
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts():

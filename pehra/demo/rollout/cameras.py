@@ -36,8 +36,10 @@ def start_fleet(house: House, images: Images, stop: threading.Event) -> Callable
     return way.head
 
 
-def start_cameras(house: House, head: Callable[[int], str], stop: threading.Event) -> None:
-    """Let some devices share a process each; wait until all of them are online."""
+def start_cameras(
+    house: House, head: Callable[[int], str], stop: threading.Event, say: Callable[[str], None]
+) -> None:
+    """Let some devices share a process each; wait until all of them are online, and say how many are."""
     configs = []
     for number, device in enumerate(devices_of(house.options), 1):
         text = _config(house, number, head(number), counts_lost(device))
@@ -46,8 +48,17 @@ def start_cameras(house: House, head: Callable[[int], str], stop: threading.Even
         some = configs[first : first + CROWD]
         name = f"cameras-{first // CROWD + 1}"
         house.cameras.append(start(name, ["pehra.demo.crowd", *some], house.folder))
-    cameras = len(configs)
-    wait_until(lambda: house.count_online() >= cameras, house, "every camera", house.options, stop)
+    cameras, told = len(configs), 0
+
+    def are_online() -> bool:
+        nonlocal told
+        online = house.count_online()
+        if online >= min(told + CROWD // 2, cameras) and online > told:
+            told = online
+            say(f"  {online} of {cameras} are online")
+        return online >= cameras
+
+    wait_until(are_online, house, "every camera", house.options, stop)
 
 
 def _config(house: House, number: int, head: str, is_counting_lost: bool) -> str:

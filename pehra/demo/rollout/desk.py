@@ -40,6 +40,7 @@ class Desk:
         self._engine = engine
         self.options = options
         self._rollout = ""
+        self._reasons: set[tuple[str, str]] = set()
         with Session(engine) as session:
             self._maker, self._approver = (_caller(session, role) for role in (Role.FLEET_ADMIN, Role.OWNER))
 
@@ -69,7 +70,7 @@ class Desk:
         return dict(Counter(one["model"]["version"] for one in told if "model" in one))
 
     def _follow(self, ends: set[str], stop: threading.Event, say: Say) -> RolloutShown:
-        until_s, said, reported = time.monotonic() + CHAPTER_S, "", 0
+        until_s, said = time.monotonic() + CHAPTER_S, ""
         while True:
             with Session(self._engine) as session:
                 shown = show(session, session.get_one(Rollout, self._rollout))
@@ -78,9 +79,10 @@ class Desk:
             if words != said:
                 say(words)
                 said = words
-            for one in shown.errors[reported:]:
-                say(f"    {one.devices} failed ({', '.join(one.examples[:3])}): {one.reason}")
-            reported = max(reported, len(shown.errors))
+            for one in shown.errors:
+                if (self._rollout, one.reason) not in self._reasons:
+                    self._reasons.add((self._rollout, one.reason))
+                    say(f"    {one.devices} failed ({', '.join(one.examples[:3])}): {one.reason}")
             if shown.rollout.state in ends or stop.wait(LOOK_S) or time.monotonic() > until_s:
                 return shown
 
@@ -96,7 +98,8 @@ class Desk:
 
 
 def _words(shown: RolloutShown) -> str:
-    counts = " ".join(f"{number} {state}" for state, number in sorted(shown.counts.items()) if number)
+    told = [f"{number} {state}" for state, number in sorted(shown.counts.items()) if number]
+    counts = ", ".join(told) or "nobody yet"
     return f"  stage {shown.rollout.stage + 1} of {len(shown.stages)}, {shown.rollout.state}: {counts}"
 
 

@@ -19,12 +19,14 @@ from fleet.rollouts.members import rank_of
 from fleet.store.database import open_database
 from ota.messages import new_id
 from pehra.demo.house import House, devices_of, ending
-from pehra.demo.plan import DemoOptions
+from pehra.demo.plan import CannotStart, DemoOptions
 from pehra.demo.rollout.cameras import counts_lost, start_cameras, start_fleet
 from pehra.demo.rollout.desk import Desk, Say
 from pehra.demo.rollout.releases import BAD, GOOD, LOST, Images
 
 CAMERAS: Final = 40
+CAMERAS_MIN: Final = 11
+"""With fewer the second stage, a tenth of them, is the first camera again."""
 STOP_S: Final = 30.0
 
 
@@ -72,8 +74,12 @@ def tell_story(
         say: told each change, a sentence.
 
     Raises:
-        CannotStart: a part did not come up.
+        CannotStart: there are too few cameras, or a part did not come up.
     """
+    if options.camera_count < CAMERAS_MIN:
+        raise CannotStart(
+            f"the scenario rollout needs at least {CAMERAS_MIN} cameras: its second stage is a tenth"
+        )
     with (
         tempfile.TemporaryDirectory(prefix="pehra-demo-") as name,
         ending(House(Path(name), options)) as house,
@@ -85,7 +91,7 @@ def tell_story(
             return story
         on_ready(options.url, house.secure.password)
         say(f"{story.cameras} cameras make their keys and enrol with their tickets...")
-        start_cameras(house, head, stop)
+        start_cameras(house, head, stop, say)
         with _desk(house) as desk:
             _play(story, desk, images, stop, say)
         if options.duration_s is None or options.duration_s > 0:
@@ -135,7 +141,8 @@ def _bad(story: Story, desk: Desk, images: Images, stop: threading.Event, say: S
 
 def _back(story: Story, desk: Desk, images: Images, stop: threading.Event, say: Say) -> None:
     del images
-    say(f"{story.took_bad} cameras run the bad model: everybody goes back.")
+    runs = "camera runs" if story.took_bad == 1 else "cameras run"
+    say(f"{story.took_bad} {runs} the bad model: everybody goes back.")
     shown = desk.revert(stop, say)
     if not stop.is_set() and shown.rollout.state != "reverted":
         story.trouble.append(f"the bad rollout was not taken back: it is {shown.rollout.state}")
