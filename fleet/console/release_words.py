@@ -36,10 +36,8 @@ def release_html(release: Release, running: str = "") -> str:
     )
 
 
-def running_html(running: int | None) -> str:
-    """Return how many devices run a release; None where devices report nothing of its kind."""
-    if running is None:
-        return '<span class="quiet">devices do not report what runs of this kind</span>'
+def running_html(running: int) -> str:
+    """Return how many devices run a release."""
     word = "device runs" if running == 1 else "devices run"
     return (
         f"<b>{running}</b> {word} it now" if running else '<span class="quiet">no device runs it now</span>'

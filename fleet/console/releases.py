@@ -32,9 +32,9 @@ class Shelf:
     releases: list[Release]
     running: dict[tuple[str, str], int]
 
-    def running_of(self, release: Release) -> int | None:
-        """Return how many devices run a release; None where devices report nothing of its kind."""
-        return None if release.kind == "os" else self.running.get((release.kind, release.mark), 0)
+    def running_of(self, release: Release) -> int:
+        """Return how many devices run a release; of an operating system, how many have installed it last."""
+        return self.running.get((release.kind, release.mark), 0)
 
 
 def add_page(services: Services) -> None:
@@ -136,7 +136,7 @@ class ReleasesView:
             ui.navigate.history.replace("/releases")
 
     def _ask_withdraw(self, release: Release) -> None:
-        running = self._shelf.running_of(release) or 0
+        running = self._shelf.running_of(release)
         keep = f" {running} that run it keep it." if running else ""
         ask_first(
             self._questions,

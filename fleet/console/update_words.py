@@ -14,10 +14,12 @@ from fleet.access.reach import reach_device
 from fleet.access.roles import Permission
 from fleet.console.rollout_words import DEVICE_DOTS, DEVICE_STATES
 from fleet.console.words import NOTHING, ago, clock_time, url_of
+from fleet.rollouts.facts import read_running
+from fleet.rollouts.gather import releases_by_mark
 from fleet.rollouts.plan import OPEN
 from fleet.rollouts.show import history_of
 from fleet.rollouts.tags import tags_of
-from fleet.rollouts.tell import read_wanted
+from fleet.rollouts.tell import OS, read_wanted
 from fleet.store.tables import Device
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice, WantedRelease
 
@@ -34,6 +36,7 @@ class Updates:
         wanted: what it is to run, by kind.
         history: how it stood in each rollout, newest first.
         said: how far its updater was when it last said so (struct `Update`); empty where nothing is kept.
+        system: the operating system that it has installed last, as far as we know it.
     """
 
     device: Device
@@ -41,6 +44,7 @@ class Updates:
     history: list[tuple[RolloutDevice, Rollout, Release]]
     tags: list[str]
     said: Mapping[str, Any] = field(default_factory=dict)
+    system: Release | None = None
 
 
 def read_updates(session: Session, device: str, caller: Caller) -> Updates:
@@ -52,8 +56,19 @@ def read_updates(session: Session, device: str, caller: Caller) -> Updates:
     row = reach_device(session, caller, Permission.SEE_DEVICES, device)
     said = getattr(row, "update", None) or {}
     return Updates(
-        row, read_wanted(session, device), history_of(session, device), tags_of(session, device), said
+        row,
+        read_wanted(session, device),
+        history_of(session, device),
+        tags_of(session, device),
+        said,
+        _system(session, device),
     )
+
+
+def _system(session: Session, device: str) -> Release | None:
+    mark = read_running(session, OS, [device]).get(device, "")
+    found = releases_by_mark(session, OS, {mark}).get(mark)
+    return session.get(Release, found) if found else None
 
 
 def updates_html(updates: Updates, moment_ms: int, *, sees_rollouts: bool) -> str:
@@ -75,16 +90,22 @@ def running_html(updates: Updates) -> str:
     said = (updates.device.info or {}) | (updates.device.reported or {})
     model = said.get("model") or {}
     wanted = {one.kind: release for one, release in updates.wanted}
-    marks = {"model": model.get("sha256", ""), "firmware": said.get("firmware", "")}
+    system = updates.system
+    marks = {
+        "model": model.get("sha256", ""),
+        "firmware": said.get("firmware", ""),
+        OS: system.mark if system else "",
+    }
     names = {
         "model": f"{model.get('name', '')} {model.get('version', '')}".strip(),
         "firmware": str(said.get("firmware", "")),
+        OS: f"{system.name} {system.version}" if system else "",
     }
     cells = "".join(
-        f'<span class="k">{kind.capitalize() if kind != "os" else "Operating system"}</span>'
+        f'<span class="k">{kind.capitalize() if kind != OS else "Operating system"}</span>'
         f'<span class="v">{escape(names.get(kind, "") or NOTHING)}</span>'
         f"<span>{_against(marks.get(kind, ''), wanted.get(kind))}</span>"
-        for kind in ("model", "firmware", *(["os"] if "os" in wanted else []))
+        for kind in ("model", "firmware", *([OS] if system or OS in wanted else []))
     )
     return f'<div class="facts wanted">{cells}</div>'
 

@@ -21,7 +21,7 @@ from fleet.store.tables_rollouts import Release, WantedRelease
 from ota.messages.structs import Target
 
 OS: Final = "os"
-"""A kind of release whose devices come and ask (`fleet/hawkbit/`)."""
+"""A kind of release whose devices come and ask (`fleet/hawkbit/`): no document says anything of it."""
 CHUNK: Final = 500
 """Devices of one statement: SQLite allows 32766 variables, and a short list is planned faster."""
 _WANTED = cast(Table, WantedRelease.__table__)  # type: ignore[attr-defined]
@@ -69,7 +69,7 @@ class WantedTable:
         changed = {name: insert.excluded[name] for name in names if name not in ("device", "kind")}
         statement = insert.on_conflict_do_update(index_elements=["device", "kind"], set_=changed)
         connection.execute(statement, [{name: getattr(order, name) for name in names} for order in orders])
-        mark(connection, [order.device for order in orders], time.time())
+        mark(connection, [order.device for order in orders if order.kind != OS], time.time())
 
     def withdraw(self, session: Session, kind: str, rollout: str, devices: Iterable[str]) -> None:
         """Forget what was wanted."""
@@ -79,18 +79,15 @@ class WantedTable:
                 _WANTED.c.kind == kind, _WANTED.c.rollout == rollout, _WANTED.c.device.in_(some)
             )
             gone = connection.execute(statement.returning(_WANTED.c.device)).scalars().all()
-            mark(connection, gone, time.time())
+            mark(connection, gone if kind != OS else (), time.time())
 
 
 def read_wanted(session: Session, device: str) -> list[tuple[WantedRelease, Release]]:
-    """Return what a device is to run, by kind: this is what the director puts into its document.
-
-    Operating systems are left out: an engine of their own asks for them.
-    """
+    """Return what a device is to run, by kind."""
     query = (
         select(WantedRelease, Release)
         .join(Release, col(Release.id) == col(WantedRelease.release))
-        .where(col(WantedRelease.device) == device, col(WantedRelease.kind) != OS)
+        .where(col(WantedRelease.device) == device)
         .order_by(col(WantedRelease.kind))
     )
     return [(wanted, release) for wanted, release in session.execute(query)]

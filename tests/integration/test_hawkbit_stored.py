@@ -8,12 +8,17 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from fleet.access.caller import LOCAL
+from fleet.console.update_words import read_updates
+from fleet.director.documents import documents_of
+from fleet.director.marks import mark
 from fleet.errors import Gone
 from fleet.hawkbit import actions
 from fleet.hawkbit.attributes import put_attributes, wants_attributes
 from fleet.hawkbit.feedback import Feedback
 from fleet.rollouts.facts import read_running
 from fleet.rollouts.tell import read_wanted
+from fleet.store.tables import Desired
 from fleet.store.tables_os import OsAction
 from tests.rollout_fleet import NEW, OLD, Town
 
@@ -116,7 +121,22 @@ def test_the_system_that_runs_is_the_last_that_was_installed(town: Town) -> None
 def test_the_director_says_nothing_of_operating_systems(town: Town) -> None:
     told(town)
     with Session(town.engine) as session:
-        assert read_wanted(session, DEVICE) == []
+        assert session.get(Desired, DEVICE) is None, "no document is told for it"
+        ((wanted, _),) = read_wanted(session, DEVICE)
+        mark(session.connection(), [DEVICE], 1)
+        (document,) = documents_of(session, [session.get_one(Desired, DEVICE)], 1)
+    assert (wanted.kind, document.targets) == ("os", [])
+
+
+def test_a_device_shows_the_system_that_it_has_installed_and_the_one_that_is_wanted(town: Town) -> None:
+    told(town, NEW, "2", name="two")
+    finish(town)
+    told(town, OLD, "3", name="three")
+    with Session(town.engine) as session:
+        seen = read_updates(session, DEVICE, LOCAL)
+    assert seen.system is not None
+    assert seen.system.version == "2"
+    assert [release.version for _, release in seen.wanted] == ["3"]
 
 
 def test_a_poll_that_finds_nothing_new_writes_nothing(town: Town) -> None:

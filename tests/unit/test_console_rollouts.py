@@ -322,7 +322,7 @@ def test_a_card_of_any_shape_is_shown(card: object) -> None:
 
 def test_releases_in_words() -> None:
     assert "<b>12</b> devices run it now" in running_html(12)
-    assert "do not report" in running_html(None)
+    assert "no device runs it now" in running_html(0)
     assert [size_text(n) for n in (12, 3_100_000, 2_000_000_000)] == ["12 bytes", "3.1 MB", "2.0 GB"]
     gone = RELEASE.model_copy(update={"state": "withdrawn"})
     assert "withdrawn" in release_html(gone)
@@ -353,3 +353,17 @@ def test_what_runs_is_held_against_what_is_wanted() -> None:
     device.reported = {"model": model | {"version": "1.4.0", "sha256": "b" * 64}}
     assert "street-2 1.4.0 as wanted: street-2 1.4.0" in text_of(running_html_of(updates))
     assert "nothing else is wanted" in running_html_of(Updates(Device(id="x", first_seen_ms=1), [], [], []))
+
+
+def test_an_operating_system_that_was_installed_is_held_against_what_is_wanted() -> None:
+    device = Device(id="cam-01", first_seen_ms=1)
+    more = {"kind": "os", "name": "camera-os", "version": "1.1", "mark": "c" * 64}
+    system = RELEASE.model_copy(update=more)
+    wanted = WantedRelease(device="cam-01", kind="os", release="r", rollout="i", action="a", since_ms=1)
+    newer = system.model_copy(update={"version": "1.2", "mark": "d" * 64})
+    assert "Operating system" not in running_html_of(Updates(device, [], [], []))
+    html = running_html_of(Updates(device, [(wanted, newer)], [], [], system=system))
+    assert "camera-os 1.1 wanted: camera-os 1.2" in text_of(html)
+    assert "camera-os 1.1 nothing else is wanted" in text_of(
+        running_html_of(Updates(device, [], [], [], system=system))
+    )
