@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlmodel import Session, col
 
-from fleet.rollouts.plan import LIVE, OPEN, REASON_CHARS, SILENT
+from fleet.rollouts.plan import LIVE, OPEN, REASON_CHARS, SILENT, STAYS
 from fleet.rollouts.tell import OS, Tell, WantedTable
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice, WantedRelease
 
@@ -98,9 +98,11 @@ def after_update(
     """
     if ends_by_word and word in ENDS:
         return Fate("reverted") if state == "reverting" else _runs_it(state, stood)
+    told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
+    if state == "reverting" and word in FOR_GOOD:
+        return Fate("failed", f"{STAYS}: {told}")
     if state not in OPEN:
         return None
-    told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
     if word in FOR_GOOD:
         return Fate("failed", told)
     if state == "retrying":

@@ -17,6 +17,7 @@ from fleet.rollouts.plan import (
     ANSWERED,
     LIVE,
     OPEN,
+    STAYS,
     UNFINISHED,
     Blocked,
     Course,
@@ -36,6 +37,12 @@ DUE_MAX: Final = 5000
 BACK_MAX: Final = 2000
 """Devices that are looked at in one transaction."""
 REVERTIBLE: Final = (*OPEN, "succeeded", "failed", "withdrawn")
+_TO_REVERT: Final = (
+    col(RolloutDevice.state).in_(REVERTIBLE),
+    col(RolloutDevice.stage) >= 0,
+    ~col(RolloutDevice.reason).startswith(STAYS),
+)
+"""Who was told and is to go back; who has refused that is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ def gather(
         return view
     view = replace(view, due=_due(moment, run_ms))
     if rollout.state == "reverting":
-        return replace(view, going_back=_going_back(moment), left_to_revert=_count(moment, REVERTIBLE))
+        return replace(view, going_back=_going_back(moment), left_to_revert=_count_to_revert(moment))
     return _with_candidates(moment, view)
 
 
@@ -114,9 +121,9 @@ def _answers(counts: list[tuple[int, str, int, int]], round_now: int) -> Answers
     return Answers(sum(n for _, n in found), sum(n for state, n in found if state == "failed"))
 
 
-def _count(moment: _Moment, states: tuple[str, ...]) -> int:
-    query = select(func.count()).where(moment.ours, col(RolloutDevice.state).in_(states))
-    return int(moment.session.execute(query.where(col(RolloutDevice.stage) >= 0)).scalar_one())
+def _count_to_revert(moment: _Moment) -> int:
+    query = select(func.count()).where(moment.ours, *_TO_REVERT)
+    return int(moment.session.execute(query).scalar_one())
 
 
 def _due(moment: _Moment, run_ms: int) -> tuple[Due, ...]:
@@ -271,7 +278,7 @@ def _going_back(moment: _Moment) -> tuple[GoingBack, ...]:
                 col(WantedRelease.device) == col(table.device), col(WantedRelease.kind) == moment.release.kind
             ),
         )
-        .where(moment.ours, col(table.state).in_(REVERTIBLE), col(table.stage) >= 0)
+        .where(moment.ours, *_TO_REVERT)
         .order_by(col(table.rank))
         .limit(BACK_MAX)
     )

@@ -23,6 +23,8 @@ BACKOFF_MAX_S: Final = 86_400
 REASON_CHARS: Final = 200
 SILENT: Final = "silent"
 """How the reason of who failed by silence begins."""
+STAYS: Final = "does not go back"
+"""How the reason of who refuses to go back begins: it is not told again."""
 
 OPEN: Final = ("told", "downloading", "installed", "retrying")
 """States of a device that was told and has not answered yet."""

@@ -170,6 +170,22 @@ def test_who_ran_what_no_release_is_known_of_cannot_go_back_and_that_is_said(tow
     assert "cannot go back" in town.device(rollout, "cam-000000").reason
 
 
+def test_who_refuses_to_go_back_is_named_at_once_and_not_told_again(town: Town) -> None:
+    town.release("street-2", "1.3.0", OLD)
+    town.add(names(3))
+    rollout = town.rollout(stages="3")
+    town.run_until(rollout, "done")
+    refusing = names(3)[0]
+    town.behave = lambda device, _: (
+        "rejected:security version 0; 1 was committed" if device == refusing else "runs"
+    )
+    town.act("revert", rollout)
+    town.run_until(rollout, "reverted", limit_s=600)
+    assert town.counts(rollout) == {"reverted": 2, "failed": 1}
+    assert town.device(rollout, refusing).reason.startswith("does not go back: rejected: security version 0")
+    assert refusing not in town.wanted()
+
+
 def test_a_second_click_on_every_action_changes_nothing(town: Town) -> None:
     town.add(names(5))
     rollout = town.rollout()
