@@ -99,18 +99,20 @@ def after_update(
     if ends_by_word and word in ENDS:
         return Fate("reverted") if state == "reverting" else _runs_it(state, stood)
     told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
-    if state == "reverting" and word in FOR_GOOD:
-        return Fate("failed", f"{STAYS}: {told}")
-    if state not in OPEN:
-        return None
     if word in FOR_GOOD:
-        return Fate("failed", told)
-    if state == "retrying":
+        return _refuses(state, told)
+    if state not in OPEN or state == "retrying":
         return None
     if word in ON_THE_WAY:
         return Fate("retrying", told)
     fate = PROGRESS.get(word)
     return Fate(fate) if fate is not None and fate != state else None
+
+
+def _refuses(state: str, told: str) -> Fate | None:
+    if state == "reverting":
+        return Fate("failed", f"{STAYS}: {told}")
+    return Fate("failed", told) if state in OPEN else None
 
 
 def concerned(connection: Connection, devices: Collection[str]) -> set[str]:
