@@ -234,8 +234,10 @@ class DirectorHome:
             if signer is not None:
                 fresh.sign(signer, append=True)
         if not _is_signed(fresh, judges):
-            names = " or ".join(known.keys[keyid].name for keyid in keys if keyid in known.keys)
-            raise KeyProblem(names, "is not at hand: put the stick in and name its folder with --keys")
+            files = [known.keys[keyid].uri.removeprefix(FILE) for keyid in keys if keyid in known.keys]
+            raise KeyProblem(
+                " or ".join(files), "is not at hand: put the stick in and name its folder with --keys"
+            )
         write_whole(self._known, msgspec.json.format(msgspec.json.encode(known), indent=2) + b"\n")
         write_whole(self.roots / f"{fresh.signed.version}.root.json", fresh.to_bytes())
 

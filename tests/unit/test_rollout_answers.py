@@ -89,6 +89,15 @@ def test_the_last_word_of_an_operating_system_counts_where_a_report_would() -> N
     assert ended("succeeded") is None
 
 
+def test_who_refuses_to_go_back_has_failed_and_who_is_on_the_way_back_has_not() -> None:
+    reason = "security version 0; 1 was committed before"
+    assert after_update("reverting", "rejected", reason) == Fate(
+        "failed", f"did not go back: rejected: {reason}"
+    )
+    for word in ("downloading", "switched", "failed", "cancelled"):
+        assert after_update("reverting", word, "") is None
+
+
 def test_what_was_refused_or_rolled_back_is_final_and_what_failed_on_the_way_is_not() -> None:
     assert after_update("downloading", "rejected", "sec-ver") == Fate("failed", "rejected: sec-ver")
     assert after_update("installed", "rolled-back", "too slow") == Fate("failed", "rolled-back: too slow")
