@@ -89,46 +89,6 @@ def test_the_last_word_of_an_operating_system_counts_where_a_report_would() -> N
     assert ended("succeeded") is None
 
 
-def test_who_refuses_to_go_back_has_failed_and_says_why() -> None:
-    assert after_update("reverting", "rejected", "sec-ver") == Fate(
-        "failed", "did not go back: rejected: sec-ver"
-    )
-    assert after_update("reverting", "failed", "disk full") == Fate("reverting", "failed: disk full")
-    assert after_update("reverting", "switched", "") is None
-
-
-def test_no_word_of_the_updater_is_a_success() -> None:
-    for state in OPEN:
-        for word in (*PROGRESS, *FOR_GOOD, *ON_THE_WAY, "done", "succeeded", ""):
-            fate = after_update(state, word, "")
-            assert fate is None or fate.state != "succeeded"
-
-
-def test_an_operating_system_which_reports_no_hash_ends_by_its_word() -> None:
-    assert after_update("installed", "committed", "", ends_by_word=True) == Fate("succeeded")
-    assert after_update("installed", "switched", "", ends_by_word=True) is None
-
-
-def test_the_last_word_of_an_operating_system_counts_where_a_report_would() -> None:
-    def ended(state: str, stood: str = "") -> Fate | None:
-        return after_update(state, "committed", "", ends_by_word=True, stood=stood)
-
-    assert ended("withdrawn") == Fate("succeeded")
-    assert ended("failed", "silent for 1 d after it was told") == Fate("succeeded", "answered late")
-    assert ended("failed", "rejected: flash") is None
-    assert ended("reverting") == Fate("reverted")
-    assert ended("succeeded") is None
-
-
-def test_who_refuses_to_go_back_has_failed_and_who_is_on_the_way_back_has_not() -> None:
-    reason = "security version 0; 1 was committed before"
-    assert after_update("reverting", "rejected", reason) == Fate(
-        "failed", f"did not go back: rejected: {reason}"
-    )
-    for word in ("downloading", "switched", "failed", "cancelled"):
-        assert after_update("reverting", word, "") is None
-
-
 def test_what_was_refused_or_rolled_back_is_final_and_what_failed_on_the_way_is_not() -> None:
     assert after_update("downloading", "rejected", "sec-ver") == Fate("failed", "rejected: sec-ver")
     assert after_update("installed", "rolled-back", "too slow") == Fate("failed", "rolled-back: too slow")
