@@ -79,6 +79,24 @@ def test_what_is_published_becomes_a_release_with_the_digest_that_devices_report
     assert len(house.releases()) == 1
 
 
+def test_a_new_repository_in_the_place_of_a_lost_one_is_read_once_its_root_is_given(
+    house: House, tmp_path: Path
+) -> None:
+    house.images.model("1.0")
+    house.images.publish()
+    house.look()
+    fresh = Images(tmp_path / "fresh")
+    fresh.model("2.0")
+    fresh.publish()
+    keeper = ImageKeeper(house.engine, house.home, fresh.folder, fresh.home.folder)
+    house.look(keeper=keeper)
+    assert "models/small-2.0.tar" not in house.releases(), "whose repository that is nobody has said"
+    house.home.image_root.write_bytes(fresh.home.first_root.read_bytes())
+    house.look(keeper=keeper)
+    assert house.releases()["models/small-2.0.tar"].state == "ready"
+    assert house.releases()[PATH].state == "withdrawn"
+
+
 def test_what_the_director_says_of_it_equals_word_for_word_what_is_signed(house: House) -> None:
     house.images.model("1.0")
     house.images.publish()
