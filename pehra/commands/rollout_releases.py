@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,9 +116,12 @@ def _add_image(
         settings = load_settings(os.environ, home=home_of(home), database_url=db)
         assert settings.image_folder is not None
         folder = ImageFolder(settings.image_folder)
-        with folder.receiving(file.stat().st_size) as received:
-            while piece := source.read(PIECE_BYTES):
-                received.add(piece)
+        length = file.stat().st_size
+        with folder.receiving(length) as received:
+            with typer.progressbar(length=length, label=file.name, file=sys.stderr) as copied:
+                while piece := source.read(PIECE_BYTES):
+                    received.add(piece)
+                    copied.update(len(piece))
             _show(keep_image(session, folder, received, new, who_am_i(), _now_ms()))
         give_to_owner(settings.image_folder)
         give_to_owner(home_of(home))
