@@ -24,3 +24,8 @@ def data_dir() -> Path:
     if not (folder / "README.md").is_file():
         missing(f"real data not found at {folder}: set PEHRA_DATA to the folder that holds it")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files with few but long tests go first: whoever runs several at a time has no long end."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
