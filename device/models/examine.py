@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -183,9 +183,11 @@ def _ask_child(
 ) -> tuple[list[bytes], str]:
     """The lines of the child's answer, and why there are not two, in words."""
     done = _run(_command(file, labels), limit_s, is_over)
+    if max(len(done.stdout), len(done.stderr)) >= _MOST_ANSWER_BYTES:
+        return [], "the file is damaged (the runtime talks without end); fetch or convert the model again"
+    lines = done.stdout.splitlines()[:2]
     if not done.args:
-        return done.stdout.splitlines()[:2], f"it does not come to an end within {limit_s:.0f} s"
-    lines = done.stdout.splitlines()[:2] if len(done.stdout) < _MOST_ANSWER_BYTES else []
+        return lines, f"it does not come to an end within {limit_s:.0f} s"
     if done.returncode < 0:
         if done.returncode == -signal.SIGKILL:
             return lines, KILLED
@@ -205,32 +207,43 @@ def _run(
     command: list[str], limit_s: float, is_over: Callable[[], bool]
 ) -> subprocess.CompletedProcess[bytes]:
     """What a child said, within bounds, and how it ended; without arguments where it had to be ended."""
-    end_s = time.monotonic() + limit_s
-    is_ended = False
-    with (
-        _in_memory() as out,
-        _in_memory() as err,
-        subprocess.Popen(command, stdout=out, stderr=err) as child,  # noqa: S603
-    ):
-        with contextlib.suppress(OSError):  # it has ended already
-            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (_MOST_ANSWER_BYTES, _MOST_ANSWER_BYTES))
+    end_s, is_ended = time.monotonic() + limit_s, False
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
+        answer, words = _Bounded(child.stdout), _Bounded(child.stderr)
         try:
-            while not is_ended and time.monotonic() < end_s and not is_over():
+            while not (is_ended or answer.is_full or words.is_full):
+                if time.monotonic() >= end_s or is_over():
+                    break
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(_LOOK_S)
                     is_ended = True
         finally:
             child.kill()
         child.wait()
-        out.seek(0)
-        err.seek(0)
-        said = out.read(), err.read()
+        said = answer.end(), words.end()
     return subprocess.CompletedProcess(command if is_ended else [], child.returncode, *said)
 
 
-def _in_memory() -> BinaryIO:
-    """A file that needs no disk; how much goes into it is the child's limit on the size of files."""
-    return os.fdopen(os.memfd_create("examined"), "w+b")
+class _Bounded:
+    """Reads what a child says, up to `_MOST_ANSWER_BYTES`; a child that says more is heard no further."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        assert stream is not None
+        self._stream = stream
+        self._said = b""
+        self.is_full = False
+        self._thread = threading.Thread(target=self._read, name="examined", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it is closed when the child has ended
+            self._said = self._stream.read(_MOST_ANSWER_BYTES)
+            self.is_full = len(self._said) == _MOST_ANSWER_BYTES
+
+    def end(self) -> bytes:
+        """Return what was said until the child's end."""
+        self._thread.join(_LOOK_S)
+        return self._said
 
 
 def _named_digest(card_file: Path) -> str | None:
