@@ -99,11 +99,15 @@ def measure(data: Path) -> list[Row]:
 
 def cost_of(devices: int) -> Costs:
     """Let one rollout of one stage go to all devices."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the broker inherits it: a socket a device
     with ground_folder() as folder:
         ground = Ground(folder)
         ground.broker.start()
         try:
-            settings = load_settings({}, home=ground.home.folder, http_port=ground.https_port)
+            settings = load_settings(
+                {}, home=ground.home.folder, http_port=ground.https_port, offline_after_s=600.0
+            )
             services = build_services(settings)
             names = [f"cam-r{number:04d}" for number in range(devices)]
             own = folder / "devices"
