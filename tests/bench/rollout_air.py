@@ -36,6 +36,8 @@ from tests.bench.table import Row
 from tests.brokers import wait_until
 
 DEVICES: Final = 1_000
+CROWD: Final = 250
+"""Devices of one process (see `rollout_air_devices`)."""
 LOOK_S: Final = 2.0
 DEADLINE_S: Final = 600.0
 NEW: Final = "b" * 64
@@ -105,24 +107,27 @@ def cost_of(devices: int) -> Costs:
         ground = Ground(folder)
         ground.broker.start()
         try:
+            names = [f"cam-r{number:04d}" for number in range(devices)]
+            own = [folder / f"devices-{first}" for first in range(0, devices, CROWD)]
+            for place in own:
+                place.mkdir()
+            for number, member in enumerate(ground.let_in(names)):
+                member.file.rename(own[number // CROWD] / member.file.name)
             settings = load_settings(
                 {}, home=ground.home.folder, http_port=ground.https_port, offline_after_s=600.0
             )
             services = build_services(settings)
-            names = [f"cam-r{number:04d}" for number in range(devices)]
-            own = folder / "devices"
-            own.mkdir()
-            for member in ground.let_in(names):
-                member.file.rename(own / member.file.name)
             looks = _timed(services)
-            with running(services), _devices(ground, own) as crowd:
-                return _roll_out(services, devices, looks, crowd)
+            with running(services), _devices(ground, own) as crowds:
+                return _roll_out(services, devices, looks, crowds)
         finally:
             ground.broker.end()
             ground.engine.dispose()
 
 
-def _roll_out(services: Services, devices: int, looks: list[float], crowd: subprocess.Popen[str]) -> Costs:
+def _roll_out(
+    services: Services, devices: int, looks: list[float], crowds: list[subprocess.Popen[str]]
+) -> Costs:
     wait_until(lambda: _online(services) == devices, "all devices are online", DEADLINE_S)
     base_mib, began_s, began_cpu_s = _peak_mib(), time.perf_counter(), time.process_time()
     looks.clear()
@@ -130,7 +135,7 @@ def _roll_out(services: Services, devices: int, looks: list[float], crowd: subpr
         now_ms = time.time_ns() // 1_000_000
         new = NewRelease("model", "street-2", "2.0.1", NEW, 1_500_000, custom={"name": "street-2"})
         add_release(session, new, "bench", now_ms)
-        plan = Plan(at_once=devices, soak_s=0)
+        plan = Plan(soak_s=0)
         acting.create(
             session,
             NewRollout("bench", "street-2@2.0.1", "all", "100%", plan, needs_approval=False),
@@ -141,7 +146,8 @@ def _roll_out(services: Services, devices: int, looks: list[float], crowd: subpr
     wait_until(lambda: _succeeded(services) == devices, "all devices run it", DEADLINE_S)
     all_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
     took = [1000 * one for one in looks]
-    heard, said = json.loads(crowd.communicate("")[0])
+    told = [json.loads(crowd.communicate("")[0]) for crowd in crowds]
+    heard, said = (sum(column) for column in zip(*told, strict=True))
     return Costs(
         all_s,
         median(took),
@@ -171,21 +177,27 @@ def _timed(services: Services) -> list[float]:
 
 
 @contextmanager
-def _devices(ground: Ground, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _devices(ground: Ground, folders: list[Path]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Let the devices of each folder run in a process, until all of them are connected."""
     command = [sys.executable, "-m", "tests.bench.rollout_air_devices", str(ground.mqtt_port)]
-    with subprocess.Popen(
-        [*command, str(ground.home.authorities), str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as crowd:
-        assert crowd.stdout is not None
-        try:
+    crowds: list[subprocess.Popen[str]] = []
+    try:
+        for folder in folders:
+            crowd = subprocess.Popen(
+                [*command, str(ground.home.authorities), str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            crowds.append(crowd)
+            assert crowd.stdout is not None
             if crowd.stdout.readline() != "up\n":
                 raise SystemExit("the devices do not come up")
-            yield crowd
-        finally:
+        yield crowds
+    finally:
+        for crowd in crowds:
             crowd.kill()
+            crowd.communicate()
 
 
 def _online(services: Services) -> int:
