@@ -20,7 +20,7 @@ from fleet.errors import BadOverlay
 from fleet.queries.devices import get_device
 from fleet.store import tables
 from ota.messages import MAX_MESSAGE_BYTES, encode, new_id
-from ota.messages.structs import MAX_OVERLAY_BYTES, MAX_OVERLAY_LINES
+from ota.messages.desired import MAX_OVERLAY_BYTES, MAX_OVERLAY_LINES
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,15 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """The same for what only its owner may read.
+
+    Raises:
+        OSError: the disk refuses; the old file is as it was.
+    """
+    write_whole(path, content, 0o600)
+
+
 def point(link: Path, to: str) -> None:
     """Let a symbolic link lead somewhere else, in one step.
 

@@ -40,7 +40,7 @@ from device.models.examine import Examination, Trial
 from device.models.golden import golden_of
 from ota.images.adding import Wish, describe
 from ota.messages import Desired, Update, format_ts, new_id
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.packing import pack
 from ota.trust.download import file_name
 from ota.trust.limits import Limits

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from device.errors import StateUnavailable
-from device.firmware.whole_file import write_whole
 from ota.enrolment import MAX_TICKET_BYTES, Ticket, parse_ticket, ticket_json
 from ota.errors import BadMessage
+from ota.whole import write_private
 
 IDENTITY: Final = "identity"
 CLAIM: Final = "claim.json"
@@ -34,7 +34,7 @@ def keep_ticket(state: Path, ticket: Ticket) -> None:
     folder = state / IDENTITY
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(folder / CLAIM, ticket_json(ticket))
+        write_private(folder / CLAIM, ticket_json(ticket))
     except OSError as error:
         raise StateUnavailable(folder, f"{error.strerror}: the ticket cannot be kept") from error
 

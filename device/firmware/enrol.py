@@ -32,9 +32,9 @@ from device.firmware.identity import (
     signing_request,
 )
 from device.firmware.trust_roots import keep_roots, leave_other_fleet
-from device.firmware.whole_file import write_whole
 from ota.enrolment import EnrolAnswer, EnrolRequest, Ticket, ticket_json
 from ota.messages import parse_ts
+from ota.whole import write_private
 
 _log = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ def was_refused(state: Path, ticket: Ticket) -> bool:
 def _note_refused(state: Path, ticket: Ticket, error: EnrolRefused) -> None:
     note = Refused(ticket_sha256=_digest(ticket), reason=error.reason, detail=error.detail[:300])
     try:
-        write_whole(state / IDENTITY / REFUSED, msgspec.json.encode(note))
+        write_private(state / IDENTITY / REFUSED, msgspec.json.encode(note))
     except OSError as fault:
         raise StateUnavailable(state / IDENTITY, f"{fault.strerror}: it cannot be written") from fault
 

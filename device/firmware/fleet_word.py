@@ -19,7 +19,7 @@ from device.errors import EnrolRefused, FleetAway, StateUnavailable
 from device.firmware.claim_file import CERTIFICATE, IDENTITY, WORD, is_enrolled
 from device.firmware.fleet_https import post, trusting
 from device.firmware.identity import ROOT, Identity, own_certificate, read_identity
-from device.firmware.whole_file import write_whole
+from ota.whole import write_whole
 
 _log = logging.getLogger(__name__)
 

@@ -35,9 +35,9 @@ from msgspec import Meta
 
 from device.errors import NotOurFleet, StateUnavailable
 from device.firmware.claim_file import CERTIFICATE, IDENTITY, WORD, drop_ticket
-from device.firmware.whole_file import write_whole
 from ota.enrolment import EnrolAnswer, Pin, Site, Url
 from ota.messages.fields import DeviceId
+from ota.whole import write_private, write_whole
 
 KEY: Final = "key.pem"
 NEXT_KEY: Final = "next-key.pem"
@@ -124,7 +124,7 @@ def own_key(state: Path, name: str = KEY) -> ec.EllipticCurvePrivateKey:
         key = _kept_key(file)
         if key is None:
             key = ec.generate_private_key(ec.SECP256R1())
-            write_whole(file, _private_pem(key))
+            write_private(file, _private_pem(key))
     except OSError as error:
         raise StateUnavailable(file, f"{error.strerror}: the board's key cannot be kept") from error
     return key
@@ -164,7 +164,7 @@ def keep_identity(state: Path, identity: Identity, answer: EnrolAnswer, root_pem
     folder = state / IDENTITY
     try:
         write_whole(folder / ROOT, root_pem.encode(), 0o644)
-        write_whole(folder / WHO, msgspec.json.format(msgspec.json.encode(identity), indent=2))
+        write_private(folder / WHO, msgspec.json.format(msgspec.json.encode(identity), indent=2))
         _keep_certificate(state, answer, KEY)
         for over in (ENDED, WORD):
             (folder / over).unlink(missing_ok=True)
@@ -187,7 +187,7 @@ def keep_renewed(state: Path, identity: Identity, answer: EnrolAnswer) -> None:
         mqtt_port=answer.mqtt_port,
     )
     try:
-        write_whole(state / IDENTITY / WHO, msgspec.json.format(msgspec.json.encode(now), indent=2))
+        write_private(state / IDENTITY / WHO, msgspec.json.format(msgspec.json.encode(now), indent=2))
         _keep_certificate(state, answer, NEXT_KEY)
     except OSError as error:
         raise StateUnavailable(state / IDENTITY, f"{error.strerror}: it cannot be kept") from error
@@ -224,7 +224,7 @@ def wipe(state: Path, reason: str) -> None:
             else:
                 path.unlink()
         (state / IDENTITY).mkdir(mode=0o700)
-        write_whole(state / IDENTITY / ENDED, msgspec.json.encode({"reason": reason}))
+        write_private(state / IDENTITY / ENDED, msgspec.json.encode({"reason": reason}))
         os.sync()
         (state / WIPING).unlink()
     except OSError as error:
@@ -238,7 +238,7 @@ def begin_wipe(state: Path) -> None:
         StateUnavailable: the folder cannot be written.
     """
     try:
-        write_whole(state / WIPING, b"")
+        write_private(state / WIPING, b"")
     except OSError as error:
         raise StateUnavailable(state, f"{error.strerror}: it cannot be wiped") from error
 
@@ -256,7 +256,7 @@ def is_ended(state: Path) -> bool:
 def _keep_certificate(state: Path, answer: EnrolAnswer, key_name: str) -> None:
     folder = state / IDENTITY
     key = (folder / key_name).read_text()
-    write_whole(folder / CERTIFICATE, f"{key}{answer.certificate}{answer.chain}".encode())
+    write_private(folder / CERTIFICATE, f"{key}{answer.certificate}{answer.chain}".encode())
     (folder / key_name).unlink()
 
 

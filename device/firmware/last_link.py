@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from device.firmware.config import Config, DeviceSection, MqttSection
-from device.firmware.whole_file import write_whole
+from ota.whole import write_private
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def keep_link(config: Config) -> None:
     folder = Path(config.device.state)
     if link != kept_link(folder):
         try:
-            write_whole(folder / LAST_LINK_FILE, msgspec.json.encode(link))
+            write_private(folder / LAST_LINK_FILE, msgspec.json.encode(link))
         except OSError as error:
             _log.warning("the last link cannot be written error=%r", str(error))
 

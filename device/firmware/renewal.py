@@ -34,8 +34,8 @@ from device.firmware.identity import (
     signing_request,
 )
 from device.firmware.trust_roots import keep_roots, lacks_roots
-from device.firmware.whole_file import write_whole
 from ota.enrolment import EnrolAnswer, RenewRequest, TrustAnswer
+from ota.whole import write_private
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Renewal:
         answer = ask_fleet(self._state, identity, "/enrol/renew", request, EnrolAnswer)
         check_answer(answer, key, x509.load_pem_x509_certificate(root_pem.encode()))
         try:
-            write_whole(mark, b"")
+            write_private(mark, b"")
         except OSError as error:
             raise StateUnavailable(mark, str(error.strerror)) from error
         keep_roots(self._state, answer.director_roots, answer.image_root)

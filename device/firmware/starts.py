@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from device.firmware.whole_file import write_whole
+from ota.whole import write_private
 
 _log = logging.getLogger(__name__)
 
@@ -230,7 +230,7 @@ class StartLog:
         self.record = record
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file, msgspec.json.encode(record))
+            write_private(self._file, msgspec.json.encode(record))
         except OSError as error:
             _log.warning("the record of starts cannot be written error=%r", str(error))
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from device.firmware.whole_file import write_whole
+from ota.whole import write_whole
 
 SUMMARY_FILE: Final = "summary.json"
 

@@ -21,9 +21,9 @@ import msgspec
 from device.errors import NotOurFleet, StateUnavailable
 from device.firmware.claim_file import IDENTITY
 from device.firmware.identity import WHO, Identity
-from device.firmware.whole_file import write_whole
 from ota.errors import Untrusted
 from ota.trust.director import DirectorRoot, check_chain, follow_roots, read_root
+from ota.whole import write_whole
 
 DIRECTOR_ROOT: Final = "director-root.json"
 IMAGE_ROOT: Final = "image-root.json"

@@ -10,7 +10,7 @@ from fleet.desired import config_state
 from fleet.queries.devices import shown_state
 from fleet.store import tables
 from ota.messages import format_ts
-from ota.messages.structs import MAX_OVERLAY_BYTES
+from ota.messages.desired import MAX_OVERLAY_BYTES
 
 Moment = Annotated[str, Field(examples=["2026-11-23T09:30:00.125Z"], description="RFC 3339, UTC")]
 

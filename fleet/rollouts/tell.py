@@ -18,7 +18,7 @@ from sqlmodel import Session, col
 
 from fleet.director.marks import mark
 from fleet.store.tables_rollouts import Release, WantedRelease
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 
 OS: Final = "os"
 """A kind of release whose devices come and ask (`fleet/hawkbit/`): no document says anything of it."""

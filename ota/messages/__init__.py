@@ -1,11 +1,12 @@
 """Topics and messages between a device and its fleet (MQTT 3.1.1, JSON).
 
-Open `topics.py` first (who may say what where), then `structs.py` (what is said), then `codec.py`
-(bytes to struct and back). `asyncapi.py` writes the public description from these structs.
+Open `topics.py` first (who may say what where), then `structs.py` and `desired.py` (what is said), then
+`codec.py` (bytes to struct and back). `asyncapi.py` writes the public description from these structs.
 Nothing here opens a socket or reads a clock.
 """
 
 from ota.messages.codec import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES, decode, encode
+from ota.messages.desired import Desired, Target
 from ota.messages.fields import format_ts, new_id, parse_ts
 from ota.messages.signed import SignedDesired, decode_signed
 from ota.messages.structs import (
@@ -16,7 +17,6 @@ from ota.messages.structs import (
     CardInfo,
     Command,
     Count,
-    Desired,
     Event,
     Health,
     Info,
@@ -29,7 +29,6 @@ from ota.messages.structs import (
     ReportedError,
     RuleInfo,
     Status,
-    Target,
     Update,
 )
 from ota.messages.topics import ROOT, Channel, Topic

@@ -11,6 +11,7 @@ import msgspec
 
 from ota.errors import BadMessage
 from ota.messages import structs
+from ota.messages.desired import Desired
 from ota.messages.signed import SignedDesired
 from ota.messages.structs import Message
 from ota.messages.topics import Channel
@@ -31,7 +32,7 @@ STRUCTS: Final[dict[Channel, type[Message]]] = {
     Channel.FRAME: structs.LiveFrame,
     Channel.UPDATE: structs.Update,
     Channel.ACK: structs.Ack,
-    Channel.DESIRED: structs.Desired,
+    Channel.DESIRED: Desired,
     Channel.REPORTED: structs.Reported,
     Channel.COMMAND: structs.Command,
     Channel.REPLY: structs.Reply,

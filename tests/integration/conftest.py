@@ -17,6 +17,7 @@ from fleet.store.database import open_database
 from tests.brokers import free_port, wait_until
 from tests.conftest import missing
 from tests.repository_simulator import Client, Repository, Served, serving
+from tests.updating import Publisher, Unit, tiny_model
 
 
 def postgres_folder() -> Path:
@@ -118,3 +119,28 @@ def repository(served: Served) -> Repository:
 @pytest.fixture
 def client(tmp_path: Path, served: Served) -> Client:
     return Client(tmp_path, served)
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Publisher:
+    """An image repository whose releases a device may install."""
+    return Publisher(tmp_path)
+
+
+@pytest.fixture
+def unit(tmp_path: Path, publisher: Publisher) -> Unit:
+    """A device that was started, with its updater."""
+    return Unit(tmp_path, publisher).start()
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Path:
+    """A model's folder."""
+    return tiny_model(tmp_path / "one", "1.0")
+
+
+@pytest.fixture
+def web(publisher: Publisher) -> Iterator[Served]:
+    """The publisher's repository on a web server."""
+    with serving(publisher.repository) as running:
+        yield running

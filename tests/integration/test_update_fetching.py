@@ -21,8 +21,7 @@ from ota.trust.http import HttpSource
 from ota.trust.limits import Limits
 from ota.trust.sources import FolderSource
 from tests.brokers import wait_until
-from tests.repository_simulator import serving
-from tests.updating import Publisher, Unit, digest, document, packed, tiny_model
+from tests.updating import Publisher, digest, document, packed, tiny_model
 
 PROBATION_S = 600
 QUICK = Limits(
@@ -36,31 +35,10 @@ QUICK = Limits(
 
 
 @pytest.fixture
-def publisher(tmp_path):
-    return Publisher(tmp_path)
-
-
-@pytest.fixture
-def unit(tmp_path, publisher):
-    return Unit(tmp_path, publisher).start()
-
-
-@pytest.fixture
-def one(tmp_path):
-    return tiny_model(tmp_path / "one", "1.0")
-
-
-@pytest.fixture
-def served(publisher):
-    with serving(publisher.repository) as running:
-        yield running
-
-
-@pytest.fixture
-def online(unit, served):
+def online(unit, web):
     """A unit that asks a web server which can misbehave."""
     unit.limits = QUICK
-    unit.start().use(HttpSource(served.metadata_url, served.targets_url, QUICK))
+    unit.start().use(HttpSource(web.metadata_url, web.targets_url, QUICK))
     return unit
 
 
@@ -77,24 +55,22 @@ def untouched(unit):
     return unit.runs.sha256 == digest(unit.factory) and unit.slots.current() == ""
 
 
-def test_a_server_that_dies_is_asked_again_and_the_download_goes_on_where_it_was(
-    online, served, publisher, one
-):
-    served.faults["/targets/"] = cut_after(0)
+def test_a_server_that_dies_is_asked_again_and_the_download_goes_on_where_it_was(online, web, publisher, one):
+    web.faults["/targets/"] = cut_after(0)
     online.hear(document(publisher.add(one))).live(1)
     assert online.last[0] == "downloading"
     assert "cut off" in online.last[1]
-    asked = len(served.asked)
+    asked = len(web.asked)
     online.live(3)
-    assert len(served.asked) == asked, "it is not pestered"
-    served.faults["/targets/"] = cut_after(5000)
+    assert len(web.asked) == asked, "it is not pestered"
+    web.faults["/targets/"] = cut_after(5000)
     online.live(10)
     assert online.journal.state == "probation"
     assert online.runs.sha256 == digest(one)
 
 
-def test_a_server_that_never_comes_back_is_a_failure_after_a_day(online, served, publisher, one):
-    served.faults["/targets/"] = cut_after(0)
+def test_a_server_that_never_comes_back_is_a_failure_after_a_day(online, web, publisher, one):
+    web.faults["/targets/"] = cut_after(0)
     online.hear(document(publisher.add(one))).live(1)
     online.now_s += 86_400
     online.live(1)
@@ -104,10 +80,10 @@ def test_a_server_that_never_comes_back_is_a_failure_after_a_day(online, served,
     assert untouched(online)
 
 
-def test_a_deadline_ends_it_earlier(online, served, publisher, one):
+def test_a_deadline_ends_it_earlier(online, web, publisher, one):
     from ota.messages import format_ts
 
-    served.faults["/metadata/"] = cut_after(0)
+    web.faults["/metadata/"] = cut_after(0)
     online.hear(document(publisher.add(one), deadline=format_ts(online.now_s + 60))).live(70)
     assert online.last[0] == "failed"
     assert online.last[1].startswith("its deadline has passed; ")
@@ -124,19 +100,19 @@ def test_a_deadline_ends_it_earlier(online, served, publisher, one):
     ids=["longer", "shorter", "another", "busy"],
 )
 def test_a_server_that_lies_about_a_file_changes_nothing_on_the_device(
-    online, served, publisher, one, fault, words
+    online, web, publisher, one, fault, words
 ):
-    served.faults["/targets/"] = fault
+    web.faults["/targets/"] = fault
     online.hear(document(publisher.add(one))).live(1)
     assert online.last[0] == "downloading"
     assert words in online.last[1]
     assert untouched(online)
-    served.faults.clear()
+    web.faults.clear()
     online.live(10)
     assert online.runs.sha256 == digest(one)
 
 
-def test_a_server_that_sends_slowly_for_ever_is_left(online, served, publisher, one):
+def test_a_server_that_sends_slowly_for_ever_is_left(online, web, publisher, one):
     def slow(handler, content):
         handler.head(200, len(content), '"etag"')
         for start in range(0, len(content), 200):
@@ -144,7 +120,7 @@ def test_a_server_that_sends_slowly_for_ever_is_left(online, served, publisher, 
             handler.wfile.flush()
             time.sleep(0.05)
 
-    served.faults["/targets/"] = slow
+    web.faults["/targets/"] = slow
     began_s = time.monotonic()
     online.updater._acts = replace(online.updater._acts, mono=time.monotonic)
     online.hear(document(publisher.add(one))).live(1)
@@ -153,12 +129,12 @@ def test_a_server_that_sends_slowly_for_ever_is_left(online, served, publisher, 
     assert untouched(online)
 
 
-def test_a_file_that_changes_between_the_ranges_is_fetched_whole(online, served, publisher, one):
+def test_a_file_that_changes_between_the_ranges_is_fetched_whole(online, web, publisher, one):
     wanted = publisher.add(one)
-    served.faults["/targets/"] = lambda handler, content: cut_after(3000)(handler, b"old" * len(content))
+    web.faults["/targets/"] = lambda handler, content: cut_after(3000)(handler, b"old" * len(content))
     online.hear(document(wanted)).live(1)
     assert online.last[0] == "downloading"
-    served.faults.clear()
+    web.faults.clear()
     online.live(10)
     assert online.runs.sha256 == digest(one)
 
@@ -261,67 +237,67 @@ def _sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def fetched(served):
-    return [path.rpartition(".")[2] for path in served.asked if path.startswith("/targets/")]
+def fetched(web):
+    return [path.rpartition(".")[2] for path in web.asked if path.startswith("/targets/")]
 
 
 def test_a_delta_from_what_lies_in_a_slot_is_fetched_instead_of_the_whole(
-    tmp_path, online, served, publisher, one
+    tmp_path, online, web, publisher, one
 ):
     two = tiny_model(tmp_path / "two", "2.0")
     online.hear(document(publisher.add(one))).live(PROBATION_S + 3)
     wanted = publisher.add(two)
     delta = delta_between(publisher, one, two)
     assert len(delta) < wanted.length / 2
-    served.asked.clear()
+    web.asked.clear()
     online.hear(document(wanted, seq=2)).live(2)
-    assert fetched(served) == ["delta"]
+    assert fetched(web) == ["delta"]
     assert online.runs.sha256 == digest(two)
 
 
-def test_a_delta_from_the_factorys_model_is_taken_too(tmp_path, online, served, publisher, one):
+def test_a_delta_from_the_factorys_model_is_taken_too(tmp_path, online, web, publisher, one):
     wanted = publisher.add(one)
     delta_between(publisher, online.factory, one)
-    served.asked.clear()
+    web.asked.clear()
     online.hear(document(wanted)).live(2)
-    assert fetched(served) == ["delta"]
+    assert fetched(web) == ["delta"]
     assert online.runs.sha256 == digest(one)
 
 
 def test_a_delta_that_makes_something_else_is_a_wasted_download_and_no_more(
-    tmp_path, online, served, publisher, one
+    tmp_path, online, web, publisher, one
 ):
     wanted = publisher.add(one)
     path = delta_path(_sha256(packed(online.factory)), wanted.hashes["sha256"])
     publisher.put(path, make_delta(packed(online.factory), b"evil" * 100), {}, "deltas")
-    served.asked.clear()
+    web.asked.clear()
     online.hear(document(wanted)).live(2)
-    assert fetched(served) == ["delta", "tar"]
+    assert fetched(web) == ["delta", "tar"]
     assert online.runs.sha256 == digest(one)
 
 
-def test_a_delta_that_is_not_smaller_is_not_fetched(tmp_path, online, served, publisher, one):
+def test_a_delta_that_is_not_smaller_is_not_fetched(tmp_path, online, web, publisher, one):
     wanted = publisher.add(one)
     path = delta_path(_sha256(packed(online.factory)), wanted.hashes["sha256"])
     publisher.put(path, b"pehra-delta-1\n" + os.urandom(wanted.length), {}, "deltas")
-    served.asked.clear()
+    web.asked.clear()
     online.hear(document(wanted)).live(2)
-    assert fetched(served) == ["tar"]
+    assert fetched(web) == ["tar"]
 
 
 # The road: metered, its hours, its bandwidth; and a stop.
 
 
-def test_a_metered_link_lets_a_delta_through_and_the_whole_wait(tmp_path, online, served, publisher, one):
+def test_a_metered_link_lets_a_delta_through_and_the_whole_wait(tmp_path, online, web, publisher, one):
     wanted = publisher.add(one)
     most = wanted.length // 2
     online.gate = lambda length: "the link is metered" if length > most else ""
     online.hear(document(wanted)).live(1)
     assert online.last == ("downloading", "the link is metered")
-    assert fetched(served) == []
+    assert fetched(web) == []
     delta_between(publisher, online.factory, one)
     online.live(10)
-    assert fetched(served) == ["delta"]
+    assert fetched(web) == ["delta"]
     assert online.runs.sha256 == digest(one)
 
 
@@ -360,7 +336,7 @@ def test_progress_is_told_every_few_seconds(tmp_path, publisher, unit, one):
     assert told[-1] > 80
 
 
-def test_a_stop_frees_the_updater_from_a_server_that_says_nothing(online, served, publisher, one):
+def test_a_stop_frees_the_updater_from_a_server_that_says_nothing(online, web, publisher, one):
     hanging = threading.Event()
 
     def silent(handler, content):
@@ -369,15 +345,15 @@ def test_a_stop_frees_the_updater_from_a_server_that_says_nothing(online, served
         handler.wfile.flush()
         hanging.wait(20)
 
-    served.faults["/targets/"] = silent
-    source = HttpSource(served.metadata_url, served.targets_url, Limits())
+    web.faults["/targets/"] = silent
+    source = HttpSource(web.metadata_url, web.targets_url, Limits())
     online.use(source)
     online.updater._hang_up = source.hang_up
     online.updater.hear(document(publisher.add(one)))
     stop = threading.Event()
     worker = threading.Thread(target=online.updater.run, args=(stop,))
     worker.start()
-    wait_until(lambda: any("/targets/" in path for path in served.asked), "it downloads")
+    wait_until(lambda: any("/targets/" in path for path in web.asked), "it downloads")
     began_s = time.monotonic()
     stop.set()
     while worker.is_alive() and time.monotonic() - began_s < 15:
@@ -525,7 +501,7 @@ def test_a_disk_that_fills_up_while_staging_leaves_no_slot_that_could_be_started
 
 
 def test_a_disk_without_room_for_all_of_it_is_told_before_a_byte_is_fetched(
-    publisher, online, served, one, monkeypatch
+    publisher, online, web, one, monkeypatch
 ):
     class Usage:
         free = 19_000_000
@@ -533,11 +509,11 @@ def test_a_disk_without_room_for_all_of_it_is_told_before_a_byte_is_fetched(
     monkeypatch.setattr("device.firmware.updating.fetching.shutil.disk_usage", lambda path: Usage)
     online.hear(document(publisher.add(one))).live(1)
     assert online.last == ("failed", "the disk refuses: no room: 20 MB are needed, 19 MB are free")
-    assert fetched(served) == []
+    assert fetched(web) == []
 
 
 def test_a_disk_on_which_nothing_can_be_written_down_forgets_no_document_and_hammers_no_server(
-    publisher, online, served, one, monkeypatch, caplog
+    publisher, online, web, one, monkeypatch, caplog
 ):
     def refusing(*_):
         raise OSError(28, "No space left on device")
@@ -554,7 +530,7 @@ def test_a_disk_on_which_nothing_can_be_written_down_forgets_no_document_and_ham
     stop.set()
     worker.join(10)
     assert caplog.text.count("nothing is done, the disk refuses") == 1
-    assert served.asked == []
+    assert web.asked == []
     monkeypatch.undo()
     online.updater._stop = threading.Event()
     online.live(2)
@@ -568,15 +544,17 @@ def test_a_disk_on_which_nothing_can_be_written_down_forgets_no_document_and_ham
 def test_an_abort_in_the_middle_of_each_stage_cancels_before_the_switch_and_not_after(
     publisher, unit, one, state, monkeypatch
 ):
-    write = JournalFiles.write
+    write, aborted = JournalFiles.write, []
 
     def aborting(files, kind, journal):
         write(files, kind, journal)
-        if journal.state == state and unit.updater._heard is None:
+        if journal.state == state and not aborted:
+            aborted.append(state)
             unit.hear(document(seq=2))
 
     monkeypatch.setattr(JournalFiles, "write", aborting)
     unit.hear(document(publisher.add(one))).live(PROBATION_S + 5)
+    assert aborted
     if state in BEFORE_ARMED:
         assert unit.last == ("cancelled", "it is wanted no longer")
         assert untouched(unit)

@@ -9,7 +9,7 @@ from device.errors import UpdateRefused
 from device.firmware.updating.kind import FACTORY
 from device.firmware.updating.rates import Rates, added
 from ota.messages import format_ts, new_id
-from tests.updating import Publisher, Unit, check_model, digest, document, tiny_model
+from tests.updating import Unit, check_model, digest, document, tiny_model
 
 PROBATION_S = 600
 NO_RULE_SEES = """
@@ -19,21 +19,6 @@ kind = "zone"
 points = [[0.1, 0.5], [0.9, 0.5], [0.9, 0.95]]
 classes = ["person"]
 """
-
-
-@pytest.fixture
-def publisher(tmp_path):
-    return Publisher(tmp_path)
-
-
-@pytest.fixture
-def unit(tmp_path, publisher):
-    return Unit(tmp_path, publisher).start()
-
-
-@pytest.fixture
-def one(tmp_path):
-    return tiny_model(tmp_path / "one", "1.0")
 
 
 @pytest.fixture

@@ -18,32 +18,10 @@ from device.firmware.updating.places import sticks
 from ota.trust.delta import delta_path, make_delta
 from ota.trust.http import HttpSource
 from ota.trust.sources import FolderSource
-from tests.repository_simulator import serving
-from tests.updating import Publisher, Unit, digest, document, packed, tiny_model, trusting_check
+from tests.updating import digest, document, packed, tiny_model, trusting_check
 from tests.updating_firmware import FakeBuilder
 
 PROBATION_S = 600
-
-
-@pytest.fixture
-def publisher(tmp_path):
-    return Publisher(tmp_path)
-
-
-@pytest.fixture
-def unit(tmp_path, publisher):
-    return Unit(tmp_path, publisher).start()
-
-
-@pytest.fixture
-def one(tmp_path):
-    return tiny_model(tmp_path / "one", "1.0")
-
-
-@pytest.fixture
-def served(publisher):
-    with serving(publisher.repository) as running:
-        yield running
 
 
 def sha256(content):
@@ -63,12 +41,12 @@ def with_delta(publisher, old, new):
 @pytest.mark.parametrize(
     "missing", ["/targets/deltas/", "deltas.json"], ids=["the delta", "the role of deltas"]
 )
-def test_without_its_delta_a_release_is_fetched_whole(unit, served, publisher, one, missing):
+def test_without_its_delta_a_release_is_fetched_whole(unit, web, publisher, one, missing):
     wanted = with_delta(publisher, unit.factory, one)
-    unit.use(HttpSource(served.metadata_url, served.targets_url))
-    served.faults[missing] = lambda handler, content: handler.send_error(404)
+    unit.use(HttpSource(web.metadata_url, web.targets_url))
+    web.faults[missing] = lambda handler, content: handler.send_error(404)
     unit.hear(document(wanted)).live(3)
-    assert [path for path in served.asked if path.endswith(".tar")]
+    assert [path for path in web.asked if path.endswith(".tar")]
     assert unit.runs.sha256 == digest(one)
 
 

@@ -21,7 +21,7 @@ from device.firmware.console.following import Follower
 from device.firmware.launcher import Slots
 from device.firmware.updating.model_slots import ModelSlots
 from device.firmware.updating.standing import firmware_standing, running_place, running_slot
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from pehra.commands.device import device_app
 from tests.device_toml import head
 from tests.launcher_cuts import lay_out, start

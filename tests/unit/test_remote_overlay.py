@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from device.errors import ConfigError
 from device.firmware.config import parse_config
 from device.firmware.remote import overlaid
-from ota.messages.structs import MAX_OVERLAY_BYTES
+from ota.messages.desired import MAX_OVERLAY_BYTES
 
 TWO_EYES = """\
 [device]

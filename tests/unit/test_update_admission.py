@@ -18,7 +18,7 @@ from device.firmware.updating.metered import default_interface, is_metered
 from device.firmware.updating.ways import Ways
 from device.firmware.updating.wishes import wishes_of
 from ota.messages import Desired, format_ts, new_id, parse_ts
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.release import Release
 from tests.device_toml import head
 

@@ -24,7 +24,7 @@ from device.firmware.updating.journal import (
 from device.firmware.updating.kind import GOOD, Verdict
 from device.firmware.updating.ledger import Ledger, LedgerFiles, committed, condemned
 from device.firmware.updating.twin import Twin
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.release import Release
 
 STATES = get_args(State)

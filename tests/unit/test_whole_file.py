@@ -8,17 +8,17 @@ import time
 
 import pytest
 
-from device.firmware.whole_file import write_whole
+from ota.whole import write_private
 
 WRITING = """
 import sys
 from pathlib import Path
-from device.firmware.whole_file import write_whole
+from ota.whole import write_private
 path, number = Path(sys.argv[1]), 0
 print("up", flush=True)
 while True:
     number += 1
-    write_whole(path, (f"{number}\\n" * 2000).encode())
+    write_private(path, (f"{number}\\n" * 2000).encode())
 """
 
 
@@ -38,14 +38,14 @@ def test_a_file_that_is_written_when_the_process_is_killed_is_whole(tmp_path):
 
 
 def test_what_holds_a_password_is_its_owners_alone(tmp_path):
-    write_whole(tmp_path / "link", b"x")
+    write_private(tmp_path / "link", b"x")
     assert (tmp_path / "link").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_disk_that_refuses_leaves_the_old_file(tmp_path):
     file = tmp_path / "a"
-    write_whole(file, b"old")
+    write_private(file, b"old")
     (tmp_path / "a.new").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write_whole(file, b"new")
+        write_private(file, b"new")
     assert file.read_bytes() == b"old"

@@ -16,7 +16,7 @@ import msgspec
 from device.errors import ConfigError, ModelRefused, ModelUnavailable
 from device.firmware.config import Config, check_model, config_of, read_table
 from device.firmware.toml_lines import line_of
-from ota.messages.structs import MAX_OVERLAY_BYTES
+from ota.messages.desired import MAX_OVERLAY_BYTES
 
 LOCAL_TABLES: Final = frozenset({"console", "device", "mqtt", "outbox", "remote", "update"})
 LOCAL_CAMERA_KEYS: Final = frozenset({"source", "loop", "every_frame", "process"})

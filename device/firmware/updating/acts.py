@@ -18,7 +18,7 @@ from device.firmware.updating.kind import FACTORY, Kind, KindName
 from device.firmware.updating.ledger import LedgerFiles
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.ways import Ways
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.download import Passage
 from ota.trust.release import Release
 

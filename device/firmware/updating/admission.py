@@ -12,7 +12,7 @@ from device.firmware.config import CameraSection
 from device.firmware.updating.kind import KindName
 from device.firmware.updating.ledger import Ledger
 from device.models.labels import CLASSES, class_of
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.release import ANY_BOARD, Release, version_key
 
 MOST_NAMED: Final = 3

@@ -19,6 +19,7 @@ from device.firmware.updating.acts import Acts
 from device.firmware.updating.course import Deed, Facts, next_deed
 from device.firmware.updating.fetching import Fetcher
 from device.firmware.updating.finding import Moment, find_facts
+from device.firmware.updating.hearing import Hearing
 from device.firmware.updating.journal import (
     BEFORE_ARMED,
     FIRST_STARTS,
@@ -34,8 +35,8 @@ from device.firmware.updating.taking import followed, taken
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.watching import mind_watch
 from device.firmware.updating.ways import Ways
-from device.firmware.updating.wishes import Wish, Wishes, wishes_of
-from ota.errors import FolderProblem, WireError
+from device.firmware.updating.wishes import Wish
+from ota.errors import FolderProblem
 from ota.messages import Desired
 
 _log = logging.getLogger(__name__)
@@ -84,13 +85,10 @@ class Updater:
         self._now = now
         self._mono = mono
         self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._heard: Desired | None = None
-        self._followed: Desired | None = None
-        self._wishes: Wishes | None = None
         self._is_ending = False
         self._began_s = mono()
         self._pauses = Pauses(ways.surroundings)
+        self._hearing = Hearing(self._ledger, on_refused=self._say_refused, on_news=self._pauses.end)
         self._fault = ""
         self._tried_since_s: dict[KindName, float] = {}
         self._switched_here: set[KindName] = set()
@@ -114,13 +112,8 @@ class Updater:
         )
 
     def hear(self, document: Desired) -> None:
-        """Take a document in that is for us, fresh, and to be believed; only the newest counts.
-
-        A broker repeats it at each connection, which must not break off what takes minutes.
-        """
-        with self._lock:
-            if self._followed is None or document.id != self._followed.id:
-                self._heard = document
+        """Take a document in that is for us, fresh, and to be believed; only the newest counts."""
+        self._hearing.hear(document)
 
     def say_again(self) -> None:
         """Say where the actions stand once more: the broker may have forgotten."""
@@ -181,12 +174,12 @@ class Updater:
 
     def round(self) -> None:
         """Do what is due."""
-        self._consider()
+        self._hearing.consider()
         self._pauses.look_around(self._mono())
         for name in self._order():
             kind = self._kinds[name]
             if self.journals[name].is_under_way:
-                self._keep(kind, followed(self.journals[name], self._wish(name), self._now()))
+                self._keep(kind, followed(self.journals[name], self._hearing.wish(name), self._now()))
             else:
                 self._begin(kind)
             self._tend(kind)
@@ -204,44 +197,15 @@ class Updater:
             key=lambda name: (not self.journals[name].is_changing, not self.journals[name].is_under_way),
         )
 
-    def _consider(self) -> None:
-        with self._lock:
-            document, self._heard = self._heard, None
-        if document is None:
-            return
-        held = self._ledger.read()
-        if document.seq < held.seq:
-            _log.warning("update: an older document is not followed seq=%d newest=%d", document.seq, held.seq)
-            return
-        try:
-            wishes = wishes_of(document)
-        except WireError as error:
-            _log.warning("update: a document cannot be followed error=%r", str(error))
-            return
-        try:
-            self._ledger.write(msgspec.structs.replace(held, seq=document.seq))
-        except OSError:
-            with self._lock:  # it is not forgotten because the disk is full
-                self._heard = self._heard or document
-            raise
-        if self._is_news(document):
-            self._pauses.end()
-        self._wishes, self._followed = wishes, document
-        for wish, reason in wishes.refused:
-            self._teller.refuse(wish.action, wish.target.path, reason)
-
-    def _is_news(self, document: Desired) -> bool:
-        """Whether it says something else than the one that is followed; a broker may repeat that one."""
-        before = self._followed
-        return before is None or _said(document) != _said(before)
-
-    def _wish(self, name: KindName) -> Wish | None:
-        return None if self._wishes is None else self._wishes.by_kind.get(name)
+    def _say_refused(self, wish: Wish, reason: str) -> None:
+        self._teller.refuse(wish.action, wish.target.path, reason)
 
     def _begin(self, kind: Kind) -> None:
         """Take in a wish that is new."""
         journal = self.journals[kind.name]
-        fresh = taken(kind, journal, self._wish(kind.name), self._ledger.read, self._ways, self._now())
+        fresh = taken(
+            kind, journal, self._hearing.wish(kind.name), self._ledger.read, self._ways, self._now()
+        )
         if fresh is None:
             return
         if journal.under_watch and not fresh.under_watch:
@@ -308,7 +272,7 @@ class Updater:
         now_mono_s = self._mono()
         moment = Moment(self._now(), now_mono_s - self._tried_since_s.get(kind.name, now_mono_s))
         is_there = self._acts.archive(kind).exists
-        return find_facts(kind, journal, self._wishes, self._ways, moment, is_there)
+        return find_facts(kind, journal, self._hearing.wishes, self._ways, moment, is_there)
 
     def _note_waiting(self, kind: Kind, journal: Journal, reason: str) -> None:
         if journal.is_under_way and reason != journal.reason and journal.state != "rolling-back":
@@ -395,14 +359,8 @@ class Updater:
             self.complain(f"slots/{name}", "")
 
     def _is_over(self) -> bool:
-        heard = self._heard
-        return self._stop.is_set() or self._is_ending or (heard is not None and self._is_news(heard))
+        return self._stop.is_set() or self._is_ending or self._hearing.has_news
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise UpdateHindered("broken off")
-
-
-def _said(document: Desired) -> tuple[object, ...]:
-    """What a document says about releases; one that is told again differs in id and dates alone."""
-    return document.seq, document.action, document.targets, document.window, document.deadline

@@ -20,7 +20,7 @@ from device.errors import UpdateHindered, UpdateUnsuited
 from device.firmware.clock import clock_state
 from device.firmware.updating.places import Open, Place
 from ota.errors import FolderProblem, NotThere, TrustError, WrongContent
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.delta import delta_path, patch_file
 from ota.trust.download import Passage, download, is_whole
 from ota.trust.folder import TrustFolder

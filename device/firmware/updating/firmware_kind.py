@@ -26,7 +26,7 @@ import msgspec
 from device.firmware.updating.kind import FACTORY, GOOD, SLOTS, KindName, Next, Running, Verdict
 from device.firmware.updating.launcher_notes import FELL_BACK, TRIAL, LauncherNotes
 from device.firmware.updating.slot_folder import MANIFEST, SlotFolder, bare
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.release import Release
 from ota.whole import sync_folder, write_whole
 

@@ -13,7 +13,7 @@ import msgspec
 
 from device.firmware.updating.kind import KindName
 from device.firmware.updating.twin import Twin
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 
 State = Literal[
     "idle", "accepted", "downloading", "verified", "staged", "armed", "switched", "probation", "committed",

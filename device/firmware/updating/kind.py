@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.release import Release
 
 FACTORY: Final = ""

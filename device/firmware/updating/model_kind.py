@@ -26,7 +26,7 @@ from device.firmware.updating.slot_folder import bare
 from device.models.bundle import Bundle
 from device.models.detector import Detector
 from device.models.examine import Examination
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.trust.release import Release
 
 SOME_FPS: Final = 10.0

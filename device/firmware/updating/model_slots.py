@@ -18,7 +18,7 @@ from device.firmware.updating.slot_folder import SlotFolder, packed
 from device.models.bundle import CARD_FILE, MODEL_FILE, Bundle, find_model, load_bundle
 from device.models.detector import Detector
 from ota.errors import WrongContent
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.packing import unpack
 
 FOLDER: Final = "slots/model"

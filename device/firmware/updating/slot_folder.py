@@ -23,7 +23,7 @@ import msgspec
 
 from device.firmware.updating.kind import FACTORY, SLOTS
 from ota.errors import BadRelease
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 from ota.packing import pack
 from ota.whole import point, sync_folder, write_whole
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 from device.firmware.updating.kind import KindName
 from ota.messages import Desired, parse_ts
-from ota.messages.structs import Target
+from ota.messages.desired import Target
 
 KINDS: tuple[KindName, ...] = get_args(KindName)
 
