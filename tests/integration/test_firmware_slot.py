@@ -17,6 +17,7 @@ from device.errors import FirmwareUnusable
 from device.firmware.updating import child, installing
 from device.firmware.updating.firmware_slot import Limits, build, check, check_launched, read_manifest
 from device.firmware.updating.wheelhouse import requirements
+from tests.brokers import wait_until
 from tests.small_wheels import firmware, packed, wheel
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -269,10 +270,10 @@ def test_nothing_goes_on_writing_after_the_daemon_was_killed(tmp_path):
     command = [sys.executable, "-c", PARENT, str(writer), str(tmp_path / "pid")]
     parent = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)})
     pid = tmp_path / "pid"
-    wait_for(lambda: pid.exists() and pid.read_text())
+    wait_until(lambda: pid.exists() and pid.read_text(), "the child says who it is")
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    wait_for(lambda: not is_alive(int(pid.read_text())))
+    wait_until(lambda: not is_alive(int(pid.read_text())), "the child ends with its parent")
 
 
 PARENT = """
@@ -281,13 +282,6 @@ from device.firmware.updating import child
 note = f"import os; open({sys.argv[2]!r}, 'w').write(str(os.getpid())); "
 child.run([sys.executable, "-c", note + child.WITH_PARENT, sys.argv[1]], limit_s=60, is_over=lambda: False)
 """
-
-
-def wait_for(condition, limit_s: float = 10.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:
