@@ -468,8 +468,8 @@ def test_a_power_cut_between_any_two_steps_of_a_renewal_is_made_good(
 
         with monkeypatch.context() as patch:
             for place, name in (
-                ("device.firmware.renewal", "write_whole"),
-                ("device.firmware.identity", "write_whole"),
+                ("device.firmware.renewal", "write_private"),
+                ("device.firmware.identity", "write_private"),
                 ("pathlib.Path", "unlink"),
             ):
                 whole = getattr(Path, name) if place == "pathlib.Path" else getattr(renewal, name)
