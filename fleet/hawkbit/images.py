@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 from fleet.errors import DiskRefuses, TooLarge
 from ota.messages import new_id
+from ota.whole import sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class Receiving:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._begun.replace(self._folder.path_of(digests.sha256))
-            _sync(self._begun.parent)
+            sync_folder(self._begun.parent)
         log.info("image kept sha256=%s bytes=%d", digests.sha256, digests.length)
         return digests
 
@@ -156,11 +157,3 @@ def _refusals(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskRefuses(f"{folder} cannot be written: {error.strerror or error}") from error
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
