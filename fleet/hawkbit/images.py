@@ -45,15 +45,11 @@ class ImageFolder:
     Args:
         folder: made when the first image comes.
         max_bytes: of one image.
-        reserve_bytes: of the disk, left free.
     """
 
-    def __init__(
-        self, folder: Path, *, max_bytes: int = IMAGE_MAX_BYTES, reserve_bytes: int = RESERVE_BYTES
-    ) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int = IMAGE_MAX_BYTES) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        self._reserve_bytes = reserve_bytes
 
     def path_of(self, sha256: str) -> Path:
         """Return where an image lies, or would."""
@@ -95,8 +91,8 @@ class ImageFolder:
         parent = next(one for one in (self._folder, *self._folder.parents) if one.is_dir())
         with _refusals(self._folder):
             free = shutil.disk_usage(parent).free
-        if free - (more or length) < self._reserve_bytes:
-            kept = f"{free} bytes are free, of which {self._reserve_bytes} stay so"
+        if free - (more or length) < RESERVE_BYTES:
+            kept = f"{free} bytes are free, of which {RESERVE_BYTES} stay so"
             raise DiskRefuses(f"{self._folder}: no room for this image: {kept}")
 
     def _sweep(self) -> None:
