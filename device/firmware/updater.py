@@ -31,6 +31,7 @@ from device.firmware.updating.model_kind import ModelKind, Sight
 from device.firmware.updating.model_slots import ModelSlots
 from device.firmware.updating.places import Places, image_root, sticks
 from device.firmware.updating.sampling import Sampler
+from device.firmware.updating.standing import running_slot
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.ways import Ways
 from device.models.bundle import Bundle
@@ -123,6 +124,7 @@ def _firmware(config: Config, builder: Builder, around: Surroundings) -> Firmwar
         version("pehra"),
         is_linked=around.is_linked,
         probation_s=config.update.probation_s,
+        running_slot=running_slot(Path(config.device.state)),
         safe_reason=around.safe_reason,
     )
 

@@ -15,7 +15,8 @@ from fleet.console.asking import ask_first
 from fleet.console.frame import ask, now_ms
 from fleet.errors import FleetError
 from fleet.rollouts import acting
-from fleet.rollouts.prospects import VERBS, look_ahead, sentence_for
+from fleet.rollouts.plan import VERBS
+from fleet.rollouts.prospects import look_ahead, sentence_for
 from fleet.services import Services
 from fleet.store.tables_rollouts import Rollout
 

@@ -54,13 +54,12 @@ def read_updates(session: Session, device: str, caller: Caller) -> Updates:
         NotFound: no message of it has ever come, or it is at no site of the caller's.
     """
     row = reach_device(session, caller, Permission.SEE_DEVICES, device)
-    said = getattr(row, "update", None) or {}
     return Updates(
         row,
         read_wanted(session, device),
         history_of(session, device),
         tags_of(session, device),
-        said,
+        row.update or {},
         _system(session, device),
     )
 

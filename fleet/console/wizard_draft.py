@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fleet.console.words import url_of, word_of
 from fleet.errors import BadInput
-from fleet.rollouts.acting import NAME_CHARS, NewRollout
+from fleet.rollouts.acting import NewRollout, check_name
 from fleet.rollouts.filter_parser import BadFilter, parse_filter
 from fleet.rollouts.plan import settings_of
 from fleet.rollouts.stages import DEFAULT_STAGES, parse_stages
@@ -120,11 +120,6 @@ def _check_release(draft: Draft) -> None:
         raise BadInput("choose a release")
 
 
-def _check_name(draft: Draft) -> None:
-    if not draft.name.strip() or len(draft.name) > NAME_CHARS or not draft.name.isprintable():
-        raise BadInput(f"give it a name of 1 to {NAME_CHARS} letters")
-
-
 def _setting(draft: Draft, field: str) -> dict[str, str | int | float]:
     """Return a field as the setting that it is; the stages are none."""
     if field == "stages":
@@ -162,5 +157,5 @@ _CHECKS: Final[dict[str, Callable[[Draft], object]]] = {
     "to": lambda draft: parse_filter(draft.to),
     "stages": lambda draft: parse_stages(draft.stages),
     **{field: partial(_check_setting, field) for field in HOW if field != "stages"},
-    "name": _check_name,
+    "name": lambda draft: check_name(draft.name),
 }

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 from fleet.errors import DiskRefuses, TooLarge
 from ota.messages import new_id
+from ota.whole import sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +45,11 @@ class ImageFolder:
     Args:
         folder: made when the first image comes.
         max_bytes: of one image.
-        reserve_bytes: of the disk, left free.
     """
 
-    def __init__(
-        self, folder: Path, *, max_bytes: int = IMAGE_MAX_BYTES, reserve_bytes: int = RESERVE_BYTES
-    ) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int = IMAGE_MAX_BYTES) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        self._reserve_bytes = reserve_bytes
 
     def path_of(self, sha256: str) -> Path:
         """Return where an image lies, or would."""
@@ -94,8 +91,8 @@ class ImageFolder:
         parent = next(one for one in (self._folder, *self._folder.parents) if one.is_dir())
         with _refusals(self._folder):
             free = shutil.disk_usage(parent).free
-        if free - (more or length) < self._reserve_bytes:
-            kept = f"{free} bytes are free, of which {self._reserve_bytes} stay so"
+        if free - (more or length) < RESERVE_BYTES:
+            kept = f"{free} bytes are free, of which {RESERVE_BYTES} stay so"
             raise DiskRefuses(f"{self._folder}: no room for this image: {kept}")
 
     def _sweep(self) -> None:
@@ -145,7 +142,7 @@ class Receiving:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._begun.replace(self._folder.path_of(digests.sha256))
-            _sync(self._begun.parent)
+            sync_folder(self._begun.parent)
         log.info("image kept sha256=%s bytes=%d", digests.sha256, digests.length)
         return digests
 
@@ -156,11 +153,3 @@ def _refusals(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskRefuses(f"{folder} cannot be written: {error.strerror or error}") from error
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -32,6 +32,7 @@ from msgspec import Meta
 
 from fleet.errors import HomeUnusable
 from fleet.identity.authority import Signer, as_pem
+from ota.whole import sync_folder
 
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
@@ -232,14 +233,6 @@ def write_file(path: Path, text: str, mode: int, owner: int | None = None, group
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise HomeUnusable(path.parent, f"{path.name} cannot be written ({error.strerror})") from error
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -21,8 +21,8 @@ from fleet.errors import BadInput, Conflict, Forbidden, NotFound
 from fleet.identity.claims import name_of
 from fleet.rollouts.apply import Pen
 from fleet.rollouts.filter_parser import parse_filter
-from fleet.rollouts.gather import standing_of
-from fleet.rollouts.plan import Course, Settings, View
+from fleet.rollouts.gather import view_of
+from fleet.rollouts.plan import VERBS, Settings
 from fleet.rollouts.preview import preview
 from fleet.rollouts.releases import get_release
 from fleet.rollouts.stages import DEFAULT_STAGES, parse_stages
@@ -66,8 +66,7 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
     """
     if new.id and (known := session.get(Rollout, new.id)) is not None:
         return _checked_same(session, known, new)
-    if not new.name.strip() or len(new.name) > NAME_CHARS or not new.name.isprintable():
-        raise BadInput(f"rollout: give it a name of 1 to {NAME_CHARS} letters")
+    check_name(new.name)
     parse_filter(new.filter)
     parse_stages(new.stages)
     new.settings.check()
@@ -111,6 +110,16 @@ def create(session: Session, new: NewRollout, by: Caller | str, now_ms: int) -> 
     return rollout
 
 
+def check_name(name: str) -> None:
+    """Check what people are to call a rollout.
+
+    Raises:
+        BadInput: it is empty, too long, or cannot be shown.
+    """
+    if not name.strip() or len(name) > NAME_CHARS or not name.isprintable():
+        raise BadInput(f"rollout: give it a name of 1 to {NAME_CHARS} letters")
+
+
 def approve(session: Session, rollout_id: str, by: Caller | str, now_ms: int) -> Rollout:
     """Let a rollout begin.
 
@@ -150,7 +159,7 @@ def pause(session: Session, rollout_id: str, by: Caller | str, now_ms: int) -> R
     with _alone(session, rollout_id) as rollout:
         if rollout.state == "paused":
             return rollout
-        _need(rollout, ("running",), "paused")
+        _need(rollout, "pause", "paused")
         return _keep(session, rollout, "paused", "pause", by, now_ms)
 
 
@@ -164,7 +173,7 @@ def resume(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tel
     with _alone(session, rollout_id) as rollout:
         if rollout.state == "running":
             return rollout
-        _need(rollout, ("paused", "stopped"), "resumed")
+        _need(rollout, "resume", "resumed")
         if rollout.state == "stopped":
             rollout.round += 1
             rollout.quiet_run_ms = None
@@ -182,7 +191,7 @@ def abort(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tell
     with _alone(session, rollout_id) as rollout:
         if rollout.state == "aborted":
             return rollout
-        _need(rollout, ("pending", "running", "paused", "stopped"), "aborted")
+        _need(rollout, "abort", "aborted")
         pen = _pen(session, rollout, tell, now_ms)
         pen.withdraw_open("the rollout was aborted")
         pen.end_waiting("the rollout was aborted")
@@ -200,7 +209,7 @@ def revert(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tel
     with _alone(session, rollout_id) as rollout:
         if rollout.state in ("reverting", "reverted"):
             return rollout
-        _need(rollout, ("running", "paused", "stopped", "aborted", "done"), "reverted")
+        _need(rollout, "revert", "reverted")
         _pen(session, rollout, tell, now_ms).end_waiting("the rollout was reverted")
         rollout.ended_ms = None
         return _keep(session, rollout, "reverting", "revert", by, now_ms)
@@ -262,7 +271,8 @@ def _pen(session: Session, rollout: Rollout, tell: Tell, now_ms: int) -> Pen:
     return Pen(session, rollout, session.get_one(Release, rollout.release), tell, now_ms)
 
 
-def _need(rollout: Rollout, states: tuple[str, ...], done: str) -> None:
+def _need(rollout: Rollout, verb: str, done: str) -> None:
+    states = VERBS[verb]
     if rollout.state not in states:
         raise Conflict(f"{rollout.name} is {rollout.state}: only what is {' or '.join(states)} can be {done}")
 
@@ -284,20 +294,9 @@ def _keep(
 
 def _why(session: Session, rollout: Rollout) -> str:
     """Return the sentence until the engine has looked; of a rollout that begins it is its first stage's."""
-    course = Course(
-        rollout.state, rollout.stage, rollout.run_ms or 0, rollout.stage_run_ms or 0, rollout.quiet_run_ms
-    )
     if rollout.state == "running" and not rollout.seen_ms:
         return "It begins: the engine is choosing the devices of the first stage."
-    view = View(
-        parse_stages(rollout.stages),
-        msgspec.convert(rollout.settings, Settings),
-        course,
-        standing_of(session, rollout),
-        changed_by=rollout.changed_by,
-        why=rollout.why,
-    )
-    return sentence(view)
+    return sentence(view_of(session, rollout, rollout.run_ms))
 
 
 def _checked_same(session: Session, known: Rollout, new: NewRollout) -> Rollout:

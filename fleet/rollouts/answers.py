@@ -8,7 +8,6 @@ reports no hash, from the word that ends its action.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -17,10 +16,10 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlmodel import Session, col
 
 from fleet.rollouts.plan import LIVE, OPEN, REASON_CHARS, SILENT
-from fleet.rollouts.tell import OS, Tell, WantedTable
+from fleet.rollouts.tell import OS, WantedTable
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice, WantedRelease
 
-WANTED: Final = WantedTable()
+_WANTED: Final = WantedTable()
 PROGRESS: Final = {
     "accepted": "downloading",
     "downloading": "downloading",
@@ -144,8 +143,7 @@ def note_reported(
     model_sha256: str,
     firmware: str,
     *,
-    now_ms: int | None = None,
-    tell: Tell = WANTED,
+    now_ms: int,
 ) -> int:
     """Take in what a device really runs; return how many of its rollouts that changed. The caller commits.
 
@@ -154,8 +152,7 @@ def note_reported(
         device: which.
         model_sha256: of the model that runs.
         firmware: its version.
-        now_ms: Unix milliseconds; now when it is left out.
-        tell: where orders go: of who has failed nothing is wanted any more.
+        now_ms: Unix milliseconds.
     """
     changed = 0
     for row, release, rollout in _rows(session, device):
@@ -165,7 +162,7 @@ def note_reported(
         fate = after_report(row.state, row.reason, running=running, wanted=release.mark, before=row.before)
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
-            _let_go(session, row, fate, release.kind, tell)
+            _let_go(session, row, fate, release.kind)
     return changed
 
 
@@ -176,8 +173,7 @@ def note_update(
     reason: str,
     *,
     action: str = "",
-    now_ms: int | None = None,
-    tell: Tell = WANTED,
+    now_ms: int,
 ) -> int:
     """Take in how far a device's updater is; return how many of its rollouts that changed.
 
@@ -187,8 +183,7 @@ def note_update(
         state: of the updater, such as `downloading` or `rolled-back`.
         reason: why, in its words.
         action: id of the action that it speaks of; with another one than it was told last nothing changes.
-        now_ms: Unix milliseconds; now when it is left out.
-        tell: where orders go: of who has failed nothing is wanted any more.
+        now_ms: Unix milliseconds.
     """
     changed = 0
     for row, release, rollout in _rows(session, device):
@@ -197,14 +192,14 @@ def note_update(
         fate = after_update(row.state, state, reason, ends_by_word=release.kind == OS, stood=row.reason)
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
-            _let_go(session, row, fate, release.kind, tell)
+            _let_go(session, row, fate, release.kind)
     return changed
 
 
-def _let_go(session: Session, row: RolloutDevice, fate: Fate, kind: str, tell: Tell) -> None:
+def _let_go(session: Session, row: RolloutDevice, fate: Fate, kind: str) -> None:
     """Want nothing more of a device that has failed: it would only fail again."""
     if fate.state == "failed":
-        tell.withdraw(session, kind, row.rollout, [row.device])
+        _WANTED.withdraw(session, kind, row.rollout, [row.device])
 
 
 def _other(running: str) -> str:
@@ -241,12 +236,12 @@ def _is_looked_at() -> ColumnElement[bool]:
     )
 
 
-def _keep(session: Session, row: RolloutDevice, fate: Fate, round_now: int, now_ms: int | None) -> int:
+def _keep(session: Session, row: RolloutDevice, fate: Fate, round_now: int, now_ms: int) -> int:
     """Write a fate if the device still stands where it stood."""
     values: dict[str, object] = {
         "state": fate.state,
         "reason": fate.reason[:REASON_CHARS],
-        "changed_ms": round(time.time() * 1000) if now_ms is None else now_ms,
+        "changed_ms": now_ms,
     }
     if fate.state in ("succeeded", "failed"):
         values["round"] = round_now

@@ -117,7 +117,8 @@ class Pen:
         values: dict[str, object],
         before: dict[str, str] | None = None,
     ) -> int:
-        due_ms = run_ms + 1000 * settings_in(self._rollout).deadline_s
+        settings = settings_in(self._rollout)
+        due_ms = run_ms + 1000 * settings.deadline_s
         rows: list[dict[str, object]] = [{"p_device": device, "v_action": new_id()} for device in devices]
         names: tuple[str, ...] = ("action",)
         if before is not None:
@@ -125,9 +126,8 @@ class Pen:
             names = ("action", "before")
         same = {"state": "told", "reason": "", "due_run_ms": due_ms, "changed_ms": self._now_ms}
         self._each(rows, states, same | values, names)
-        window = settings_in(self._rollout).window
         orders = [
-            self._as_order(str(row["p_device"]), self._release.id, str(row["v_action"]), window)
+            self._as_order(str(row["p_device"]), self._release.id, str(row["v_action"]), settings.window)
             for row in rows
         ]
         self._tell.want(self._session, orders)

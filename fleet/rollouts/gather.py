@@ -57,23 +57,33 @@ def gather(
     session: Session, rollout: Rollout, release: Release, now_ms: int, *, hears_devices: bool = True
 ) -> View:
     """Return all that is known of a rollout now."""
-    settings = settings_in(rollout)
-    moment = _Moment(session, rollout, release, now_ms, parse_window(settings.window))
     run_ms = advance(rollout.run_ms, rollout.seen_ms, now_ms, hears_devices=hears_devices)
-    view = View(
-        stages=parse_stages(rollout.stages),
-        settings=settings,
-        course=Course(rollout.state, rollout.stage, run_ms, rollout.stage_run_ms, rollout.quiet_run_ms),
-        standing=standing_of(session, rollout),
-        changed_by=rollout.changed_by,
-        why=rollout.why,
-    )
+    view = view_of(session, rollout, run_ms)
+    moment = _Moment(session, rollout, release, now_ms, parse_window(view.settings.window))
     if rollout.state not in LIVE:
         return view
     view = replace(view, due=_due(moment, run_ms))
     if rollout.state == "reverting":
         return replace(view, going_back=_going_back(moment), left_to_revert=_count_back(moment))
     return _with_candidates(moment, view)
+
+
+def view_of(session: Session, rollout: Rollout, run_ms: int) -> View:
+    """Return how a rollout stands, without its devices: who is due, who could be told, who goes back.
+
+    Args:
+        session: to read with.
+        rollout: the row.
+        run_ms: its clock.
+    """
+    return View(
+        stages=parse_stages(rollout.stages),
+        settings=settings_in(rollout),
+        course=Course(rollout.state, rollout.stage, run_ms, rollout.stage_run_ms, rollout.quiet_run_ms),
+        standing=standing_of(session, rollout),
+        changed_by=rollout.changed_by,
+        why=rollout.why,
+    )
 
 
 def settings_in(rollout: Rollout) -> Settings:

@@ -32,6 +32,14 @@ UNFINISHED: Final = ("waiting", *OPEN, "reverting")
 LIVE: Final = ("running", "paused", "stopped", "reverting")
 """States of a rollout in which it holds its devices."""
 ENDED: Final = ("done", "aborted", "reverted")
+VERBS: Final = {
+    "approve": ("pending",),
+    "pause": ("running",),
+    "resume": ("paused", "stopped"),
+    "abort": ("pending", "running", "paused", "stopped"),
+    "revert": ("running", "paused", "stopped", "aborted", "done"),
+}
+"""What can be done with a rollout, and in which states of it."""
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):

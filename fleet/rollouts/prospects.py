@@ -15,15 +15,6 @@ from fleet.rollouts.preview import preview
 from fleet.rollouts.show import count_devices
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice
 
-VERBS: Final = {
-    "approve": ("pending",),
-    "pause": ("running",),
-    "resume": ("paused", "stopped"),
-    "abort": ("pending", "running", "paused", "stopped"),
-    "revert": ("running", "paused", "stopped", "aborted", "done"),
-}
-"""What can be done with a rollout, and in which states of it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prospects:
@@ -82,7 +73,7 @@ def sentence_for(verb: str, ahead: Prospects) -> str:
     """Return what a deed would do now.
 
     Args:
-        verb: one of `VERBS`.
+        verb: one of `plan.VERBS`.
         ahead: the numbers.
     """
     return _SENTENCES[verb](ahead)

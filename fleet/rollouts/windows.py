@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fleet.errors import BadInput
 from ota.errors import BadWindow
-from ota.windows import MINUTES, Window, zone_of
+from ota.windows import Window
 from ota.windows import parse_window as _parse
 
-__all__ = ["MINUTES", "Window", "parse_window", "zone_of"]
+__all__ = ["Window", "parse_window"]
 
 
 def parse_window(text: str) -> Window | None:

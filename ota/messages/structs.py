@@ -35,7 +35,6 @@ HEAT_CELLS = 16 * 9
 MAX_REPLY_LINES = 100
 Number = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 ArgName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
-ShortList = Annotated[list[ShortText], Meta(max_length=32)]
 ArgValue = Annotated[str, Meta(max_length=200)] | int | float | bool
 
 

@@ -498,11 +498,11 @@ def test_the_word_of_an_action_that_is_over_changes_nothing(town: Town) -> None:
     rollout = town.rollout(stages="1")
     town.tick()
     with Session(town.engine) as session:
-        assert note_update(session, "cam-000000", "rejected", "", action="0" * 36) == 0
-        assert note_update(session, "cam-999999", "rejected", "") == 0
-        action = town.device(rollout, "cam-000000").action
-        assert note_update(session, "cam-000000", "rejected", "hw", action=action) == 1
-        assert note_update(session, "cam-000000", "rejected", "hw", action=action) == 0
+        now_ms, action = town.now_ms, town.device(rollout, "cam-000000").action
+        assert note_update(session, "cam-000000", "rejected", "", action="0" * 36, now_ms=now_ms) == 0
+        assert note_update(session, "cam-999999", "rejected", "", now_ms=now_ms) == 0
+        assert note_update(session, "cam-000000", "rejected", "hw", action=action, now_ms=now_ms) == 1
+        assert note_update(session, "cam-000000", "rejected", "hw", action=action, now_ms=now_ms) == 0
         session.commit()
 
 

@@ -8,7 +8,6 @@ beyond the columns of `values.Row`.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
 from contextlib import closing
@@ -20,6 +19,7 @@ from device.firmware.outbox.values import bucket_of, rank_of
 from ota.errors import WireError
 from ota.messages import Topic, decode
 from ota.messages.structs import Durable
+from ota.whole import sync_folder
 
 _log = logging.getLogger(__name__)
 
@@ -75,11 +75,7 @@ def _put_aside(path: Path) -> Path:
     path.rename(aside)
     for tail in ("-wal", "-shm"):
         path.with_name(path.name + tail).unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     _forget_old(path)
     return aside
 

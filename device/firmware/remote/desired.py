@@ -110,11 +110,6 @@ class Remote:
         self.standing = Standing()
         self.begin()
 
-    @property
-    def is_on_trial(self) -> bool:
-        """Whether `config` is not confirmed yet."""
-        return self._trial is not None
-
     def begin(self) -> None:
         """Choose the configuration of this start: the one on trial, else the last good one, else the file."""
         self._since_s = None

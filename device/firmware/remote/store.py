@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 import msgspec
+
+from ota.whole import sync_folder, write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -132,24 +133,11 @@ class ConfigStore:
         body = msgspec.json.encode(value)
         content = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
         self._folder.mkdir(parents=True, exist_ok=True)
-        new = self._folder / f"{name}.new"
-        with new.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(self._folder / name)
-        self._sync_folder()
+        write_whole(self._folder / name, content)
 
     def _remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._folder)
 
     def _read(self, name: str, kind: type[_Value]) -> _Value | None:
         try:

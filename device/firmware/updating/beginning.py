@@ -15,7 +15,6 @@ import msgspec
 
 from device.firmware.updating.course import CRASHES
 from device.firmware.updating.journal import FIRST_STARTS, Journal, JournalFiles, moved
-from device.firmware.updating.kind import FACTORY
 from device.firmware.updating.ledger import LedgerFiles
 from device.firmware.updating.model_slots import Chosen, ModelSlots
 from device.models.bundle import Bundle
@@ -82,5 +81,4 @@ def _count(files: JournalFiles, journal: Journal) -> Journal:
 
 def _turn_back(slots: ModelSlots, journal: Journal) -> None:
     """Let the start take what ran before; whether that is whole, `choose` finds out."""
-    before = journal.before
-    slots.turn_to(before if before == FACTORY or not slots.fault(before) else FACTORY)
+    slots.turn_to(slots.whole_or_factory(journal.before))

@@ -16,7 +16,6 @@ link and journal what has become of it. How a slot is filled and tried is the bu
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -81,13 +80,6 @@ class FirmwareSlots(SlotFolder):
         told["target"] = msgspec.to_builtins(target)
         write_whole(place / MANIFEST, msgspec.json.encode(told))
 
-    def running_slot(self) -> str:
-        """Return the slot whose program this process is."""
-        prefix = Path(sys.prefix).resolve()
-        folder = self.folder.resolve()
-        slot = prefix.relative_to(folder).parts[:1] if prefix.is_relative_to(folder) else ()
-        return slot[0] if slot and slot[0] in SLOTS else FACTORY
-
 
 class FirmwareKind:
     """See `Kind`.
@@ -98,7 +90,7 @@ class FirmwareKind:
         version: of the program that runs.
         is_linked: whether the link is up.
         probation_s: how long a program is tried.
-        running_slot: of the program that runs; found out where it is not given.
+        running_slot: of the program that runs.
         safe_reason: why the daemon is in safe mode; empty where it is not.
     """
 
@@ -114,7 +106,7 @@ class FirmwareKind:
         *,
         is_linked: Callable[[], bool],
         probation_s: float,
-        running_slot: str | None = None,
+        running_slot: str,
         safe_reason: str = "",
     ) -> None:
         self._slots = slots
@@ -123,7 +115,7 @@ class FirmwareKind:
         self._version = version
         self._is_linked = is_linked
         self._probation_s = probation_s
-        self._slot = slots.running_slot() if running_slot is None else running_slot
+        self._slot = running_slot
         self._safe_reason = safe_reason
         self._was_linked = False
         self._waits_for_start = False
@@ -151,7 +143,7 @@ class FirmwareKind:
             return _nothing(slot)
         custom = manifest.target.custom
         name, version = str(custom.get("name", "")), str(custom.get("version", ""))
-        return Running(slot, version, name, version, int(custom.get("sec_ver", 0)))
+        return Running(slot, version, name, version, manifest.sec_ver)
 
     def current(self) -> str:
         """See `Kind`."""
@@ -168,8 +160,7 @@ class FirmwareKind:
 
     def is_vouched(self, slot: str, target: Target) -> bool:
         """See `Kind`."""
-        manifest = self._slots.manifest(slot)
-        return manifest is not None and manifest.target == bare(target)
+        return self._slots.vouches(slot, target)
 
     def adopt(self, slot: str, target: Target) -> None:
         """See `Kind`."""

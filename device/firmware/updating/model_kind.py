@@ -117,8 +117,7 @@ class ModelKind:
 
     def is_vouched(self, slot: str, target: Target) -> bool:
         """See `Kind`."""
-        manifest = self._slots.manifest(slot)
-        return manifest is not None and manifest.target == bare(target)
+        return self._slots.vouches(slot, target)
 
     def adopt(self, slot: str, target: Target) -> None:
         """See `Kind`."""
@@ -185,7 +184,7 @@ class ModelKind:
     def switch_back(self, before: str, failed: str) -> tuple[Next, str]:
         """See `Kind`."""
         del failed  # no start takes what was never committed
-        slot = before if before == FACTORY or not self._slots.fault(before) else FACTORY
+        slot = self._slots.whole_or_factory(before)
         if self._sight is None:
             self._slots.turn_to(slot)
             return "runs", slot
@@ -271,8 +270,7 @@ class ModelKind:
 
     def _sec_ver(self, slot: str) -> int:
         manifest = self._slots.manifest(slot)
-        found = 0 if manifest is None else manifest.target.custom.get("sec_ver", 0)
-        return found if isinstance(found, int) else 0
+        return 0 if manifest is None else manifest.sec_ver
 
 
 def _name(detector: Detector) -> tuple[str, str]:

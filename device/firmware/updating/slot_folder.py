@@ -48,6 +48,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """SHA-256 of the release's file."""
         return self.target.hashes.get("sha256", "")
 
+    @property
+    def sec_ver(self) -> int:
+        """Security version; 0 where none can be read."""
+        found = self.target.custom.get("sec_ver", 0)
+        return found if isinstance(found, int) else 0
+
 
 class SlotFolder:
     """See the module.
@@ -113,6 +119,15 @@ class SlotFolder:
         """Whether a slot holds a release, whole; a wanted release with other words about it is another."""
         manifest = self.manifest(slot)
         return manifest is not None and manifest.target.hashes == target.hashes and not self.fault(slot)
+
+    def vouches(self, slot: str, target: Target) -> bool:
+        """Whether a slot says that it holds this very release, and all that was said of it."""
+        manifest = self.manifest(slot)
+        return manifest is not None and manifest.target == bare(target)
+
+    def whole_or_factory(self, slot: str) -> str:
+        """Return a slot that may be gone back to; the factory's where it is not whole."""
+        return slot if slot == FACTORY or not self.fault(slot) else FACTORY
 
     def wipe(self, slot: str) -> None:
         """Remove what lies in a slot, the manifest first.
