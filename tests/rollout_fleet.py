@@ -166,6 +166,13 @@ class Town:
         with Session(self.engine) as session:
             return Counter(dict(session.execute(query.group_by(col(RolloutDevice.state))).all()))
 
+    def running(self) -> Counter[str]:
+        """Digest of a model -> how many devices report that it runs."""
+        with Session(self.engine) as session:
+            return Counter(
+                told["model"]["sha256"] for told in session.execute(select(DEVICE.c.reported)).scalars()
+            )
+
     def wanted(self) -> dict[str, str]:
         """Device -> release that is wanted of it."""
         with Session(self.engine) as session:

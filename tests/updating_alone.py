@@ -24,6 +24,7 @@ from device.firmware.updating.firmware_kind import FirmwareKind, FirmwareSlots
 from device.firmware.updating.journal import Journal, JournalFiles
 from device.firmware.updating.ledger import Ledger
 from device.firmware.updating.places import Place
+from device.firmware.updating.standing import running_slot
 from device.firmware.updating.telling import Teller
 from device.firmware.updating.ways import Ways
 from ota.messages import Desired, Update
@@ -65,6 +66,7 @@ def live(state: Path) -> int:
         version("pehra"),
         is_linked=lambda: True,
         probation_s=PROBATION_S,
+        running_slot=running_slot(state),
     )
 
     def say(_topic: object, message: Any) -> None:

@@ -117,6 +117,9 @@ class RolloutIn(PreviewIn):
     at_once: int | None = None
     stop_share_max: float | None = None
     stop_failures_max: int | None = None
+    revert_on_stop: Annotated[
+        bool, Field(description="when it has stopped itself, all who were told go back by themselves")
+    ] = False
     stays_open: bool = False
     needs_approval: bool = True
 
@@ -135,6 +138,7 @@ class RolloutIn(PreviewIn):
             at_once=self.at_once,
             stop_share_max=self.stop_share_max,
             stop_failures_max=self.stop_failures_max,
+            revert_on_stop=self.revert_on_stop,
             stays_open=self.stays_open,
         )
         return NewRollout(

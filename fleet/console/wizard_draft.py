@@ -34,6 +34,7 @@ class Draft:
         release: id, or NAME@VERSION.
         to: the filter.
         stop_share: in percent.
+        back: `1`: all who got it go back when it has stopped itself.
         open: `1`: it stays open for devices that join later.
         alone: `1`: without a second person's approval.
         step: which step is shown.
@@ -52,6 +53,7 @@ class Draft:
     tries: str = "3"
     backoff: str = "5m"
     at_once: str = "500"
+    back: str = ""
     open: str = ""
     alone: str = ""
     step: str = "release"
@@ -76,6 +78,7 @@ class Draft:
         """
         settings = settings_of(
             **{name: value for field in HOW for name, value in _setting(self, field).items()},
+            revert_on_stop=bool(self.back),
             stays_open=bool(self.open),
         )
         return NewRollout(

@@ -121,6 +121,11 @@ class HowStep:
         with ui.element("div").classes("two"):
             for name, label, hint in USUAL:
                 self._add(name, label, hint, draft)
+        ui.checkbox(
+            "If it stops itself, all who got it go back by themselves",
+            value=bool(draft.back),
+            on_change=lambda event: change(back="1" if event.value else ""),
+        )
         approval = ui.checkbox(
             "A second person has to approve it",
             value=not draft.alone,

@@ -1,6 +1,7 @@
 """What a rollout does next: pure functions of what is known. No clock, no database.
 
-fail who is silent too long -> stop if too many failed -> tell as many as the stage has room for
+fail who is silent too long -> stop if too many failed (and go back, where that is wanted)
+  -> tell as many as the stage has room for
   -> rest when all have answered -> next stage, or done
 """
 
@@ -63,6 +64,9 @@ def decide(view: View) -> Decision:
     state = view.course.state
     if state == "reverting":
         return _decide_reverting(view)
+    if state == "stopped" and view.settings.revert_on_stop:
+        back = replace(view.course, state="reverting")
+        return Decision(back, why.turns_back(view))
     if state not in ("running", "paused"):
         return Decision(view.course, why.sentence(view))
     fates = _fates(view)

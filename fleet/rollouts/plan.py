@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
         tries: how often a device is told when it fails on the way (download, disk).
         backoff_s: before the second try; doubles with each.
         at_once: how many devices may be at it at the same time.
+        revert_on_stop: when the stop rule has stopped it, all who were told go back without anybody's word.
         stays_open: it does not end: devices that join later get it too.
     """
 
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     stop_share_max: float = 0.05
     stop_failures_max: int = 100
     stop_z: float = Z_DEFAULT
+    revert_on_stop: bool = False
     stays_open: bool = False
 
     @property

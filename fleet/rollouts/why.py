@@ -16,6 +16,7 @@ def sentence(view: View) -> str:
     if state == "running":
         return _running(view)
     standing, cause = view.standing, _cause(view.why)
+    back_by = "itself" if view.settings.revert_on_stop and cause else by
     at_it = f": {_are(standing.open)} at it and will finish" if standing.open else ""
     sentences = {
         "pending": f"Waits for the approval of a second person ({by} has made it).",
@@ -23,7 +24,7 @@ def sentence(view: View) -> str:
         "stopped": view.why or f"{STOPPED}.",
         "aborted": f"Aborted by {by}: {_devices(standing.succeeded)} had got it and keep it.",
         "reverting": f"Goes back: {_devices(standing.reverting + max(0, view.left_to_revert))} left.{cause}",
-        "reverted": f"Reverted by {by}.{cause}",
+        "reverted": f"Reverted by {back_by}.{cause}",
         "done": f"Done: {_devices(standing.succeeded)} got it, {standing.failed} failed.",
     }
     return sentences[state]
@@ -38,6 +39,11 @@ def _cause(why: str) -> str:
 def stopped(stage: int, reason: str) -> str:
     """Return why a rollout has stopped itself."""
     return f"{STOPPED} in stage {stage + 1}: {reason}."
+
+
+def turns_back(view: View) -> str:
+    """Return what a rollout says when it goes back because it has stopped itself."""
+    return f"Goes back by itself.{_cause(view.why)}"
 
 
 def stays_open(standing: Standing) -> str:

@@ -90,6 +90,10 @@ def create_rollout(
     stop_failures: Annotated[
         int | None, typer.Option(help="It stops when more devices than this fail.", show_default="100")
     ] = None,
+    revert_on_stop: Annotated[
+        bool,
+        typer.Option("--revert-on-stop", help="If it stops itself, all who got it go back by themselves."),
+    ] = False,
     stays_open: Annotated[
         bool, typer.Option("--stays-open", help="It goes on for devices that join.")
     ] = False,
@@ -118,6 +122,7 @@ def create_rollout(
             at_once=at_once,
             stop_share_max=stop_share,
             stop_failures_max=stop_failures,
+            revert_on_stop=revert_on_stop,
             stays_open=stays_open,
         )
         new = NewRollout(name or release, release, to, stages, settings, needs_approval=not no_approval)

@@ -17,17 +17,19 @@ BROKEN_OFF: Final = ("aborted", "reverting", "reverted")
 
 
 def watch_rollout(session: Session, rollout: str, *, look_s: float = LOOK_S) -> None:
-    """Show a rollout again and again until it ends, stops by itself, or Ctrl-C."""
+    """Show a rollout again and again until it ends, waits for somebody's word, or Ctrl-C."""
     from rich.live import Live
 
     from fleet.rollouts.acting import get_rollout
+    from fleet.rollouts.gather import settings_in
     from fleet.rollouts.plan import ENDED
     from fleet.rollouts.show import show
 
     seen = show(session, get_rollout(session, rollout))
+    last = ENDED if settings_in(seen.rollout).revert_on_stop else (*ENDED, "stopped")
     try:
         with Live(render(seen), auto_refresh=False) as live:
-            while seen.rollout.state not in (*ENDED, "stopped"):
+            while seen.rollout.state not in last:
                 session.rollback()  # what others have written is seen in a new transaction only
                 session.expire_all()
                 seen = show(session, get_rollout(session, rollout))

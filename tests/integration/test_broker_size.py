@@ -59,4 +59,4 @@ def test_who_sends_a_larger_one_is_cut_off_and_others_go_on(broker: Mosquitto) -
 def test_the_broker_finds_no_fault_with_its_configuration(broker: Mosquitto) -> None:
     said = broker.config.with_suffix(".log").read_text()
     assert "recommended" not in said
-    assert "Error" not in said
+    assert ": Error" not in said, "a client that breaks off its handshake is an OpenSSL Error of its own"

@@ -103,6 +103,25 @@ def test_what_stopped_a_rollout_is_still_read_after_it_was_taken_back(town: Town
         assert session.exec(went_back).all() == ["rolled-back: it sees nothing; runs what it ran before"]
 
 
+def test_a_rollout_that_is_to_takes_everybody_back_when_it_has_stopped_itself(town: Town) -> None:
+    town.add(names(20))
+    town.release(version="1.3.0", sha256=OLD)
+    good = iter(range(3))
+    town.behave = lambda *told: obey(*told) if next(good, None) is not None else "rolled-back:it sees nothing"
+    rollout = town.rollout(stages="2,50%,100%", revert_on_stop=True)
+    assert town.run_until(rollout, "stopped") == "stopped"
+    stopped = town.why(rollout)
+    assert NEW in town.running(), "some run it when it stops"
+    town.behave = obey
+    assert town.run_until(rollout, "reverted") == "reverted"
+    assert town.why(rollout) == f"Reverted by itself. {stopped}"
+    assert town.running() == {OLD: 20}
+    assert set(town.counts(rollout)) == {"reverted", "skipped"}
+    with Session(town.engine) as session:
+        done = [one.action for one in audit.all_entries(session) if one.who == "engine"]
+    assert done == ["rollout.stopped", "rollout.reverting", "rollout.reverted"]
+
+
 def test_fifty_failures_of_fifty_answers_in_a_stage_of_a_thousand_stop_it(town: Town) -> None:
     town.add(names(1000))
     bad = iter(range(50))

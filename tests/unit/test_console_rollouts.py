@@ -98,8 +98,8 @@ def test_what_makes_no_sense_in_the_url_is_left_out(query: dict[str, str], kept:
 
 
 def test_a_draft_asks_for_the_rollout_that_was_typed() -> None:
-    draft = RIGHT.changed(soak="1h", stop_share="2.5", open="1", alone="1", form="f")
-    settings = Settings(soak_s=3600, stop_share_max=0.025, stays_open=True)
+    draft = RIGHT.changed(soak="1h", stop_share="2.5", back="1", open="1", alone="1", form="f")
+    settings = Settings(soak_s=3600, stop_share_max=0.025, revert_on_stop=True, stays_open=True)
     stages = Draft().stages
     assert draft.new() == NewRollout("new eyes", "r", "site:lahore", stages, settings, False, "f")
     assert find_errors(RIGHT) == {}

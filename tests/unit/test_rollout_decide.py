@@ -55,6 +55,15 @@ def test_no_more_are_at_it_at_once_than_allowed() -> None:
     assert room(view(stage=2, standing={"told": 10, "open": 4}, settings={"at_once": 5})) == 1
 
 
+def test_a_rollout_that_stopped_itself_goes_back_by_itself_only_if_that_is_wanted() -> None:
+    reason = "Stopped by itself in stage 2: 3 of 5 answers in this stage are failures."
+    assert decide(view(state="stopped", why=reason)).course.state == "stopped"
+    back = decide(view(state="stopped", why=reason, settings={"revert_on_stop": True}))
+    assert (back.course.state, back.why) == ("reverting", f"Goes back by itself. {reason}")
+    ended = decide(view(state="reverting", why=back.why, settings={"revert_on_stop": True}))
+    assert (ended.course.state, ended.why) == ("reverted", f"Reverted by itself. {reason}")
+
+
 @pytest.mark.parametrize("state", ["pending", "paused", "stopped", "done", "aborted", "reverted"])
 def test_only_what_runs_tells_anybody(state: str) -> None:
     before = view(state=state, standing={"told": 1}, candidates=("cam-1",))
@@ -287,7 +296,11 @@ def views(draw: st.DrawFn) -> View:
         state=draw(st.sampled_from(["running", "paused", "stopped", "reverting", "pending", "done"])),
         stage=draw(st.integers(0, 2)),
         quiet_run_ms=draw(st.none() | st.integers(0, 10 * HOUR_MS)),
-        settings={"at_once": draw(st.integers(1, 50)), "stop_failures_max": draw(NUMBER)},
+        settings={
+            "at_once": draw(st.integers(1, 50)),
+            "stop_failures_max": draw(NUMBER),
+            "revert_on_stop": draw(st.booleans()),
+        },
         standing={
             "members": told + waiting,
             "told": told,

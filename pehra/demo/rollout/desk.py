@@ -1,4 +1,4 @@
-"""The people of the demo's fleet at their desk: they make a rollout, approve it, watch it, take it back."""
+"""The people of the demo's fleet at their desk: they make a rollout, approve it, watch it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from fleet.rollouts import acting
 from fleet.rollouts.acting import NewRollout
 from fleet.rollouts.plan import Settings
 from fleet.rollouts.show import RolloutShown, show
-from fleet.rollouts.tell import WantedTable
 from fleet.store.tables import Device
 from fleet.store.tables_rollouts import Release, Rollout
 from pehra.demo.plan import CannotStart, DemoOptions
@@ -28,7 +27,7 @@ STAGES: Final = "1,10%,50%,100%"
 CHAPTER_S: Final = 420.0
 """No rollout of the demo takes longer."""
 LOOK_S: Final = 0.5
-SETTINGS: Final = Settings(soak_s=2, at_once=10, backoff_s=5)
+SETTINGS: Final = Settings(soak_s=2, at_once=10, backoff_s=5, revert_on_stop=True)
 
 Say = Callable[[str], None]
 
@@ -55,13 +54,7 @@ class Desk:
             acting.create(session, wish, self._maker, _now_ms())
             acting.approve(session, rollout, self._approver, _now_ms())
         say(f"{self._maker.name} has made the rollout, {self._approver.name} has approved it.")
-        return self._follow(ends, stop, say)
-
-    def revert(self, stop: threading.Event, say: Say) -> RolloutShown:
-        """Take the last rollout back, and wait until all have gone back."""
-        with Session(self._engine) as session:
-            acting.revert(session, self._rollout, self._maker, _now_ms(), WantedTable())
-        return self._follow({"reverted"}, stop, say)
+        return self.follow(ends, stop, say)
 
     def running(self) -> dict[str, int]:
         """Return how many cameras report which version."""
@@ -69,7 +62,8 @@ class Desk:
             told = [device.reported or {} for device in session.exec(select(Device))]
         return dict(Counter(one["model"]["version"] for one in told if "model" in one))
 
-    def _follow(self, ends: set[str], stop: threading.Event, say: Say) -> RolloutShown:
+    def follow(self, ends: set[str], stop: threading.Event, say: Say) -> RolloutShown:
+        """Say what becomes of the last rollout until its state is one of `ends`."""
         until_s, said = time.monotonic() + CHAPTER_S, ""
         while True:
             with Session(self._engine) as session:

@@ -27,6 +27,8 @@ from pehra.demo.rollout.releases import BAD, GOOD, LOST, Images
 CAMERAS: Final = 40
 CAMERAS_MIN: Final = 11
 """With fewer the second stage, a tenth of them, is the first camera again."""
+STOPPED: Final = ("stopped", "reverting", "reverted")
+"""States of a rollout that has stopped itself and goes back."""
 STOP_S: Final = 30.0
 
 
@@ -117,7 +119,7 @@ def _good(story: Story, desk: Desk, images: Images, stop: threading.Event, say: 
     images.release(GOOD)
     say(f"Model {GOOD} is signed and published; it is to go to all {story.cameras} cameras.")
     began_s = time.monotonic()
-    shown = desk.roll_out(GOOD, "a good model", new_id(), {"done", "stopped"}, stop, say)
+    shown = desk.roll_out(GOOD, "a good model", new_id(), {"done", "reverted"}, stop, say)
     story.good_s = round(time.monotonic() - began_s, 1)
     if not stop.is_set() and (shown.rollout.state != "done" or desk.running() != {GOOD: story.cameras}):
         story.trouble.append(f"the good rollout is {shown.rollout.state}: {shown.rollout.why}")
@@ -127,11 +129,11 @@ def _bad(story: Story, desk: Desk, images: Images, stop: threading.Event, say: S
     images.release(BAD)
     say(f"Model {BAD} is published. It has forgotten the class {LOST}, and nobody knows it yet.")
     rollout = id_whose_first_is_blind(devices_of(desk.options))
-    shown = desk.roll_out(BAD, "a bad model", rollout, {"done", "stopped"}, stop, say)
+    shown = desk.roll_out(BAD, "a bad model", rollout, {"done", *STOPPED}, stop, say)
     if stop.is_set():
         return
     story.why, story.took_bad = shown.rollout.why, desk.running().get(BAD, 0)
-    if shown.rollout.state != "stopped":
+    if shown.rollout.state not in STOPPED:
         story.trouble.append(f"the bad rollout did not stop itself: it is {shown.rollout.state}")
         return
     story.stopped_at = shown.rollout.stage + 1
@@ -142,10 +144,10 @@ def _bad(story: Story, desk: Desk, images: Images, stop: threading.Event, say: S
 def _back(story: Story, desk: Desk, images: Images, stop: threading.Event, say: Say) -> None:
     del images
     runs = "camera runs" if story.took_bad == 1 else "cameras run"
-    say(f"{story.took_bad} {runs} the bad model: everybody goes back.")
-    shown = desk.revert(stop, say)
+    say(f"{story.took_bad} {runs} the bad model: the rollout takes everybody back.")
+    shown = desk.follow({"reverted"}, stop, say)
     if not stop.is_set() and shown.rollout.state != "reverted":
-        story.trouble.append(f"the bad rollout was not taken back: it is {shown.rollout.state}")
+        story.trouble.append(f"the bad rollout did not go back: it is {shown.rollout.state}")
 
 
 def id_whose_first_is_blind(devices: list[str]) -> str:
