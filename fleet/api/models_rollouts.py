@@ -72,9 +72,10 @@ class ReleaseOut(BaseModel):
 
 
 class ReleaseList(BaseModel):
-    """Releases, newest first."""
+    """One page of releases, newest first."""
 
     items: list[ReleaseOut]
+    next_cursor: str | None
 
 
 class PreviewIn(BaseModel):
@@ -173,9 +174,10 @@ class RolloutOut(BaseModel):
 
 
 class RolloutList(BaseModel):
-    """Rollouts, newest first."""
+    """One page of rollouts, newest first."""
 
     items: list[RolloutOut]
+    next_cursor: str | None
 
 
 class StageOut(BaseModel):

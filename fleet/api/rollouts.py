@@ -40,7 +40,7 @@ from fleet.errors import NotFound
 from fleet.queries.paging import Storable
 from fleet.rollouts import acting, releases, tags
 from fleet.rollouts.preview import preview
-from fleet.rollouts.show import history_of, list_members, show
+from fleet.rollouts.show import history_of, list_members, page_rollouts, show
 from fleet.store.tables_rollouts import Rollout
 
 router = APIRouter(tags=["rollouts"])
@@ -51,10 +51,14 @@ State = Annotated[Storable, Query(max_length=20, description="`failed`, `waiting
 
 
 @router.get("/releases", summary="List releases, newest first")
-def read_releases(caller: SeeDevices, session: SessionDep) -> ReleaseList:
+def read_releases(
+    caller: SeeDevices, session: SessionDep, limit: Limit = 100, cursor: Cursor = None
+) -> ReleaseList:
     """What can be rolled out, and what could once."""
-    rows = releases.list_releases(session) if caller.sees_all else []
-    return ReleaseList(items=[ReleaseOut.of(row) for row in rows])
+    if not caller.sees_all:
+        return ReleaseList(items=[], next_cursor=None)
+    page = releases.page_releases(session, limit=limit, cursor=cursor)
+    return ReleaseList(items=[ReleaseOut.of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.post("/releases", summary="Make a release known")
@@ -73,10 +77,18 @@ def post_withdraw(caller: ManageRollouts, session: SessionDep, release: Id) -> R
 
 
 @router.get("/rollouts", summary="List rollouts, newest first")
-def read_rollouts(caller: SeeDevices, session: SessionDep) -> RolloutList:
-    """All rollouts, each with a sentence that says what it waits for."""
-    rows = acting.list_rollouts(session) if caller.sees_all else []
-    return RolloutList(items=[RolloutOut.of(row) for row in rows])
+def read_rollouts(
+    caller: SeeDevices,
+    session: SessionDep,
+    state: State = "",
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> RolloutList:
+    """Each with a sentence that says what it waits for."""
+    if not caller.sees_all:
+        return RolloutList(items=[], next_cursor=None)
+    page = page_rollouts(session, limit=limit, cursor=cursor, states=(state,) if state else ())
+    return RolloutList(items=[RolloutOut.of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.post("/rollouts/preview", summary="Say who would get a release")

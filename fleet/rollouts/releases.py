@@ -13,6 +13,7 @@ from fleet.access.audit import record
 from fleet.access.caller import Caller
 from fleet.errors import BadInput, Conflict, NotFound
 from fleet.identity.claims import name_of
+from fleet.queries.paging import Page, page_of
 from fleet.store.tables_rollouts import Release
 from ota.messages import new_id
 
@@ -146,6 +147,18 @@ def get_release(session: Session, release: str) -> Release:
 def list_releases(session: Session) -> list[Release]:
     """Return all releases, newest first."""
     return list(session.exec(select(Release).order_by(col(Release.made_ms).desc(), col(Release.id))))
+
+
+def page_releases(session: Session, *, limit: int, cursor: str | None) -> Page[Release]:
+    """Return one page of releases, newest first.
+
+    Raises:
+        BadQuery: the cursor is not ours.
+    """
+    order = ((col(Release.made_ms), int), (col(Release.id), str))
+    return page_of(
+        session, select(Release), order, lambda row: (row.made_ms, row.id), limit=limit, cursor=cursor
+    )
 
 
 def withdraw_release(session: Session, release: str, by: Caller | str) -> Release:

@@ -94,6 +94,26 @@ def test_a_rollout_over_http_from_the_release_to_its_end(url: str, town: Town) -
         assert audit.verify(session) == []
 
 
+def test_rollouts_and_releases_come_in_pages_newest_first(url: str, town: Town) -> None:
+    releases = [town.release(version=f"1.{n}.0", sha256=f"{n:064x}") for n in range(5)]
+    made = [town.rollout(release=one, name=f"eyes {n}") for n, one in enumerate(releases)]
+    town.act("abort", made[0])
+    with logged_in(url, "farid") as farid:
+        for path, ids in (("/releases", releases), ("/rollouts", made)):
+            found: list[str] = []
+            cursor: dict[str, str] = {}
+            for size in (2, 2, 1):
+                page = farid.get(path, params={"limit": "2"} | cursor).json()
+                assert len(page["items"]) == size
+                found += [one["id"] for one in page["items"]]
+                cursor = {"cursor": page["next_cursor"]}
+            assert page["next_cursor"] is None
+            assert sorted(found) == sorted(ids)
+            assert farid.get(path, params={"cursor": "x"}).status_code == 422
+        (aborted,) = farid.get("/rollouts", params={"state": "aborted"}).json()["items"]
+        assert aborted["id"] == made[0]
+
+
 def test_a_mistake_in_a_filter_comes_back_with_its_place(url: str, town: Town) -> None:
     del town
     with logged_in(url, "farid") as farid:
@@ -146,7 +166,7 @@ def test_who_may_not_is_refused_and_who_sees_a_part_sees_no_rollout(url: str, to
             listed = [one["id"] for one in client.get("/rollouts").json()["items"]]
             assert (listed, client.get(f"/rollouts/{rollout}").status_code) == expected
             if name == "near":
-                assert client.get("/releases").json() == {"items": []}
+                    assert client.get("/releases").json()["items"] == []
                 assert client.get(f"/rollouts/{rollout}/devices").status_code == 404
     with logged_in(url, OWNER) as owner:
         assert owner.post("/rollouts/nothing/abort").status_code == 404
