@@ -166,7 +166,7 @@ def test_who_may_not_is_refused_and_who_sees_a_part_sees_no_rollout(url: str, to
             listed = [one["id"] for one in client.get("/rollouts").json()["items"]]
             assert (listed, client.get(f"/rollouts/{rollout}").status_code) == expected
             if name == "near":
-                    assert client.get("/releases").json()["items"] == []
+                assert client.get("/releases").json()["items"] == []
                 assert client.get(f"/rollouts/{rollout}/devices").status_code == 404
     with logged_in(url, OWNER) as owner:
         assert owner.post("/rollouts/nothing/abort").status_code == 404
