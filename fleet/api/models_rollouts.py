@@ -119,7 +119,7 @@ class RolloutIn(PreviewIn):
     stop_share_max: float | None = None
     stop_failures_max: int | None = None
     revert_on_stop: Annotated[
-        bool, Field(description="when it has stopped itself, all who were told go back by themselves")
+        bool, Field(description="when it has stopped itself, all who got it are told to go back")
     ] = False
     stays_open: bool = False
     needs_approval: bool = True

@@ -47,6 +47,9 @@ router = APIRouter(tags=["rollouts"])
 
 Id = Annotated[Storable, Path(max_length=120)]
 Verb = Annotated[Literal["pause", "resume", "abort", "revert"], Path()]
+RolloutState = Annotated[
+    Storable, Query(max_length=20, description="`running`, `stopped`, `done`, ...; empty for all")
+]
 State = Annotated[Storable, Query(max_length=20, description="`failed`, `waiting`, ...; empty for all")]
 
 
@@ -80,7 +83,7 @@ def post_withdraw(caller: ManageRollouts, session: SessionDep, release: Id) -> R
 def read_rollouts(
     caller: SeeDevices,
     session: SessionDep,
-    state: State = "",
+    state: RolloutState = "",
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> RolloutList:

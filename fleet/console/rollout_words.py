@@ -181,7 +181,7 @@ def settings_facts(settings: Settings) -> list[tuple[str, str]]:
             "Stops by itself",
             f"when surely more than {100 * settings.stop_share_max:g} % of the answers are failures, "
             f"or more than {settings.stop_failures_max} devices have failed"
-            f"{'; then all who got it go back by themselves' if settings.revert_on_stop else ''}",
+            f"{'; then all who got it are told to go back' if settings.revert_on_stop else ''}",
         ),
         ("Tries", f"{settings.tries}, the second after {span_text(settings.backoff_s)}"),
         ("At the same time", f"at most {settings.at_once} devices"),

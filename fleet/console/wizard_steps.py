@@ -122,7 +122,7 @@ class HowStep:
             for name, label, hint in USUAL:
                 self._add(name, label, hint, draft)
         ui.checkbox(
-            "If it stops itself, all who got it go back by themselves",
+            "If it stops itself, all who got it are told to go back",
             value=bool(draft.back),
             on_change=lambda event: change(back="1" if event.value else ""),
         )

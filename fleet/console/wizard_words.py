@@ -85,8 +85,8 @@ def summary(draft: Draft, release: Release, seen: Preview) -> list[str]:
         f"one that fails on the way is told {settings.tries} times in all.",
         f"It stops by itself when surely more than {100 * settings.stop_share_max:g} % of the answers are "
         f"failures, or more than {settings.stop_failures_max} devices have failed"
-        f"{', and then all who got it go back by themselves' if settings.revert_on_stop else ''}.",
-        "It stays open until somebody ends it." if settings.stays_open else "",
+        f"{', and then all who got it are told to go back' if settings.revert_on_stop else ''}.",
+        "It stays open until it is ended." if settings.stays_open else "",
     ]
 
 

@@ -22,7 +22,7 @@ from fleet.identity.claims import name_of
 from fleet.rollouts.apply import Pen
 from fleet.rollouts.filter_parser import parse_filter
 from fleet.rollouts.gather import view_of
-from fleet.rollouts.plan import VERBS, Settings
+from fleet.rollouts.plan import REVERTED, VERBS, Settings
 from fleet.rollouts.preview import preview
 from fleet.rollouts.releases import get_release
 from fleet.rollouts.stages import DEFAULT_STAGES, parse_stages
@@ -210,7 +210,7 @@ def revert(session: Session, rollout_id: str, by: Caller | str, now_ms: int, tel
         if rollout.state in ("reverting", "reverted"):
             return rollout
         _need(rollout, "revert", "reverted")
-        _pen(session, rollout, tell, now_ms).end_waiting("the rollout was reverted")
+        _pen(session, rollout, tell, now_ms).end_waiting(REVERTED)
         rollout.ended_ms = None
         return _keep(session, rollout, "reverting", "revert", by, now_ms)
 

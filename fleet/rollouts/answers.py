@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlmodel import Session, col
 
+from fleet.rollouts.facts import read_running
 from fleet.rollouts.plan import LIVE, OPEN, REASON_CHARS, SILENT
 from fleet.rollouts.tell import OS, WantedTable
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice, WantedRelease
@@ -84,7 +85,13 @@ def _runs_it(state: str, reason: str) -> Fate | None:
 
 
 def after_update(
-    state: str, word: str, reason: str, *, ends_by_word: bool = False, stood: str = ""
+    state: str,
+    word: str,
+    reason: str,
+    *,
+    ends_by_word: bool = False,
+    stood: str = "",
+    runs_before: bool = False,
 ) -> Fate | None:
     """Return where a device stands after its updater has told how far it is; None where nothing changes.
 
@@ -94,7 +101,10 @@ def after_update(
         reason: why, in the updater's words.
         ends_by_word: its end is told by a word, because nothing that it reports says what runs.
         stood: why it was in that state before.
+        runs_before: what it reported at last is what it ran before: going back changes no report.
     """
+    if state == "reverting" and word in ENDS and runs_before:
+        return Fate("reverted")
     if ends_by_word and word in ENDS:
         return Fate("reverted") if state == "reverting" else _runs_it(state, stood)
     told = f"{word}: {reason}"[:REASON_CHARS] if reason else word
@@ -189,7 +199,14 @@ def note_update(
     for row, release, rollout in _rows(session, device):
         if action and row.action != action:
             continue
-        fate = after_update(row.state, state, reason, ends_by_word=release.kind == OS, stood=row.reason)
+        fate = after_update(
+            row.state,
+            state,
+            reason,
+            ends_by_word=release.kind == OS,
+            stood=row.reason,
+            runs_before=row.state == "reverting" and _runs_before(session, row, release.kind),
+        )
         if fate is not None:
             changed += _keep(session, row, fate, rollout.round, now_ms)
             _let_go(session, row, fate, release.kind)
@@ -200,6 +217,10 @@ def _let_go(session: Session, row: RolloutDevice, fate: Fate, kind: str) -> None
     """Want nothing more of a device that has failed: it would only fail again."""
     if fate.state == "failed":
         _WANTED.withdraw(session, kind, row.rollout, [row.device])
+
+
+def _runs_before(session: Session, row: RolloutDevice, kind: str) -> bool:
+    return bool(row.before) and read_running(session, kind, [row.device]).get(row.device) == row.before
 
 
 def _other(running: str) -> str:

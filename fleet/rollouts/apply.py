@@ -16,7 +16,7 @@ from fleet.rollouts.decide import seen_after
 from fleet.rollouts.facts import read_running
 from fleet.rollouts.gather import REVERTIBLE, settings_in
 from fleet.rollouts.members import HAS_IT
-from fleet.rollouts.plan import ENDED, OPEN, REASON_CHARS, Decision
+from fleet.rollouts.plan import ENDED, ITSELF, OPEN, REASON_CHARS, Decision
 from fleet.rollouts.tell import Order, Tell, chunks
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice
 from ota.messages import new_id
@@ -51,10 +51,11 @@ class Pen:
         told = self._tell_new(decision.tell, course.stage, course.run_ms)
         told += self._tell_again(decision.tell_again, course.run_ms)
         told += self._go_back(decision.go_back, course.run_ms)
+        self._tell.withdraw(self._session, self._release.kind, self._rollout.id, decision.let_go)
         self._settle(decision.settle)
         if decision.withdraw:
             told += self.withdraw_open("the rollout stopped itself")
-        if decision.end_waiting and course.state in ENDED:
+        if decision.end_waiting and course.state in (*ENDED, "reverting"):
             self.end_waiting(decision.end_waiting)
         self._write_course(decision)
         return bool(told or decision.fail or decision.settle)
@@ -160,6 +161,8 @@ class Pen:
 
     def _write_course(self, decision: Decision) -> None:
         course, rollout = decision.course, self._rollout
+        if (rollout.state, course.state) == ("stopped", "reverting"):
+            rollout.changed_by = ITSELF
         rollout.state, rollout.stage, rollout.why = course.state, course.stage, decision.why[:400]
         rollout.run_ms, rollout.seen_ms = course.run_ms, seen_after(rollout.seen_ms, self._now_ms)
         rollout.stage_run_ms, rollout.quiet_run_ms = course.stage_run_ms, course.quiet_run_ms

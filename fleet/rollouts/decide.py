@@ -8,10 +8,13 @@ fail who is silent too long -> stop if too many failed (and go back, where that 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from fleet.rollouts import why
 from fleet.rollouts.plan import (
     BACKOFF_MAX_S,
+    REVERTED,
+    RUNS_BEFORE,
     SILENT,
     STEP_MAX_MS,
     Decision,
@@ -23,6 +26,8 @@ from fleet.rollouts.plan import (
 from fleet.rollouts.spans import span_text
 from fleet.rollouts.stages import Stage
 from fleet.rollouts.stop_rule import why_stopped
+
+_NOTHING_KNOWN: Final = "no release is known of what it ran before"
 
 
 def advance(run_ms: int, seen_ms: int, now_ms: int, *, hears_devices: bool = True) -> int:
@@ -66,7 +71,7 @@ def decide(view: View) -> Decision:
         return _decide_reverting(view)
     if state == "stopped" and view.settings.revert_on_stop:
         back = replace(view.course, state="reverting")
-        return Decision(back, why.turns_back(view))
+        return Decision(back, why.turns_back(view), end_waiting=REVERTED)
     if state not in ("running", "paused"):
         return Decision(view.course, why.sentence(view))
     fates = _fates(view)
@@ -214,8 +219,9 @@ def _decide_reverting(view: View) -> Decision:
         course,
         why.sentence(replace(view, course=course, standing=standing, left_to_revert=left)),
         go_back=back,
+        let_go=tuple(one.device for one in view.going_back if not one.is_taken and one.release is None),
         settle=late + settled,
-        end_waiting="the rollout was reverted",
+        end_waiting=REVERTED,
     )
 
 
@@ -223,8 +229,11 @@ def _way_back(one: GoingBack) -> tuple[str, str, str] | None:
     """Return what a device ends as without an answer of its own; None for one that has to report first."""
     if one.is_taken:
         return one.device, "skipped", "another rollout has it now"
-    if one.runs_before:
-        return one.device, "reverted", "; ".join(filter(None, (one.failed, "runs what it ran before")))
+    if one.runs_before and not one.is_at_it:
+        return one.device, "reverted", "; ".join(filter(None, (one.failed, RUNS_BEFORE)))
+    if one.release is None and one.runs_before:
+        return one.device, "withdrawn", f"{REVERTED} while it was at it, and {_NOTHING_KNOWN}"
     if one.release is None:
-        return one.device, "failed", "cannot go back: no release is known of what it ran before"
+        failed = "" if one.is_at_it else one.failed
+        return one.device, "failed", "; ".join(filter(None, (failed, f"cannot go back: {_NOTHING_KNOWN}")))
     return None

@@ -280,7 +280,10 @@ def _holder_name(moment: _Moment) -> str:
 def _going_back(moment: _Moment) -> tuple[GoingBack, ...]:
     table = RolloutDevice
     query = (
-        select(col(table.device), col(table.before), col(table.reason), col(WantedRelease.rollout))
+        select(
+            *(col(table.device), col(table.state), col(table.before), col(table.reason)),
+            col(WantedRelease.rollout),
+        )
         .outerjoin(
             WantedRelease,
             and_(
@@ -301,6 +304,7 @@ def _going_back(moment: _Moment) -> tuple[GoingBack, ...]:
             runs_before=bool(row.before) and running.get(row.device) == row.before,
             release=releases.get(row.before),
             failed=row.reason,
+            is_at_it=row.state in (*OPEN, "withdrawn"),
         )
         for row in rows
     )

@@ -21,6 +21,12 @@ STEP_MAX_MS: Final = 60_000
 """How far a rollout's clock goes in one look at most: an outage of ours is no silence of a device."""
 BACKOFF_MAX_S: Final = 86_400
 REASON_CHARS: Final = 200
+REVERTED: Final = "the rollout was reverted"
+"""Why who waited is left out."""
+RUNS_BEFORE: Final = "runs what it ran before"
+"""How the reason of who failed, and has gone back by itself, ends."""
+ITSELF: Final = "itself"
+"""Who takes a rollout back that has stopped itself."""
 SILENT: Final = "silent"
 """How the reason of who failed by silence begins."""
 
@@ -205,7 +211,8 @@ class GoingBack:
 
     Attributes:
         is_taken: another rollout has told it something since.
-        runs_before: it runs what it ran before already.
+        runs_before: it said at last that it runs what it ran before.
+        is_at_it: it was told and has not answered: it may be about to switch.
         release: id of what it ran before; None where no release of it is known.
         failed: why it had failed, where it had.
     """
@@ -215,6 +222,7 @@ class GoingBack:
     runs_before: bool
     release: str | None
     failed: str = ""
+    is_at_it: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +264,7 @@ class Decision:
         withdraw: take back what was told to all that have not answered.
         end_waiting: devices that wait are left out, for this reason; empty for none.
         go_back: devices that are told to go back, and to which release.
+        let_go: devices from which only the order is taken back, because nothing is known to go back to.
         settle: devices whose going back is decided, whether they are told or not: device, state, reason.
     """
 
@@ -268,4 +277,5 @@ class Decision:
     withdraw: bool = False
     end_waiting: str = ""
     go_back: tuple[tuple[str, str], ...] = ()
+    let_go: tuple[str, ...] = ()
     settle: tuple[tuple[str, str, str], ...] = ()

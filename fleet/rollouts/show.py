@@ -13,6 +13,7 @@ from sqlmodel import select as select_rows
 
 from fleet.queries.paging import Page, pack_cursor, page_of, unpack_cursor
 from fleet.queries.sites import EVERYWHERE, Sites, of_devices_at
+from fleet.rollouts.plan import RUNS_BEFORE
 from fleet.rollouts.stages import parse_stages
 from fleet.store.tables_rollouts import Release, Rollout, RolloutDevice
 
@@ -80,7 +81,7 @@ def show(session: Session, rollout: Rollout) -> RolloutShown:
         dict(counts),
         members,
         _stages(rollout, members, by_stage),
-        _errors(session, rollout.id) if counts["failed"] else (),
+        _errors(session, rollout.id) if counts["failed"] or counts["reverted"] else (),
     )
 
 
@@ -200,19 +201,16 @@ def _stage_state(rollout: Rollout, number: int) -> str:
 
 
 def _errors(session: Session, rollout: str) -> tuple[ErrorShown, ...]:
-    has_failed = (col(RolloutDevice.rollout) == rollout, col(RolloutDevice.state) == "failed")
+    reason, state = col(RolloutDevice.reason), col(RolloutDevice.state)
+    # Who failed and had gone back by itself is reverted with all others; why it failed is asked for still.
+    has_gone_back = (state == "reverted") & reason.endswith(f"; {RUNS_BEFORE}", autoescape=True)
+    has_failed = (col(RolloutDevice.rollout) == rollout, (state == "failed") | has_gone_back)
     number = func.count()
-    query = select(col(RolloutDevice.reason), number).where(*has_failed)
-    reasons = session.execute(
-        query.group_by(col(RolloutDevice.reason))
-        .order_by(number.desc(), col(RolloutDevice.reason))
-        .limit(ERRORS)
-    ).all()
+    query = select(reason, number).where(*has_failed).group_by(reason)
+    found = session.execute(query.order_by(number.desc(), reason).limit(ERRORS)).all()
     return tuple(
-        ErrorShown(
-            reason, int(devices), _examples(session, (*has_failed, col(RolloutDevice.reason) == reason))
-        )
-        for reason, devices in reasons
+        ErrorShown(told, int(devices), _examples(session, (*has_failed, reason == told)))
+        for told, devices in found
     )
 
 

@@ -16,7 +16,6 @@ def sentence(view: View) -> str:
     if state == "running":
         return _running(view)
     standing, cause = view.standing, _cause(view.why)
-    back_by = "itself" if view.settings.revert_on_stop and cause else by
     at_it = f": {_are(standing.open)} at it and will finish" if standing.open else ""
     sentences = {
         "pending": f"Waits for the approval of a second person ({by} has made it).",
@@ -24,7 +23,7 @@ def sentence(view: View) -> str:
         "stopped": view.why or f"{STOPPED}.",
         "aborted": f"Aborted by {by}: {_devices(standing.succeeded)} had got it and keep it.",
         "reverting": f"Goes back: {_devices(standing.reverting + max(0, view.left_to_revert))} left.{cause}",
-        "reverted": f"Reverted by {back_by}.{cause}",
+        "reverted": f"Reverted by {by}.{cause}",
         "done": f"Done: {_devices(standing.succeeded)} got it, {standing.failed} failed.",
     }
     return sentences[state]

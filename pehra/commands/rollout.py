@@ -92,7 +92,7 @@ def create_rollout(
     ] = None,
     revert_on_stop: Annotated[
         bool,
-        typer.Option("--revert-on-stop", help="If it stops itself, all who got it go back by themselves."),
+        typer.Option("--revert-on-stop", help="If it stops itself, all who got it are told to go back."),
     ] = False,
     stays_open: Annotated[
         bool, typer.Option("--stays-open", help="It goes on for devices that join.")

@@ -69,8 +69,10 @@ def test_a_rollout_over_http_from_the_release_to_its_end(url: str, town: Town) -
             {"raspberry-pi-4": 20},
             [1, 1, 2, 10, 20],
         )
-        made = farid.post("/rollouts", json=WANTED | {"soak": "10m", "stages": "1,50%,100%"}).json()
+        how = {"soak": "10m", "stages": "1,50%,100%", "revert_on_stop": True}
+        made = farid.post("/rollouts", json=WANTED | how).json()
         assert (made["state"], made["made_by"]) == ("pending", "farid")
+        assert made["settings"] == {"soak_s": 600, "revert_on_stop": True}
         at = f"/rollouts/{made['id']}"
         assert "second person" in problem_of(farid.post(f"{at}/approve"))["detail"]
         assert zain.post(f"{at}/approve").json()["approved_by"] == "zain"
@@ -95,8 +97,11 @@ def test_a_rollout_over_http_from_the_release_to_its_end(url: str, town: Town) -
 
 
 def test_rollouts_and_releases_come_in_pages_newest_first(url: str, town: Town) -> None:
-    releases = [town.release(version=f"1.{n}.0", sha256=f"{n:064x}") for n in range(5)]
-    made = [town.rollout(release=one, name=f"eyes {n}") for n, one in enumerate(releases)]
+    releases, made = [], []
+    for n in range(5):
+        town.now_ms += 1
+        releases.append(town.release(version=f"1.{n}.0", sha256=f"{n:064x}"))
+        made.append(town.rollout(release=releases[-1], name=f"eyes {n}"))
     town.act("abort", made[0])
     with logged_in(url, "farid") as farid:
         for path, ids in (("/releases", releases), ("/rollouts", made)):
@@ -108,7 +113,7 @@ def test_rollouts_and_releases_come_in_pages_newest_first(url: str, town: Town) 
                 found += [one["id"] for one in page["items"]]
                 cursor = {"cursor": page["next_cursor"]}
             assert page["next_cursor"] is None
-            assert sorted(found) == sorted(ids)
+            assert found == ids[::-1]
             assert farid.get(path, params={"cursor": "x"}).status_code == 422
         (aborted,) = farid.get("/rollouts", params={"state": "aborted"}).json()["items"]
         assert aborted["id"] == made[0]
@@ -224,6 +229,29 @@ def test_the_command_line_makes_watches_and_takes_back(
         "a watch ends with the rollout"
     )
     assert "reverted" in pehra(home, "rollout", "list")
+    pehra(
+        home,
+        "rollout",
+        "create",
+        "s@2",
+        "--to",
+        "all",
+        "--name",
+        "again",
+        "--no-approval",
+        "--revert-on-stop",
+    )
+    town.behave = lambda *_: "rolled-back:it sees nothing"
+    again = json.loads(pehra(home, "rollout", "show", "again", "--json"))["id"]
+    town.run_until(again, "stopped")
+    looks = iter(range(10))
+
+    def look(_: float) -> None:
+        assert next(looks, None) is not None, "it goes on looking after its end"
+        town.tick()
+
+    monkeypatch.setattr("pehra.commands.rollout_watch.time.sleep", look)
+    assert "Reverted by itself" in pehra(home, "rollout", "show", "again", "--watch"), "a stop is not its end"
     assert "no rollout 'x'" in pehra(home, "rollout", "show", "x", code=2)
     assert pehra(home, "fleet", "device", "tag", "cam-000001", "night").strip() == "cam-000001: night"
     assert pehra(home, "fleet", "device", "tag", "cam-000001").strip() == "cam-000001: night"

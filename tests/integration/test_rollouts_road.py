@@ -122,6 +122,73 @@ def test_a_rollout_that_is_to_takes_everybody_back_when_it_has_stopped_itself(to
     assert done == ["rollout.stopped", "rollout.reverting", "rollout.reverted"]
 
 
+def turning(town: Town, *behaviours: str, known: bool = True) -> str:
+    """A rollout that has stopped itself and is about to go back; its devices have done this, one each."""
+    town.add(names(2 * len(behaviours)))
+    if known:
+        town.release(version="1.3.0", sha256=OLD)
+    fates = iter(behaviours)
+    town.behave = lambda *_: next(fates)
+    rollout = town.rollout(stages=f"{len(behaviours)},100%", revert_on_stop=True)
+    assert town.run_until(rollout, "stopped") == "stopped"
+    town.behave = lambda *_: "silent"
+    return rollout
+
+
+def test_who_waits_is_free_for_another_rollout_as_soon_as_one_goes_back(town: Town) -> None:
+    rollout = turning(town, "runs", *["rolled-back"] * 9)
+    assert town.run_until(rollout, "reverting", step_s=2) == "reverting"
+    town.pass_time(2, step_s=2)
+    assert town.counts(rollout) == {"reverted": 9, "reverting": 1, "skipped": 10}
+    town.behave = obey
+    mended = town.rollout(release=town.release(version="1.5.0", sha256=OTHER), name="mended", stages="100%")
+    town.pass_time(60)
+    assert town.counts(mended)["succeeded"] == 19
+
+
+def test_who_switches_while_everybody_is_told_to_go_back_goes_back_and_is_awaited(town: Town) -> None:
+    rollout = turning(town, *["rolled-back"] * 5, *["switched"] * 5)
+    town.run_until(rollout, "reverting", step_s=2)
+    town.pass_time(6, step_s=2)
+    assert town.counts(rollout) == {"reverted": 5, "reverting": 5, "skipped": 10}
+    late = [one for one in names(20) if town.device(rollout, one).state == "reverting"]
+    for device in late:
+        town.says(device, NEW)
+    town.pass_time(60)
+    assert town.state(rollout) == "reverting", "they run it, whatever they ran before"
+    for device in late:
+        town.says(device, OLD)
+    assert town.run_until(rollout, "reverted") == "reverted"
+    assert town.counts(rollout) == {"reverted": 10, "skipped": 10}
+
+
+def test_who_switches_when_nothing_is_known_to_go_back_to_is_let_go_and_said_to_run_it(town: Town) -> None:
+    rollout = turning(town, *["rolled-back"] * 3, "switched", "downloading", known=False)
+    assert town.run_until(rollout, "reverted", step_s=2) == "reverted"
+    assert town.wanted() == {}
+    assert town.counts(rollout) == {"reverted": 3, "withdrawn": 2, "skipped": 5}
+    first, second = (one for one in names(10) if town.device(rollout, one).state == "withdrawn")
+    town.says(first, NEW)
+    town.says(second, OLD)
+    assert town.device(rollout, first).state == "succeeded"
+    assert town.device(rollout, second).state == "skipped"
+
+
+def test_why_devices_failed_is_still_said_when_all_have_gone_back(town: Town) -> None:
+    rollout = turning(town, *["rolled-back:it sees nothing"] * 6)
+    assert town.run_until(rollout, "reverted") == "reverted"
+    with Session(town.engine) as session:
+        (error,) = show(session, acting.get_rollout(session, rollout)).errors
+    assert (error.devices, error.reason) == (6, "rolled-back: it sees nothing; runs what it ran before")
+
+
+def test_who_reverts_what_was_about_to_turn_back_by_itself_is_named(town: Town) -> None:
+    rollout = turning(town, *["rolled-back"] * 5)
+    town.act("revert", rollout, "maryam")
+    assert town.run_until(rollout, "reverted") == "reverted"
+    assert town.why(rollout).startswith("Reverted by maryam. Stopped by itself")
+
+
 def test_fifty_failures_of_fifty_answers_in_a_stage_of_a_thousand_stop_it(town: Town) -> None:
     town.add(names(1000))
     bad = iter(range(50))
@@ -193,6 +260,7 @@ def test_revert_in_the_middle_takes_back_who_is_at_it_and_leaves_the_others_alon
     town.behave = lambda *_: "downloading"
     rollout = town.rollout(stages="10,100%")
     town.pass_time(60)
+    town.behave = lambda *_: "committed:runs already"
     town.act("revert", rollout)
     town.act("revert", rollout)
     town.run_until(rollout, "reverted")

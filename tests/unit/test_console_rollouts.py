@@ -14,7 +14,7 @@ from fleet.console.pages import links_of, may_open, rule_at
 from fleet.console.preview_words import preview_html
 from fleet.console.release_words import card_html, release_html, running_html, size_text
 from fleet.console.rollout_buttons import offered
-from fleet.console.rollout_words import bar_html, errors_html, line_html, stages_html
+from fleet.console.rollout_words import bar_html, errors_html, line_html, settings_facts, stages_html
 from fleet.console.update_words import Updates, progress_html
 from fleet.console.update_words import running_html as running_html_of
 from fleet.console.wizard_draft import Draft, draft_of, find_errors
@@ -181,6 +181,16 @@ def test_the_summary_says_who_gets_it_when_and_what_stops_it() -> None:
         "surely more than 5 % of the answers are failures, or more than 100 devices",
     ):
         assert piece in said, piece
+
+
+def test_it_is_said_that_a_rollout_goes_back_by_itself() -> None:
+    said = ", and then all who got it are told to go back."
+    assert said in " ".join(summary(RIGHT.changed(back="1"), RELEASE, SEEN))
+    assert said not in " ".join(summary(RIGHT, RELEASE, SEEN))
+    facts = [
+        dict(settings_facts(Settings(revert_on_stop=is_on)))["Stops by itself"] for is_on in (True, False)
+    ]
+    assert facts[0] == f"{facts[1]}; then all who got it are told to go back"
 
 
 def test_the_summary_says_what_is_unusual() -> None:

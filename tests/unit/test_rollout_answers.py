@@ -64,6 +64,8 @@ def test_who_refuses_to_go_back_has_failed_and_says_why() -> None:
     )
     assert after_update("reverting", "failed", "disk full") == Fate("reverting", "failed: disk full")
     assert after_update("reverting", "switched", "") is None
+    assert after_update("reverting", "committed", "runs already") is None
+    assert after_update("reverting", "committed", "runs already", runs_before=True) == Fate("reverted")
 
 
 def test_no_word_of_the_updater_is_a_success() -> None:

@@ -60,7 +60,8 @@ def test_a_rollout_that_stopped_itself_goes_back_by_itself_only_if_that_is_wante
     assert decide(view(state="stopped", why=reason)).course.state == "stopped"
     back = decide(view(state="stopped", why=reason, settings={"revert_on_stop": True}))
     assert (back.course.state, back.why) == ("reverting", f"Goes back by itself. {reason}")
-    ended = decide(view(state="reverting", why=back.why, settings={"revert_on_stop": True}))
+    assert back.end_waiting == "the rollout was reverted"
+    ended = decide(view(state="reverting", why=back.why, changed_by="itself"))
     assert (ended.course.state, ended.why) == ("reverted", f"Reverted by itself. {reason}")
 
 
@@ -253,6 +254,25 @@ def test_going_back_ends_when_all_have_said_what_runs() -> None:
     last = decide(view(state="reverting", standing={"reverting": 1}, due=(Due("a", "reverting", 1, 0),)))
     assert last.settle == (("a", "failed", "did not go back: silent after it was told"),)
     assert last.course.state == "reverted"
+
+
+def test_who_may_be_about_to_switch_is_told_to_go_back_and_awaited() -> None:
+    back = (
+        GoingBack("known", is_taken=False, runs_before=True, release="old", is_at_it=True),
+        GoingBack("unknown", is_taken=False, runs_before=True, release=None, is_at_it=True),
+        GoingBack("stranger", is_taken=False, runs_before=False, release=None, failed="7 %", is_at_it=True),
+        GoingBack("sick", is_taken=False, runs_before=False, release=None, failed="it sees nothing"),
+    )
+    decision = decide(view(state="reverting", going_back=back, left_to_revert=4))
+    nothing = "no release is known of what it ran before"
+    assert decision.go_back == (("known", "old"),)
+    assert decision.let_go == ("unknown", "stranger", "sick")
+    assert decision.settle == (
+        ("unknown", "withdrawn", f"the rollout was reverted while it was at it, and {nothing}"),
+        ("stranger", "failed", f"cannot go back: {nothing}"),
+        ("sick", "failed", f"it sees nothing; cannot go back: {nothing}"),
+    )
+    assert decision.course.state == "reverting"
 
 
 def test_a_rollouts_clock_runs_only_while_somebody_looks() -> None:
