@@ -178,7 +178,8 @@ def test_a_camera_takes_from_the_stick_what_it_takes_from_the_network(town: Town
     target = seen.targets[path]
     assert target is not None
     download(stick, target, town.folder / "from-stick.tar", prefixes_hash=seen.prefixes_hash)
-    assert town.see(path).versions == seen.versions, "the network is not behind the stick"
+    newest = town.see(path).versions
+    assert all(newest[role] >= number for role, number in seen.versions.items()), "the network is not behind"
 
 
 def test_what_stolen_keys_sign_is_refused_after_the_rotations_and_cameras_follow(town: Town) -> None:

@@ -17,7 +17,7 @@ from fleet.access.sessions import grants_of
 from fleet.access.users import get_user
 from fleet.rollouts import acting
 from fleet.rollouts.acting import NewRollout
-from fleet.rollouts.plan import Settings
+from fleet.rollouts.plan import RUNS_BEFORE, Settings
 from fleet.rollouts.show import RolloutShown, show
 from fleet.store.tables import Device
 from fleet.store.tables_rollouts import Release, Rollout
@@ -74,9 +74,10 @@ class Desk:
                 say(words)
                 said = words
             for one in shown.errors:
-                if (self._rollout, one.reason) not in self._reasons:
-                    self._reasons.add((self._rollout, one.reason))
-                    say(f"    {one.devices} failed ({', '.join(one.examples[:3])}): {one.reason}")
+                reason = one.reason.removesuffix(f"; {RUNS_BEFORE}")
+                if (self._rollout, reason) not in self._reasons:
+                    self._reasons.add((self._rollout, reason))
+                    say(f"    {one.devices} failed ({', '.join(one.examples[:3])}): {reason}")
             if shown.rollout.state in ends or stop.wait(LOOK_S) or time.monotonic() > until_s:
                 return shown
 
