@@ -124,11 +124,18 @@ def test_half_a_minute_learns_to_find_blocks_and_its_bundle_runs_in_the_detector
     assert bundle.card.sha256 == bundle.sha256
     assert mismatches(bundle) == []
     assert bundle.card.measured["accuracy"]["held back"]["int8_map50"] > 0.5  # type: ignore[index]
-    pixels = np.full((96, 96, 3), 90, np.uint8)
-    pixels[20:60, 30:70] = (255, 0, 0)
-    found = Detector(bundle, conf=0.1).detect(Frame(pixels, "rgb", 96, 96, 0.0, 0.0, 0))
-    assert len(found.scores)
-    np.testing.assert_allclose(found.boxes[0], np.array([30, 20, 70, 60]) / 96, atol=0.12)
+    detector, hits = Detector(bundle, conf=0.01), 0
+    for file in sorted((data / "held-back" / "images").iterdir()):
+        pixels = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+        found = detector.detect(Frame(pixels, "rgb", 96, 96, 0.0, 0.0, 0))
+        _, x, y, width, height = map(
+            float, (data / "held-back" / "labels" / f"{file.stem}.txt").read_text().split()
+        )
+        truth = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        hits += len(found.scores) > 0 and bool(np.allclose(found.boxes[0], truth, atol=0.15))
+    assert hits >= 6, (
+        "half of the pictures, as the accuracy above says (how much is learnt depends on the machine)"
+    )
 
 
 def test_a_resumed_run_goes_on_from_where_it_was(
