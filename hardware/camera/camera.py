@@ -23,6 +23,8 @@ class Camera(Protocol):
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Yield frames until `stop` is set or a finite source ends.
 
+        A frame's memory is its taker's, who paints masks on it: the driver neither reads nor fills it again.
+
         Raises:
             CameraUnavailable: If the source gives no more frames though it should.
         """

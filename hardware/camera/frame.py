@@ -1,4 +1,4 @@
-"""One image with its time; never copied or changed once made, and never written to disk."""
+"""One image with its time; changed by nothing but privacy masks, and never written to disk."""
 
 from __future__ import annotations
 

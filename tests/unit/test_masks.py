@@ -31,6 +31,7 @@ sizes = st.tuples(st.integers(8, 60), st.integers(8, 60)).map(lambda half: (2 * 
 def noise(layout, width, height, seed=0):
     shape = (height * 3 // 2, width) if layout == "i420" else (height, width, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    pixels.flags.writeable = False  # it is asked afterwards what it was
     return Frame(pixels, layout, width, height, 1.0, 1.8e9, 0)
 
 
@@ -81,10 +82,21 @@ def test_what_is_two_pixels_outside_all_masks_stays_as_it_was(masks, size, layou
     assert np.array_equal(painted.pixels[:height][far], frame.pixels[:height][far])
 
 
-def test_the_frame_that_came_from_the_camera_is_not_written_on():
+@pytest.mark.parametrize("layout", ["rgb", "i420"])
+def test_what_a_mask_hides_is_left_nowhere(layout):
+    frame = noise(layout, 64, 48)
+    frame.pixels.flags.writeable = True
+    bright = frame.half_luma.copy()
+    painted = Masks([SQUARE]).paint(frame)
+    assert np.shares_memory(painted.pixels, frame.pixels)
+    assert (frame.pixels[24, 32] == PAINT).all()
+    assert painted.half_luma[12, 16] == PAINT
+    assert not np.array_equal(painted.half_luma, bright)
+
+
+def test_memory_that_cannot_be_written_to_is_copied():
     frame = noise("i420", 64, 48)
     before = frame.pixels.copy()
-    frame.pixels.flags.writeable = False
     painted = Masks([SQUARE]).paint(frame)
     assert np.array_equal(frame.pixels, before)
     assert (painted.mono_s, painted.seq) == (frame.mono_s, frame.seq)
