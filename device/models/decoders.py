@@ -109,10 +109,10 @@ def _cleaned(classes: Integers, scores: Floats, boxes: Floats, dropped: int) -> 
 def _with_area(found: Candidates) -> Candidates:
     """Leave out boxes without an area; all numbers are finite."""
     boxes = found.boxes
-    good = boxes[:, 2] > boxes[:, 0]
-    good &= boxes[:, 3] > boxes[:, 1]
-    if good.all():
+    has_side = boxes[:, 2:] > boxes[:, :2]
+    if has_side.all():
         return found
+    good = has_side.all(axis=1)
     return Candidates(found.classes[good], found.scores[good], boxes[good], found.dropped)
 
 
@@ -333,8 +333,24 @@ class _Cells:
         if self.is_quantised:
             chosen = np.concatenate(rows).take(cells, axis=0).view(np.uint8)
             return self._table.take(chosen + self._starts.take(cells, axis=0))
+        return self._dequantised(rows)[cells]
+
+    def at_least(self, values: Sequence[Array], real: float) -> tuple[Integers, Integers, Floats]:
+        """Cells and columns of the values that are at least `real`, in rising order, and these values."""
+        rows = [one.reshape(-1, self._columns) for one in values]
+        hits = np.concatenate(
+            [levels.at_least(one, real) for levels, one in zip(self._levels, rows, strict=True)]
+        )
+        places = hits.reshape(-1).nonzero()[0]
+        cells, columns = np.divmod(places, self._columns)
+        if self.is_quantised:
+            chosen = np.concatenate(rows).take(places).view(np.uint8)
+            return cells, columns, self._table.take(chosen + self._starts.take(places))
+        return cells, columns, self._dequantised(rows).take(places)
+
+    def _dequantised(self, rows: Sequence[Array]) -> Floats:
         each = zip(self._levels, rows, self._factors, strict=True)
-        return np.concatenate([levels.real(one) * own for levels, one, own in each])[cells]
+        return np.concatenate([levels.real(one) * own for levels, one, own in each])
 
 
 class PehraLtrb:
@@ -365,32 +381,31 @@ class PehraLtrb:
         """See :meth:`Decoder.decode`."""
         raw = [outputs[grid.scores_at] for grid in self._grids]
         dropped = sum(map(_not_finite, raw))
-        cells = self._passing(raw, conf)
+        cells, columns, scores = self._surest(raw, conf)
         if not len(cells):
             return _nothing(dropped)
-        scores = self._scores.real(raw, cells)
-        if not self._scores.is_quantised:
-            scores = _sound(scores)
-            is_sure = scores.max(axis=1) >= np.float32(conf)
-            cells, scores = cells[is_sure], scores[is_sure]
         boxes = self._sides.real([outputs[grid.boxes_at] for grid in self._grids], cells)
         boxes += self._centres.take(cells, axis=0)
         boxes /= self._size
-        classes, best = self._ours.take(scores.argmax(axis=1)), np.maximum.reduce(scores, axis=1)
+        classes = self._ours.take(columns)
         if not (self._scores.is_quantised and self._sides.is_quantised):
-            return _cleaned(classes, best, boxes, dropped)
-        return _with_area(Candidates(classes, best, boxes, dropped))
+            return _cleaned(classes, scores, boxes, dropped)
+        return _with_area(Candidates(classes, scores, boxes, dropped))
 
-    def _passing(self, raw: Sequence[Array], conf: float) -> Integers:
-        """Numbers of the cells in which some class passes, through all strides in rising order."""
-        each = zip(self._grids, raw, strict=True)
-        hits = np.concatenate([grid.scores.at_least(one.reshape(-1), conf) for grid, one in each])
-        cells = hits.nonzero()[0] // len(self._ours)
-        if len(cells):
-            is_first = np.ones(len(cells), np.bool_)
-            np.not_equal(cells[1:], cells[:-1], out=is_first[1:])
-            cells = cells[is_first]
-        return cells
+    def _surest(self, raw: Sequence[Array], conf: float) -> tuple[Integers, Integers, Floats]:
+        """Cells in which a class passes, through all strides in rising order; its column and its score."""
+        cells, columns, scores = self._scores.at_least(raw, conf)
+        if not self._scores.is_quantised:
+            sound = np.isfinite(scores)
+            cells, columns, scores = cells[sound], columns[sound], scores[sound]
+        is_again = cells[1:] == cells[:-1]
+        if is_again.any():
+            # Of each cell the surest first, of equals the first column.
+            order = np.lexsort((columns, -scores, cells))
+            ranked = cells[order]
+            first = order[np.concatenate([[True], ranked[1:] != ranked[:-1]])]
+            cells, columns, scores = cells[first], columns[first], scores[first]
+        return cells, columns, scores
 
 
 def _grid(outputs: Sequence[TensorSpec], stride: int, class_count: int, card: Card) -> _Grid:

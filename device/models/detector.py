@@ -115,9 +115,9 @@ class Detector:
         else:
             kept = np.argsort(-found.scores, kind="stable")[:MOST_DETECTIONS].astype(np.int64)
         boxes = placement.to_original(found.boxes.take(kept, axis=0))
-        inside = boxes[:, 2] > boxes[:, 0]
-        inside &= boxes[:, 3] > boxes[:, 1]
-        if not inside.all():
+        has_side = boxes[:, 2:] > boxes[:, :2]
+        if not has_side.all():
+            inside = has_side.all(axis=1)
             kept, boxes = kept[inside], boxes[inside]
         return Detections(classes=found.classes.take(kept), scores=found.scores.take(kept), boxes=boxes)
 
