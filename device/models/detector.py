@@ -13,7 +13,8 @@ import numpy as np
 
 from device.errors import ModelUnavailable
 from device.models.bundle import Bundle, read_model
-from device.models.decoders import Candidates, make_decoder
+from device.models.candidates import Candidates
+from device.models.decoders import make_decoder
 from device.models.detections import Detections
 from device.models.interpreter import Interpreter
 from device.models.nms import MOST_DETECTIONS, nms

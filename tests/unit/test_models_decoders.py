@@ -10,7 +10,8 @@ import pytest
 
 from device.errors import ModelUnavailable
 from device.models.bundle import Card, InputCard
-from device.models.decoders import Candidates, Decoder, make_decoder
+from device.models.candidates import Candidates
+from device.models.decoders import Decoder, make_decoder
 from device.models.labels import CLASSES, COCO_80, COCO_90
 from device.models.quantise import TensorSpec, quantise
 
