@@ -380,6 +380,16 @@ def test_who_stands_with_the_legs_together_reaches_as_far_as_they_did_when_walki
         assert right - left >= 0.03 + 2 * 1.2 * 0.059, t
 
 
+def test_the_feet_of_somebody_of_whom_only_the_upper_half_is_detected_are_near_to_them():
+    about = Attendance()
+    for t in np.arange(12, 22, 0.2):
+        walks = t < 18
+        foot = (1, PERSON, 0.1 + 0.05 * min(6, t - 12), 0.6 if walks else 0.53)
+        about.follow(at(foot, width=0.05, height=0.16 if walks else 0.09), t)
+    ((_, _, _, bottom),) = about.near_people().tolist()
+    assert bottom >= 0.6
+
+
 def test_who_was_there_when_the_rule_began_is_not_doubted():
     about = Attendance()
     for t in np.arange(0, 60, 0.2):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from device.firmware.rules import CrowdRule, LoiterRule, StoppedRule, ZoneRule
+from device.firmware.tracks import Tracks
 from tests.made_tracks import BUS, CAR, PERSON, at, told
 
 YARD = np.array([[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]])
@@ -276,6 +277,32 @@ def test_two_boxes_that_stay_at_one_place_are_one_person_and_two_who_pass_are_tw
         assert rule.occupancy() == {PERSON: 3 if t < 1.5 else 2}
 
 
+def test_who_is_missed_where_another_box_of_theirs_is_seen_counts_once():
+    """Somebody has two numbers: one is lost where they stop, the other comes to stand there."""
+    rule = CrowdRule("square", YARD)
+    for t in np.arange(0.0, 8.0, 0.1):
+        x = min(0.5, 0.3 + 0.1 * t)
+        feet = [(1, PERSON, x, 0.5), (2, PERSON, x + 0.03, 0.5), (3, PERSON, 0.6, 0.7)]
+        seen = feet if t < 1.75 else [feet[0], feet[2]]
+        first = np.array([(0.25, 0.4, 0.35, 0.5)] * len(seen), np.float32)
+        rule.apply(at(*seen, first_boxes=first), float(t))
+        if t > 4.4:
+            assert rule.occupancy() == {PERSON: 2}, t
+
+
+def test_of_two_boxes_round_one_person_the_lower_one_may_end_above():
+    rule = CrowdRule("square", YARD)
+    for t in np.arange(0.0, 3.0, 0.1):
+        whole, half = at((1, PERSON, 0.5, 0.5), height=0.2), at((2, PERSON, 0.51, 0.48), height=0.15)
+        rule.apply(both(whole, half), float(t))
+    assert rule.occupancy() == {PERSON: 1}
+
+
+def both(one, other):
+    parts = ("ids", "classes", "scores", "boxes")
+    return Tracks(*(np.concatenate([getattr(one, part), getattr(other, part)]) for part in parts))
+
+
 def test_who_stands_on_the_border_stays_in_or_out():
     rule = CrowdRule("square", YARD)
     for t in np.arange(0.0, 10.0, 0.1):
@@ -334,6 +361,48 @@ def test_one_wrong_box_does_not_make_a_standing_vehicle_drive():
 
     ((when, _),) = told(StoppedRule("bus-lane", YARD, dwell_s=15), jumps_once, STEADY)
     assert when <= 15.2
+
+
+def sized(rule, size_at, times, *, cls=CAR, y=0.5, height=0.1):
+    """What a rule makes of one object whose left and right side are `size_at(t)`: the moments."""
+    moments = []
+    for t in times:
+        left, right = size_at(t)
+        tracks = at((1, cls, (left + right) / 2, y), width=right - left, height=height)
+        moments += [float(t) for _ in rule.apply(tracks, float(t))]
+    return moments
+
+
+def test_a_box_that_is_now_half_of_a_standing_vehicle_and_then_all_of_it_does_not_unsettle_it():
+    def halved(t):
+        return (0.5 if 3 < t < 9 else 0.42, 0.56)
+
+    assert sized(StoppedRule("bus-lane", YARD, dwell_s=15), halved, STEADY) == [pytest.approx(15.0, abs=0.2)]
+
+
+def test_a_vehicle_that_drives_into_the_picture_does_not_stand_though_the_edge_cuts_it_off():
+    whole = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+
+    def comes_in(t):
+        return (0.0, 0.02 + 0.02 * t)
+
+    assert sized(StoppedRule("bus-lane", whole, dwell_s=15), comes_in, STEADY[:400]) == []
+
+
+def test_a_bus_that_fills_the_picture_does_not_stand_before_it_stops():
+    def brakes(t):
+        x = 0.5 - 0.01 * max(0.0, 9.0 - t)
+        return (x - 0.3, x + 0.3)
+
+    (when,) = sized(StoppedRule("bus-lane", YARD, dwell_s=15), brakes, STEADY, cls=BUS)
+    assert 19.0 <= when <= 24.5
+
+
+@pytest.mark.parametrize(("below", "is_in"), [(0.018, True), (0.03, False)])
+def test_a_large_vehicle_whose_box_ends_a_little_beyond_the_border_stands_in_the_zone(below, is_in):
+    rule = StoppedRule("bus-lane", YARD, dwell_s=15)
+    found = sized(rule, lambda _: (0.3, 0.7), STEADY, cls=BUS, y=0.8 + below, height=0.4)
+    assert bool(found) is is_in
 
 
 def test_a_vehicle_that_stops_drives_on_and_stops_again_is_told_twice():

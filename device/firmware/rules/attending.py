@@ -26,7 +26,7 @@ STANDER_S: Final = 6.0
 """The same for one that stood."""
 NEAR_WALKER: Final = (1.2, 0.1)
 """Near to a walking person is within these shares of the own width on each side, and of the height below."""
-NEAR_STANDER: Final = (2.5, 0.35)
+NEAR_STANDER: Final = (2.5, 0.5)
 """The same for a standing one: the shadow stands there as well, and the feet are seen badly."""
 DOUBT_S: Final = 4.0
 """A person who never moved at all for so long since they appeared is a thing that the detector mistakes."""
@@ -178,7 +178,8 @@ class Attendance:
                 left, top, right, bottom = known.box
                 across, down = NEAR_STANDER if known.stands() else NEAR_WALKER
                 # With the legs together one is half as wide as when walking, and reaches as far.
-                side, end = across * max(right - left, known.walked.width), down * (bottom - top)
+                side = across * max(right - left, known.walked.width)
+                end = down * max(bottom - top, known.walked.height)
                 near.append((left - side, top, right + side, bottom + end))
         return _boxes(near)
 

@@ -36,8 +36,8 @@ SAME: Final = 1.0
 """A track that begins within so many heights of where somebody was lost is that one."""
 NO_HEIGHT: Final = 0.002
 """No height is taken for less: a box at the picture's edge may have none."""
-ONE_PLACE: Final = (0.2, 0.1)
-"""Two do not stand so near to one another, in heights across and down the picture..."""
+ONE_PLACE: Final = (0.2, 0.12)
+"""Two do not stand so near to one another, in heights of the taller across and down the picture..."""
 PASSING_S: Final = 1.5
 """...for so long: then they are one in two boxes."""
 
@@ -58,11 +58,12 @@ class _Member:
     has_stood: bool = False
     is_missed: bool = False
     beside_s: float | None = None
+    is_double: bool = False
 
     @property
     def counts(self) -> bool:
         is_sure = self.has_walked or self.score_sum >= SURE * self.looks
-        return is_sure and (self.beside_s is None or self.last_s - self.beside_s < PASSING_S)
+        return is_sure and not self.is_double
 
     def see(self, x: float, y: float, height: float, score: float, mono_s: float) -> None:
         """Take in where and how it looks now."""
@@ -108,7 +109,7 @@ class Gathering:
             if track in self._members:
                 self._members[track].last_s, self._members[track].is_missed = mono_s, False
         self._find_again(tracks, seen, mono_s)
-        self._note_doubles(seen, mono_s)
+        self._note_doubles(mono_s)
         self._lose(tracks.ended, mono_s)
         self._seen = seen
 
@@ -166,21 +167,27 @@ class Gathering:
         nearest = min(away, key=lambda track: away[track], default=None)
         return nearest if nearest is not None and away[nearest] <= SAME else None
 
-    def _note_doubles(self, seen: Iterable[int], mono_s: float) -> None:
-        """Note who is at the place of another, of each pair the one that came later."""
-        members = sorted(((self._members[track], track) for track in seen), key=lambda pair: pair[0].x)
+    def _note_doubles(self, mono_s: float) -> None:
+        """Note who is at the place of another, of each pair the one that came later; the missed, too."""
+        known = ((member, track) for track, member in self._members.items())
+        placed = [one for one in known if one[0].is_missed or one[0].last_s == mono_s]
+        members = sorted(placed, key=lambda one: one[0].x)
+        tallest = max((member.height for member, _ in members), default=0.0)
         beside: set[int] = set()
         for index, (member, track) in enumerate(members):
             for other, younger in members[index + 1 :]:
-                if other.x - member.x >= ONE_PLACE[0] * member.height:
+                apart = other.x - member.x
+                if apart >= ONE_PLACE[0] * tallest:
                     break
-                if abs(other.y - member.y) < ONE_PLACE[1] * member.height:
+                height = max(member.height, other.height)
+                if apart < ONE_PLACE[0] * height and abs(other.y - member.y) < ONE_PLACE[1] * height:
                     beside.add(max(track, younger))
         for member, track in members:
             if track not in beside:
                 member.beside_s = None
             elif member.beside_s is None:
                 member.beside_s = mono_s
+            member.is_double = member.beside_s is not None and mono_s - member.beside_s >= PASSING_S
 
     def _lose(self, ended: Iterable[int], mono_s: float) -> None:
         """Drop who is gone, and note who is missed."""

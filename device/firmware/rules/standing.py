@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 from math import hypot
 from typing import Final
 
+import numpy as np
+
 from device.firmware.geometry import Polygon
 from device.firmware.rules.choice import follow_renames, of_classes
-from device.firmware.tracks import Tracks
+from device.firmware.tracks import Standing, Tracks
 
 TREMBLE: Final = 0.012
 """Share of the picture that the box of a thing that stands moves about."""
 TREMBLE_WIDTHS: Final = 0.15
-"""The same as a share of the thing's own width; the larger of both counts."""
+"""The same as a share of the thing's own width; the larger of both counts..."""
+MOST_TREMBLE: Final = 0.05
+"""...but no more than this: a bus that fills the picture has not stopped before it stops."""
+CUT_OFF: Final = 0.01
+"""A side so near to the picture's edge is the picture's, and not the thing's."""
 STIR_S: Final = 0.6
 """A thing must be away from its place for so long to have left it: single boxes are wrong."""
 SHIFT_WIDTHS: Final = 0.5
@@ -32,6 +38,7 @@ class Stand:
     Attributes:
         x: of its place, bottom centre, 0..1.
         y: the same.
+        width: of its box there.
         since_s: since when it stands there.
         first_s: when it was first seen in the zone at all.
         seen: tracks of the latest frame with it, and its row there.
@@ -43,6 +50,7 @@ class Stand:
 
     x: float
     y: float
+    width: float
     since_s: float
     first_s: float
     seen: tuple[Tracks, int]
@@ -50,6 +58,21 @@ class Stand:
     away_s: float | None = None
     has_told: bool = False
     alone_s: float = 0.0
+
+    def away(self, x: float, y: float, width: float) -> float:
+        """Return how far off its place a box is, in shares of the picture.
+
+        A box that is now half of the thing and now all of it moves one side only: the side that moves least
+        counts.
+        """
+        across = x - self.x
+        left, right = self.x - self.width / 2.0, self.x + self.width / 2.0
+        sides = [abs(across)]
+        if min(left, x - width / 2.0) > CUT_OFF:
+            sides.append(abs(x - width / 2.0 - left))
+        if max(right, x + width / 2.0) < 1.0 - CUT_OFF:
+            sides.append(abs(x + width / 2.0 - right))
+        return hypot(min(sides), y - self.y)
 
     def patience_s(self, away: float, width: float) -> float:
         """Return how long it must be so far away to have left its place."""
@@ -64,11 +87,13 @@ class Standers:
     Attributes:
         area: the zone.
         classes: indices that are followed; empty means all.
+        border: what is so many of its own heights below or above the zone is taken for in it, too.
         by_track: what is followed now.
     """
 
     area: Polygon
     classes: frozenset[int]
+    border: float = 0.0
     by_track: dict[int, Stand] = field(default_factory=dict)
     _lost: list[tuple[float, Stand]] = field(default_factory=list)
 
@@ -77,15 +102,16 @@ class Standers:
         follow_renames(self.by_track, tracks, lambda old, _: old)
         if self._lost:
             self._lost = [(at_s, stand) for at_s, stand in self._lost if mono_s - at_s < SAME_PLACE_S]
-        inside, left = tracks.inside(self.area), []
-        for row, track, _, x, y, width in of_classes(tracks, self.classes):
-            near = max(TREMBLE, TREMBLE_WIDTHS * width)
+        chosen, left = of_classes(tracks, self.classes), []
+        inside = self._inside(tracks, chosen)
+        for row, track, _, x, y, width in chosen:
+            near = min(max(TREMBLE, TREMBLE_WIDTHS * width), MOST_TREMBLE)
             stand = self.by_track.get(track)
             if stand is None:
                 if inside[row]:
-                    self.by_track[track] = self._began(tracks, row, x, y, near, mono_s)
+                    self.by_track[track] = self._began(tracks, row, near, mono_s)
                 continue
-            away = hypot(x - stand.x, y - stand.y)
+            away = stand.away(x, y, width)
             if away <= near:
                 stand.home_s, stand.away_s, stand.seen = mono_s, None, (tracks, row)
                 continue
@@ -95,7 +121,7 @@ class Standers:
                 left.append(stand)
                 del self.by_track[track]
                 if inside[row]:
-                    self.by_track[track] = Stand(x, y, mono_s, stand.first_s, (tracks, row), mono_s)
+                    self.by_track[track] = Stand(x, y, width, mono_s, stand.first_s, (tracks, row), mono_s)
         return left
 
     def end(self, tracks: Tracks, mono_s: float) -> list[Stand]:
@@ -116,10 +142,26 @@ class Standers:
         self.by_track.clear()
         self._lost.clear()
 
-    def _began(self, tracks: Tracks, row: int, x: float, y: float, near: float, mono_s: float) -> Stand:
+    def _inside(self, tracks: Tracks, chosen: list[Standing]) -> list[bool]:
+        """Return which rows are in the zone; of those at its border only the ones that are not known yet."""
+        inside = tracks.inside(self.area)
+        if not self.border:
+            return inside
+        unknown = [row for row, track, *_ in chosen if not inside[row] and track not in self.by_track]
+        if not unknown:
+            return inside
+        heights = tracks.boxes[unknown, 3] - tracks.boxes[unknown, 1]
+        off = np.stack([np.zeros(len(unknown)), self.border * heights], axis=1)
+        feet = tracks.feet[unknown]
+        is_near = self.area.holds(feet - off) | self.area.holds(feet + off)
+        beside = {row for row, near in zip(unknown, is_near.tolist(), strict=True) if near}
+        return [held or row in beside for row, held in enumerate(inside)]
+
+    def _began(self, tracks: Tracks, row: int, near: float, mono_s: float) -> Stand:
+        _, _, _, x, y, width = tracks.standing[row]
         before = self._missed(tracks, x, y, near, mono_s)
         if before is None:
-            return Stand(x, y, mono_s, mono_s, (tracks, row), mono_s)
+            return Stand(x, y, width, mono_s, mono_s, (tracks, row), mono_s)
         before.seen, before.home_s = (tracks, row), mono_s
         return before
 

@@ -12,6 +12,8 @@ from device.firmware.tracks import Tracks
 from device.models.labels import CLASSES
 from ota.messages.structs import Severity
 
+BORDER = 0.05
+"""Heights: the box of a large vehicle ends so much above or below its wheels."""
 VEHICLES = frozenset(CLASSES.index(name) for name in ("motorcycle", "car", "bus", "truck"))
 
 
@@ -40,7 +42,7 @@ class StoppedRule:
 
     def __post_init__(self) -> None:
         self.area = Polygon(self.polygon)
-        self._standers = Standers(self.area, self.classes or VEHICLES)
+        self._standers = Standers(self.area, self.classes or VEHICLES, border=BORDER)
 
     def apply(self, tracks: Tracks, mono_s: float) -> list[Happening]:
         """See `Rule.apply`."""
