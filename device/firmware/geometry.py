@@ -15,6 +15,11 @@ Points = npt.NDArray[np.float64]
 Boxes = npt.NDArray[np.float32]
 """Shape (N, 4): left, top, right, bottom in 0..1."""
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in 0..1, in plain numbers."""
+
+CUT_OFF = 0.01
+"""A side of a box so near to the picture's edge is the picture's, and not the object's."""
 SHORTEST_LINE = 1e-3
 """A line shorter than this share of the picture cannot be meant."""
 SMALLEST_AREA = 1e-5
@@ -159,6 +164,24 @@ def line_fault(points: Sequence[tuple[float, float]]) -> str:
     if (bx - ax) ** 2 + (by - ay) ** 2 < SHORTEST_LINE**2:
         return "both ends of the line are the same point"
     return ""
+
+
+def least_shift(before: tuple[float, float], after: tuple[float, float]) -> float:
+    """Return how far a box has moved for sure along one axis, in shares of the picture.
+
+    Of both sides and the middle that counts which moved least: a box that loses a part of its object, feet or
+    a half hidden side, and finds it again, has not moved. Sides that the picture's edge cuts off say nothing.
+
+    Args:
+        before: its low and its high side, 0..1.
+        after: the same now.
+    """
+    shift = abs(sum(after) - sum(before)) / 2.0
+    if min(before[0], after[0]) > CUT_OFF:
+        shift = min(shift, abs(after[0] - before[0]))
+    if max(before[1], after[1]) < 1.0 - CUT_OFF:
+        shift = min(shift, abs(after[1] - before[1]))
+    return shift
 
 
 def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:

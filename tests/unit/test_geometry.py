@@ -1,6 +1,7 @@
 """Plane geometry, against properties that hold for every figure."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ from device.firmware.geometry import (
     Polygon,
     bottom_centres,
     group_areas,
+    least_shift,
     line_fault,
     overlaps,
     polygon_fault,
@@ -93,3 +95,15 @@ def test_faults_of_zones_and_lines_are_said_in_words():
     assert polygon_fault([(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)]) == ""
     assert "same point" in line_fault([(0.5, 0.5), (0.5, 0.5)])
     assert line_fault([(0.1, 0.5), (0.9, 0.5)]) == ""
+
+
+def test_a_box_that_loses_one_side_has_not_moved_and_one_that_moves_has():
+    assert least_shift((0.4, 0.6), (0.5, 0.6)) == 0.0
+    assert least_shift((0.4, 0.6), (0.4, 0.5)) == 0.0
+    assert least_shift((0.4, 0.6), (0.5, 0.7)) == pytest.approx(0.1)
+    assert least_shift((0.4, 0.6), (0.3, 0.7)) == pytest.approx(0.0)
+
+
+def test_a_side_that_the_edge_cuts_off_says_nothing_of_whether_a_box_has_moved():
+    assert least_shift((0.0, 0.2), (0.0, 0.4)) == pytest.approx(0.1)
+    assert least_shift((0.8, 1.0), (0.6, 1.0)) == pytest.approx(0.1)

@@ -390,6 +390,40 @@ def test_the_feet_of_somebody_of_whom_only_the_upper_half_is_detected_are_near_t
     assert bottom >= 0.6
 
 
+def test_who_stands_stands_though_the_detector_loses_their_feet_and_finds_them_again():
+    about = Attendance()
+    for t in np.arange(12, 30, 0.2):
+        has_feet = t < 18 or int(t) % 2 == 0
+        foot = (1, PERSON, 0.1 + 0.05 * min(6, t - 12), 0.6 if has_feet else 0.55)
+        about.follow(at(foot, width=0.05, height=0.16 if has_feet else 0.11), t)
+        if t > 21:
+            ((left, _, right, _),) = about.near_people().tolist()
+            assert right - left >= 5 * 0.05, t
+
+
+def who_is_near_after_meeting(score, height):
+    """Somebody walks past a place, and from then on something is found there that never moves."""
+    about = Attendance()
+    about.follow(at(), 0.0)
+    for t in np.arange(12, 30, 0.2):
+        feet = [(1, PERSON, 0.1 + 0.05 * (t - 12), 0.5)] if t < 24 else []
+        feet += [(2, PERSON, 0.42, 0.5)] if t >= 19 else []
+        boxes = at(*feet, width=0.05, height=0.15)
+        if t >= 19:
+            boxes.boxes[-1, 1], boxes.scores[-1] = 0.5 - height, score
+        about.follow(boxes, t)
+    return about.near_people()
+
+
+def test_who_is_found_where_somebody_just_walked_may_be_that_one_and_is_not_doubted():
+    assert len(who_is_near_after_meeting(0.85, 0.15)) == 1
+
+
+def test_what_is_found_where_somebody_just_walked_and_looks_less_like_them_is_a_thing():
+    assert not len(who_is_near_after_meeting(0.6, 0.15)), "less surely seen"
+    assert not len(who_is_near_after_meeting(0.85, 0.1)), "lower"
+
+
 def test_who_was_there_when_the_rule_began_is_not_doubted():
     about = Attendance()
     for t in np.arange(0, 60, 0.2):

@@ -6,13 +6,13 @@ detector misses now and then), so the standing are remembered for longer than th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import hypot
 from typing import Final
 
 import numpy as np
 
-from device.firmware.geometry import Boxes
+from device.firmware.geometry import Box, Boxes, least_shift
 from device.firmware.rules.choice import follow_renames
 from device.firmware.tracks import Tracks
 from device.models.labels import CLASSES
@@ -44,6 +44,11 @@ CAME_FROM: Final = 3.0
 """Whoever has walked so many of the own widths is a person and no thing."""
 NARROWEST: Final = 0.002
 """No width is taken for less: a box at the picture's edge may have none."""
+MET_WIDTHS: Final = 3.0
+MET_S: Final = 1.0
+"""Who is found so near to somebody who walks there, or did so long ago, may be that one: tracks mix up..."""
+ALIKE: Final = 0.85
+"""...if they are as high, and as surely seen: a thing that is taken for a person is not."""
 MISSED_S: Final = 60.0
 """Somebody who was lost in the middle of the picture may stand there unseen for so long."""
 
@@ -64,10 +69,9 @@ class _Look:
 
 @dataclass(slots=True)
 class _Somebody:
-    box: tuple[float, float, float, float]
+    box: Box
     is_person: bool
-    x: float
-    y: float
+    place: Box
     since_s: float
     last_s: float
     began_s: float
@@ -92,7 +96,7 @@ class _Somebody:
         """Whether a person for sure was lost with it: one who came from elsewhere."""
         return self.is_person and self.came_from >= CAME_FROM and not self.has_faded()
 
-    def see(self, box: tuple[float, float, float, float], score: float, mono_s: float) -> None:
+    def see(self, box: Box, score: float, mono_s: float) -> None:
         """Take in how it looks now."""
         left, top, right, bottom = box
         width, look = right - left, self.look
@@ -101,12 +105,21 @@ class _Somebody:
         look.height += rate * (bottom - top - look.height)
         look.width += rate * (width - look.width)
         self.box, self.last_s = box, mono_s
-        x = (left + right) / 2
-        gone = hypot(x - self.x, bottom - self.y)
-        if gone > width / 2:
+        before = self.place
+        gone = hypot((left + right - before[0] - before[2]) / 2, bottom - before[3])
+        if gone > width / 2 and _for_sure(before, box) > width / 2:
             self.came_from += gone / max(width, NARROWEST)
-            self.x, self.y, self.since_s, self.has_moved = x, bottom, mono_s, True
+            self.place, self.since_s, self.has_moved = box, mono_s, True
             self.walked = self.walked.most(self.look)
+
+    def may_be(self, new: _Somebody) -> bool:
+        """Whether this one walked up just now to where a new one is found that looks much like it."""
+        look = self.look
+        is_alike = new.look.height >= SHRUNK * look.height and new.look.score >= ALIKE * look.score
+        if not is_alike or new.last_s - self.last_s > MET_S or not self.was_somebody():
+            return False
+        apart = abs(sum(new.box[::2]) - sum(self.box[::2])) / 2
+        return apart <= MET_WIDTHS * self.look.width and abs(new.box[3] - self.box[3]) <= self.look.height / 2
 
     def stands(self) -> bool:
         return self.last_s - self.since_s >= STANDING_S
@@ -136,19 +149,7 @@ class Attendance:
             if known is not None:
                 known.see(box, score, mono_s)
                 continue
-            left, top, right, bottom = box
-            x, is_old = (left + right) / 2, mono_s - self._began_s < BEGINNING_S
-            self._known[track] = _Somebody(
-                box,
-                cls == PERSON,
-                x,
-                bottom,
-                mono_s,
-                mono_s,
-                mono_s,
-                _Look(score, bottom - top, right - left),
-                has_moved=is_old,
-            )
+            self._known[track] = self._somebody(box, score, mono_s, is_person=cls == PERSON)
         for track in tracks.ended:
             if tracks.reasons.get(track) == "left-frame":
                 self._known.pop(track, None)
@@ -161,6 +162,16 @@ class Attendance:
         self._missed += [gone for gone in map(self._known.pop, lost) if gone.was_somebody()]
         if self._missed:
             self._missed = [gone for gone in self._missed if mono_s - gone.last_s <= MISSED_S][-MOST:]
+
+    def _somebody(self, box: Box, score: float, mono_s: float, *, is_person: bool) -> _Somebody:
+        left, top, right, bottom = box
+        new = _Somebody(box, is_person, box, mono_s, mono_s, mono_s, _Look(score, bottom - top, right - left))
+        new.has_moved = self._began_s is None or mono_s - self._began_s < BEGINNING_S
+        met = next((known for known in self._known.values() if is_person and known.may_be(new)), None)
+        if met is not None:
+            # Which of the two goes on under the old number is anybody's guess.
+            new.has_moved, new.came_from, new.walked = True, CAME_FROM, replace(met.look)
+        return new
 
     def everyone(self) -> Boxes:
         """Return the boxes of all who are there, shape (N, 4)."""
@@ -190,6 +201,11 @@ class Attendance:
         self._began_s = None
 
 
+def _for_sure(before: Box, after: Box) -> float:
+    across = least_shift(before[::2], after[::2])
+    return hypot(across, least_shift(before[1::2], after[1::2]))
+
+
 def _joined(old: _Somebody, new: _Somebody) -> _Somebody:
     new.has_moved |= old.has_moved
     new.walked = new.walked.most(old.walked)
@@ -197,5 +213,5 @@ def _joined(old: _Somebody, new: _Somebody) -> _Somebody:
     return new
 
 
-def _boxes(rows: list[tuple[float, float, float, float]]) -> Boxes:
+def _boxes(rows: list[Box]) -> Boxes:
     return np.array(rows[:MOST], np.float32).reshape(-1, 4)

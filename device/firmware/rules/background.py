@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from device.firmware.geometry import Boxes
+from device.firmware.geometry import Box, Boxes
 from device.firmware.rules.happening import Small
 
 LONGEST_STEP_S: Final = 5.0
@@ -57,7 +57,6 @@ Plane = npt.NDArray[np.float32]
 Planes = npt.NDArray[np.float32]
 """Shape (C, H, W): luma, and two planes of colour where there are any."""
 Seconds = npt.NDArray[np.float64]
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)

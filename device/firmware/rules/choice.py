@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from device.firmware.geometry import Box
 from device.firmware.rules.happening import Sighting
 from device.firmware.tracks import Standing, Tracks
 
@@ -20,10 +21,15 @@ def of_classes(tracks: Tracks, classes: frozenset[int]) -> list[Standing]:
 
 def sighting(tracks: Tracks, row: int) -> Sighting:
     """Return one row of the tracks as a value."""
-    left, top, right, bottom = tracks.boxes[row].tolist()
     return Sighting(
-        int(tracks.ids[row]), int(tracks.classes[row]), float(tracks.scores[row]), (left, top, right, bottom)
+        int(tracks.ids[row]), int(tracks.classes[row]), float(tracks.scores[row]), box_of(tracks, row)
     )
+
+
+def box_of(tracks: Tracks, row: int) -> Box:
+    """Return the box of one row of the tracks in plain numbers."""
+    left, top, right, bottom = tracks.boxes[row].tolist()
+    return left, top, right, bottom
 
 
 def follow_renames(

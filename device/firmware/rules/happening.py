@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from device.firmware.geometry import Polygon
+from device.firmware.geometry import Box, Polygon
 from device.firmware.tracks import Tracks
 from ota.messages.structs import Severity
 
@@ -35,7 +35,7 @@ class Sighting:
     track: int
     cls: int
     conf: float
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from device.firmware.geometry import Boxes, Points, Polygon, bottom_centres, overlaps
+from device.firmware.geometry import Box, Boxes, Points, Polygon, bottom_centres, overlaps
 from device.firmware.rules.attending import PERSON, Attendance
 from device.firmware.rules.background import Background, Change
 from device.firmware.rules.choice import sighting
@@ -118,7 +118,7 @@ class LeftRule:
         """Whether what has gone was told, or had stood there before for long enough."""
         return stand.has_told and stand.home_s - stand.since_s >= self.dwell_s
 
-    def _is_ours(self, box: tuple[float, float, float, float]) -> bool:
+    def _is_ours(self, box: Box) -> bool:
         """Whether a change of the picture lies in the zone and is nothing that is or was followed."""
         boxes = np.array([box], np.float32)
         # Its shadow is a part of it and may fall out of the zone: the middle is asked as well.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import hypot
+from math import dist, hypot
 from typing import Final
 
 import numpy as np
 
-from device.firmware.geometry import Polygon
-from device.firmware.rules.choice import follow_renames, of_classes
+from device.firmware.geometry import Box, Polygon, least_shift
+from device.firmware.rules.choice import box_of, follow_renames, of_classes
 from device.firmware.tracks import Standing, Tracks
 
 TREMBLE: Final = 0.012
@@ -18,8 +18,6 @@ TREMBLE_WIDTHS: Final = 0.15
 """The same as a share of the thing's own width; the larger of both counts..."""
 MOST_TREMBLE: Final = 0.05
 """...but no more than this: a bus that fills the picture has not stopped before it stops."""
-CUT_OFF: Final = 0.01
-"""A side so near to the picture's edge is the picture's, and not the thing's."""
 STIR_S: Final = 0.6
 """A thing must be away from its place for so long to have left it: single boxes are wrong."""
 SHIFT_WIDTHS: Final = 0.5
@@ -29,6 +27,8 @@ half hidden are wrong for longer."""
 SAME_PLACE_S: Final = 10.0
 """A track that begins where one that stood was lost so short a time ago goes on standing."""
 MOST_LOST: Final = 64
+Foot = tuple[float, float]
+"""Where a thing stands: the bottom centre of its box, x and y."""
 
 
 @dataclass(slots=True)
@@ -36,9 +36,7 @@ class Stand:
     """One object that stands, or has just begun to.
 
     Attributes:
-        x: of its place, bottom centre, 0..1.
-        y: the same.
-        width: of its box there.
+        place: its box there.
         since_s: since when it stands there.
         first_s: when it was first seen in the zone at all.
         seen: tracks of the latest frame with it, and its row there.
@@ -48,9 +46,7 @@ class Stand:
         alone_s: for the rule: for how long nobody was near it.
     """
 
-    x: float
-    y: float
-    width: float
+    place: Box
     since_s: float
     first_s: float
     seen: tuple[Tracks, int]
@@ -60,19 +56,15 @@ class Stand:
     alone_s: float = 0.0
 
     def away(self, x: float, y: float, width: float) -> float:
-        """Return how far off its place a box is, in shares of the picture.
+        """Return how far off its place a box is, in shares of the picture."""
+        left, _, right, bottom = self.place
+        return hypot(least_shift((left, right), (x - width / 2.0, x + width / 2.0)), y - bottom)
 
-        A box that is now half of the thing and now all of it moves one side only: the side that moves least
-        counts.
-        """
-        across = x - self.x
-        left, right = self.x - self.width / 2.0, self.x + self.width / 2.0
-        sides = [abs(across)]
-        if min(left, x - width / 2.0) > CUT_OFF:
-            sides.append(abs(x - width / 2.0 - left))
-        if max(right, x + width / 2.0) < 1.0 - CUT_OFF:
-            sides.append(abs(x + width / 2.0 - right))
-        return hypot(min(sides), y - self.y)
+    @property
+    def foot(self) -> Foot:
+        """Bottom centre of its place."""
+        left, _, right, bottom = self.place
+        return (left + right) / 2.0, bottom
 
     def patience_s(self, away: float, width: float) -> float:
         """Return how long it must be so far away to have left its place."""
@@ -109,7 +101,7 @@ class Standers:
             stand = self.by_track.get(track)
             if stand is None:
                 if inside[row]:
-                    self.by_track[track] = self._began(tracks, row, near, mono_s)
+                    self.by_track[track] = self._began(tracks, row, (x, y), near, mono_s)
                 continue
             away = stand.away(x, y, width)
             if away <= near:
@@ -121,7 +113,9 @@ class Standers:
                 left.append(stand)
                 del self.by_track[track]
                 if inside[row]:
-                    self.by_track[track] = Stand(x, y, width, mono_s, stand.first_s, (tracks, row), mono_s)
+                    self.by_track[track] = Stand(
+                        box_of(tracks, row), mono_s, stand.first_s, (tracks, row), mono_s
+                    )
         return left
 
     def end(self, tracks: Tracks, mono_s: float) -> list[Stand]:
@@ -157,23 +151,22 @@ class Standers:
         beside = {row for row, near in zip(unknown, is_near.tolist(), strict=True) if near}
         return [held or row in beside for row, held in enumerate(inside)]
 
-    def _began(self, tracks: Tracks, row: int, near: float, mono_s: float) -> Stand:
-        _, _, _, x, y, width = tracks.standing[row]
-        before = self._missed(tracks, x, y, near, mono_s)
+    def _began(self, tracks: Tracks, row: int, foot: Foot, near: float, mono_s: float) -> Stand:
+        before = self._missed(tracks, foot, near, mono_s)
         if before is None:
-            return Stand(x, y, width, mono_s, mono_s, (tracks, row), mono_s)
+            return Stand(box_of(tracks, row), mono_s, mono_s, (tracks, row), mono_s)
         before.seen, before.home_s = (tracks, row), mono_s
         return before
 
-    def _missed(self, tracks: Tracks, x: float, y: float, near: float, mono_s: float) -> Stand | None:
+    def _missed(self, tracks: Tracks, foot: Foot, near: float, mono_s: float) -> Stand | None:
         """Take out what stood at a place and is not seen there any more, ended or not."""
         for index, (_, stand) in enumerate(self._lost):
-            if hypot(x - stand.x, y - stand.y) <= near:
+            if dist(foot, stand.foot) <= near:
                 del self._lost[index]
                 return stand
         seen = set(tracks.ids.tolist())
         for track, stand in self.by_track.items():
             is_missed = track not in seen and mono_s - stand.home_s < SAME_PLACE_S
-            if is_missed and hypot(x - stand.x, y - stand.y) <= near:
+            if is_missed and dist(foot, stand.foot) <= near:
                 return self.by_track.pop(track)
         return None
