@@ -472,3 +472,20 @@ def test_a_thing_whose_shadow_falls_out_of_the_zone_is_left():
 
     found = walks(LeftRule("hall", upper, dwell_s=20), Scene(), 90, acts={22: casts_a_shadow})
     assert [happening.kind for _, happening in found] == ["object-left"]
+
+
+def test_the_box_of_what_was_left_is_that_of_the_thing_and_not_of_its_shadow():
+    rule, scene, boxes = LeftRule("hall", WHOLE, dwell_s=20), Scene(), []
+    for step in range(180):
+        t = step / 2
+        owner = (0.05 + 0.04 * (t - 10), 0.8) if 10 <= t < 20 else (0.45 - 0.04 * (t - 20), 0.8)
+        is_about = 10 <= t < 30
+        small = np.dstack([scene.plane(owner if is_about else None), *np.full((2, H, W), 128, np.uint8)])
+        if t >= 20:
+            small[90:97, 91:115, 0] //= 2
+            small[85:97, 83:91] = 200, 100, 170
+        rule.apply(at(*([(1, PERSON, *owner)] if is_about else []), width=0.08, height=0.3), t)
+        boxes += [happening.seen.box for happening in rule.watch_small(small, t)]
+    ((left, top, right, bottom),) = boxes
+    assert (left * W, right * W) == (pytest.approx(83, abs=1), pytest.approx(91, abs=2))
+    assert (top * H, bottom * H) == (pytest.approx(85, abs=1), pytest.approx(97, abs=1))

@@ -59,6 +59,12 @@ Planes = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
 
 
+DARKEST: Final = 0.35
+"""A shadow leaves so much of the light, or more."""
+LEAST_THING: Final = 0.25
+"""Less than this share of what was left that is no shadow is no thing by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A change of the scene that stays.
@@ -205,15 +211,8 @@ class Background:
         grown = _grown(region)
         if (grown & held).any():
             return None
-        rows, columns = np.nonzero(region)
-        height, width = self._shape
-        box = (
-            float(columns.min() / width),
-            float(rows.min() / height),
-            float((columns.max() + 1) / width),
-            float((rows.max() + 1) / height),
-        )
         is_left = _border_edge(planes, region) >= _border_edge(self._planes, region)
+        box, thing = _around(region), self._without_shadow(region, planes) if is_left else region
         came_s, age_s = float(self._came_s[region].min()), float(ages.max())
         is_light = _likeness(planes[:, grown], self._planes[:, grown]) > SAME_PATTERN
         is_back = self._is_as_before(region, planes)
@@ -222,7 +221,21 @@ class Background:
         is_told = not is_none and self._is_news(box)
         self._former[:, grown] = np.nan if is_told or is_back else self._planes[:, grown]
         self._planes[:, grown], self._age_s[grown], self._came_s[grown] = planes[:, grown], 0.0, np.inf
-        return Change(is_left, box, age_s) if is_told else None
+        return Change(is_left, _around(thing), age_s) if is_told else None
+
+    def _without_shadow(self, region: Mask, planes: Planes) -> Mask:
+        """Return the part of what was left that is no shadow: that darkens, and leaves the colour as it is.
+
+        All of it where too little would be left: a grey thing is much like a shadow.
+        """
+        before = self._planes
+        light = planes[0] / np.maximum(before[0], np.float32(1.0))
+        is_shadow = (light > DARKEST) & (light < np.float32(1.0))
+        if len(planes) > 1:
+            is_shadow &= _largest(planes[1:] - before[1:]) < np.float32(LEAST_CHANGE / 2)
+        thing = region & ~is_shadow
+        enough = max(LEAST_PIXELS, LEAST_THING * np.count_nonzero(region))
+        return thing if np.count_nonzero(thing) >= enough else region
 
     def _is_as_before(self, region: Mask, planes: Planes) -> bool:
         """Whether a region is, for the better part, what it was before a change that was not told."""
@@ -230,6 +243,17 @@ class Background:
             axis=0
         )  # not a number where there was none
         return bool(np.count_nonzero(off < 2 * LEAST_CHANGE) >= RETURNED * off.size)
+
+
+def _around(region: Mask) -> Box:
+    """Return the box round a region, 0..1."""
+    (rows, columns), (height, width) = np.nonzero(region), region.shape
+    return (
+        float(columns.min() / width),
+        float(rows.min() / height),
+        float((columns.max() + 1) / width),
+        float((rows.max() + 1) / height),
+    )
 
 
 def _likeness(now: Planes, before: Planes) -> float:

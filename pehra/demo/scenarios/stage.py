@@ -130,8 +130,8 @@ class Stage:
     def pavement_zone(self, from_share: float, to_share: float) -> Polygon:
         """A part of the near pavement, from share to share (0..1) of what is seen of its middle.
 
-        It reaches farther towards the camera than anybody stands: the lower edge of a figure lies there, and who
-        stands on a border is neither in nor out.
+        It reaches farther towards the camera than anybody stands: the lower edge of a figure lies there, and
+        who stands on a border is neither in nor out.
         """
         near, far = self.pavement()
         middle = (near + far) / 2
