@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from math import dist, hypot
 from typing import Final
 
-import numpy as np
-
 from device.firmware.geometry import Box, Polygon, least_shift
 from device.firmware.rules.choice import box_of, follow_renames, of_classes
 from device.firmware.tracks import Standing, Tracks
@@ -18,6 +16,8 @@ TREMBLE_WIDTHS: Final = 0.15
 """The same as a share of the thing's own width; the larger of both counts..."""
 MOST_TREMBLE: Final = 0.05
 """...but no more than this: a bus that fills the picture has not stopped before it stops."""
+SETTLE_S: Final = 1.5
+"""Where a thing is so long after it began to stand is its place: the last metre of braking is behind it."""
 STIR_S: Final = 0.6
 """A thing must be away from its place for so long to have left it: single boxes are wrong."""
 SHIFT_WIDTHS: Final = 0.5
@@ -42,6 +42,7 @@ class Stand:
         seen: tracks of the latest frame with it, and its row there.
         home_s: when it was last at its place.
         away_s: since when it has been seen elsewhere; None while it is at its place.
+        has_settled: its place is where it came to rest, and no more where it began to.
         has_told: for the rule: it has been told.
         alone_s: for the rule: for how long nobody was near it.
     """
@@ -52,6 +53,7 @@ class Stand:
     seen: tuple[Tracks, int]
     home_s: float
     away_s: float | None = None
+    has_settled: bool = False
     has_told: bool = False
     alone_s: float = 0.0
 
@@ -79,7 +81,7 @@ class Standers:
     Attributes:
         area: the zone.
         classes: indices that are followed; empty means all.
-        border: what is so many of its own heights below or above the zone is taken for in it, too.
+        border: what is so many of its own heights below the zone is taken for in it, too.
         by_track: what is followed now.
     """
 
@@ -106,6 +108,8 @@ class Standers:
             away = stand.away(x, y, width)
             if away <= near:
                 stand.home_s, stand.away_s, stand.seen = mono_s, None, (tracks, row)
+                if not stand.has_settled and mono_s - stand.since_s >= SETTLE_S:
+                    stand.place, stand.has_settled = box_of(tracks, row), True
                 continue
             # Frames in which nothing moved were skipped, and in them it was at home.
             stand.away_s = mono_s if stand.away_s is None else stand.away_s
@@ -145,9 +149,9 @@ class Standers:
         if not unknown:
             return inside
         heights = tracks.boxes[unknown, 3] - tracks.boxes[unknown, 1]
-        off = np.stack([np.zeros(len(unknown)), self.border * heights], axis=1)
-        feet = tracks.feet[unknown]
-        is_near = self.area.holds(feet - off) | self.area.holds(feet + off)
+        raised = tracks.feet[unknown]
+        raised[:, 1] -= self.border * heights
+        is_near = self.area.holds(raised)
         beside = {row for row, near in zip(unknown, is_near.tolist(), strict=True) if near}
         return [held or row in beside for row, held in enumerate(inside)]
 

@@ -13,7 +13,7 @@ from device.models.labels import CLASSES
 from ota.messages.structs import Severity
 
 BORDER = 0.05
-"""Heights: the box of a large vehicle ends so much above or below its wheels."""
+"""Heights: the box of a large vehicle ends so much below its wheels, in its shadow."""
 VEHICLES = frozenset(CLASSES.index(name) for name in ("motorcycle", "car", "bus", "truck"))
 
 
