@@ -43,7 +43,7 @@ class Intake:
         """Return the frame as the rest of the device may see it, or None when it cannot be used.
 
         Args:
-            frame: as capture gave it; not changed.
+            frame: as capture gave it; masks are painted where it lies, so it is not to be used again.
             now_s: the monotonic clock; a refused frame's own stamp may be the fault.
         """
         fault = frame_fault(frame)

@@ -62,15 +62,16 @@ class Masks:
     def paint(self, frame: Frame) -> Frame:
         """Return the frame with every masked pixel painted grey, or itself where there is no mask.
 
-        It is painted where it lies, so that what a mask hides is nowhere any more; only memory that cannot be
-        written to is copied first. What was worked out of the frame before does not go with it.
+        It is painted where it lies, so that no second picture without masks is made; only memory that cannot
+        be written to in rows is copied first. What was worked out of the frame before does not go with it.
         """
         if not self.polygons:
             return frame
         size = (frame.width, frame.height, frame.layout)
         if self._stencil is None or self._stencil.size != size:
             self._stencil = _cut(self.polygons, *size)
-        pixels = frame.pixels if frame.pixels.flags.writeable else frame.pixels.copy()
+        flags = frame.pixels.flags
+        pixels = frame.pixels if flags.writeable and flags.c_contiguous else frame.pixels.copy()
         for band in self._stencil.bands:
             cv2.copyTo(band.paint, band.is_painted, pixels[band.rows])
         return replace(frame, pixels=pixels)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from device.firmware.geometry import overlaps
+from device.firmware.geometry import CUT_OFF, overlaps
 from device.firmware.tracker_kalman import TO_CORNERED, BoxFilter, centred, cornered
 from device.firmware.tracker_match import compare, newcomers, round_one
 from device.firmware.tracker_memory import moving_share, same_objects
@@ -26,8 +26,6 @@ __all__ = ["Tracker", "TrackerSettings"]
 _NO_ROWS = np.empty(0, np.intp)
 _VOTES_KEPT = 0.98
 """What an older detection's word on the class is worth beside the next one's."""
-_AT_EDGE = 0.01
-"""A box so near to the picture's edge touches it."""
 
 
 class Tracker:
@@ -313,7 +311,7 @@ class Tracker:
         table = self._table
         still, corners = self._still()[rows], cornered(table.place[rows])
         outward = np.concatenate([-table.speed[rows, :2], table.speed[rows, :2]], axis=1) > 0.0
-        at_edge = np.concatenate([corners[:, :2] <= _AT_EDGE, corners[:, 2:] >= 1.0 - _AT_EDGE], axis=1)
+        at_edge = np.concatenate([corners[:, :2] <= CUT_OFF, corners[:, 2:] >= 1.0 - CUT_OFF], axis=1)
         has_left = (at_edge & outward).any(axis=1)
         is_due = self._clock_s - table.found_s[rows] > self._settings.verify_s
         reasons = np.select([still & is_due, still, has_left], ["unverified", "gone", "left-frame"], "lost")

@@ -36,12 +36,12 @@ def nothing(dropped: int) -> Candidates:
 
 
 def cleaned(classes: Integers, scores: Floats, boxes: Floats, dropped: int) -> Candidates:
-    """Leave out what is not finite, and boxes without an area."""
+    """Leave out what is not finite, and boxes without an area; no side lies beyond -1..2."""
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     lost = len(finite) - int(np.count_nonzero(finite))
     if lost:
         classes, scores, boxes = classes[finite], scores[finite], boxes[finite]
-    return with_area(Candidates(classes, scores, boxes, dropped + lost))
+    return with_area(Candidates(classes, scores, boxes.clip(-1.0, 2.0), dropped + lost))
 
 
 def with_area(found: Candidates) -> Candidates:
@@ -66,5 +66,5 @@ def without_nan(scores: Array) -> Array:
 
 
 def sound(scores: Floats) -> Floats:
-    """The same for scores that are float32 already."""
+    """Scores with -1 in place of NaN and infinities."""
     return np.where(np.isfinite(scores), scores, np.float32(-1))

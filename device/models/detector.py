@@ -9,6 +9,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from device.errors import ModelUnavailable
@@ -67,6 +68,9 @@ class Detector:
         content = read_model(bundle.path)
         if hashlib.sha256(content).hexdigest() != bundle.sha256:
             raise ModelUnavailable(bundle.path, "it was exchanged since it was checked", "load it again")
+        if not hasattr(cv2.dnn, "NMSBoxesBatched"):
+            reason = f"OpenCV {cv2.__version__} is too old to run it with"
+            raise ModelUnavailable(bundle.path, reason, "install OpenCV 4.10 or newer")
         self._interpreter = Interpreter(bundle.path, content, threads=threads)
         _check_input(bundle, self._interpreter)
         postprocess = self._interpreter.postprocess

@@ -119,8 +119,8 @@ class PehraLtrb:
         """Cells in which a class passes, through all strides in rising order; its column and its score."""
         cells, columns, scores = self._scores.at_least(raw, conf)
         if not self._scores.is_quantised:
-            sound = np.isfinite(scores)
-            cells, columns, scores = cells[sound], columns[sound], scores[sound]
+            is_sound = np.isfinite(scores)
+            cells, columns, scores = cells[is_sound], columns[is_sound], scores[is_sound]
         is_again = cells[1:] == cells[:-1]
         if is_again.any():
             # Of each cell the surest first, of equals the first column.

@@ -10,13 +10,11 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from device.models.candidates import Floats, Integers
 
 MOST_DETECTIONS = 300
 """Most boxes that one frame may keep."""
-
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 _ANY_SCORE = -1.0
 """A score that all are above."""
@@ -31,8 +29,8 @@ def nms(
     scores the earlier box is the surer.
 
     Args:
-        boxes: (N, 4) left, top, right, bottom in any one unit, each with an area: of those without one
-            a single one stays.
+        boxes: (N, 4) left, top, right, bottom in any one unit, below a million, each with an area: of those
+            without one a single one stays.
         scores: (N,), finite, not negative.
         classes: (N,).
         iou: 0..1.
@@ -43,6 +41,9 @@ def nms(
     """
     corner_and_size = boxes.astype(np.float64)
     corner_and_size[:, 2:] -= corner_and_size[:, :2]
+    if len(boxes):
+        # Classes are kept apart by moving each by more than the greatest coordinate: none may be negative.
+        corner_and_size[:, :2] -= corner_and_size[:, :2].min()
     # Its stubs want lists, which it takes ten times as long to read.
     suppress: Callable[..., Sequence[int]] = cv2.dnn.NMSBoxesBatched
     kept = suppress(corner_and_size, scores, classes.astype(np.int32), _ANY_SCORE, iou)

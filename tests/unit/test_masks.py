@@ -1,5 +1,6 @@
 """Privacy masks: what lies inside one reaches nobody, in any layout and at any size."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,7 +32,6 @@ sizes = st.tuples(st.integers(8, 60), st.integers(8, 60)).map(lambda half: (2 * 
 def noise(layout, width, height, seed=0):
     shape = (height * 3 // 2, width) if layout == "i420" else (height, width, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    pixels.flags.writeable = False  # it is asked afterwards what it was
     return Frame(pixels, layout, width, height, 1.0, 1.8e9, 0)
 
 
@@ -64,8 +64,8 @@ def test_every_pixel_inside_a_mask_is_paint_in_rgb_and_in_i420(masks, size):
 @settings(max_examples=40, deadline=None)
 def test_what_is_two_pixels_outside_all_masks_stays_as_it_was(masks, size, layout):
     width, height = size
-    frame = noise(layout, width, height)
-    painted = Masks(masks).paint(frame)
+    before = noise(layout, width, height).pixels
+    painted = Masks(masks).paint(noise(layout, width, height))
     y, x = np.mgrid[0:height, 0:width]
     far = np.ones((height, width), bool)
     for points in masks:
@@ -79,13 +79,12 @@ def test_what_is_two_pixels_outside_all_masks_stays_as_it_was(masks, size, layou
             )
             far &= np.hypot(x + 0.5 - ax - along * (bx - ax), y + 0.5 - ay - along * (by - ay)) > 3.0
         far &= ~inside(points, width, height)
-    assert np.array_equal(painted.pixels[:height][far], frame.pixels[:height][far])
+    assert np.array_equal(painted.pixels[:height][far], before[:height][far])
 
 
 @pytest.mark.parametrize("layout", ["rgb", "i420"])
-def test_what_a_mask_hides_is_left_nowhere(layout):
+def test_masks_are_painted_where_the_picture_lies(layout):
     frame = noise(layout, 64, 48)
-    frame.pixels.flags.writeable = True
     bright = frame.half_luma.copy()
     painted = Masks([SQUARE]).paint(frame)
     assert np.shares_memory(painted.pixels, frame.pixels)
@@ -97,9 +96,20 @@ def test_what_a_mask_hides_is_left_nowhere(layout):
 def test_memory_that_cannot_be_written_to_is_copied():
     frame = noise("i420", 64, 48)
     before = frame.pixels.copy()
+    frame.pixels.flags.writeable = False
     painted = Masks([SQUARE]).paint(frame)
     assert np.array_equal(frame.pixels, before)
     assert (painted.mono_s, painted.seq) == (frame.mono_s, frame.seq)
+
+
+@pytest.mark.parametrize(
+    "turned", [np.asfortranarray, lambda pixels: pixels[::-1], lambda pixels: pixels[..., ::-1]]
+)
+def test_memory_that_does_not_lie_in_rows_is_painted_all_the_same(turned):
+    frame = noise("rgb", 64, 48)
+    painted = Masks([SQUARE]).paint(replace(frame, pixels=turned(frame.pixels)))
+    assert (painted.pixels[24, 32] == PAINT).all()
+    assert np.array_equal(painted.pixels[0], turned(noise("rgb", 64, 48).pixels)[0])
 
 
 def test_without_a_mask_a_frame_goes_through_untouched():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -130,3 +131,11 @@ def test_our_own_model_sees_the_same_in_both_layouts() -> None:
     rgb, planar = (detector.detect(frame_of(pixels, layout)) for layout in ("rgb", "i420"))
     assert len(rgb) == len(detector.detect(frame_of(pixels)))
     assert abs(len(rgb) - len(planar)) <= max(3, len(rgb) // 3)
+
+
+def test_an_opencv_that_cannot_suppress_class_by_class_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(cv2.dnn, "NMSBoxesBatched")
+    with pytest.raises(ModelUnavailable, match=r"too old to run it with.*4\.10"):
+        Detector(load_bundle("street-2"))

@@ -40,7 +40,7 @@ def arrays(rows: list[Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 ROWS = st.lists(
     st.tuples(
-        st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(1, 12), st.integers(1, 12)),
+        st.tuples(st.integers(-20, 20), st.integers(-20, 20), st.integers(1, 12), st.integers(1, 12)),
         st.integers(0, 16),
         st.integers(0, 2),
     ),
@@ -78,6 +78,11 @@ def test_boxes_of_two_classes_at_one_place_both_stay() -> None:
 def test_of_boxes_without_an_area_one_stays_and_hides_no_other() -> None:
     boxes = np.array([[1, 1, 1, 3], [5, 5, 5, 5], [2, 2, 9, 9]], np.float32)
     assert nms(boxes, np.array([0.5, 0.9, 0.4], np.float32), np.zeros(3, np.int64), 0.5).tolist() == [1, 2]
+
+
+def test_boxes_beyond_the_left_of_the_picture_hide_none_of_another_class() -> None:
+    boxes = np.array([[200, 200, 300, 300], [-90, -90, 10, 10]], np.float32)
+    assert nms(boxes, np.array([0.9, 0.5], np.float32), np.array([0, 1]), 0.5).tolist() == [0, 1]
 
 
 def test_no_boxes_give_no_boxes() -> None:

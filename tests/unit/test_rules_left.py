@@ -401,6 +401,15 @@ def test_who_stands_stands_though_the_detector_loses_their_feet_and_finds_them_a
             assert right - left >= 5 * 0.05, t
 
 
+def test_who_walks_towards_the_camera_is_somebody_though_their_head_stays_at_the_horizon():
+    about = Attendance()
+    about.follow(at(), 0.0)
+    for t in np.arange(12, 22, 0.2):
+        height = 1.7 / (0.8 * (15.0 - 1.3 * (t - 12)))
+        about.follow(at((1, PERSON, 0.5, 0.3 + height), width=0.35 * height, height=height), t)
+        assert len(about.near_people()) == 1, t
+
+
 def who_is_near_after_meeting(score, height):
     """Somebody walks past a place, and from then on something is found there that never moves."""
     about = Attendance()

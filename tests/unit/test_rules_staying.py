@@ -290,6 +290,15 @@ def test_who_is_missed_where_another_box_of_theirs_is_seen_counts_once():
             assert rule.occupancy() == {PERSON: 2}, t
 
 
+def test_one_look_without_the_older_of_two_boxes_does_not_make_two_of_one_person():
+    rule = CrowdRule("square", YARD)
+    for t in np.arange(0.0, 8.0, 0.1):
+        feet = [(1, PERSON, 0.5, 0.5), (2, PERSON, 0.51, 0.5), (3, PERSON, 0.6, 0.7)]
+        rule.apply(at(*(feet[1:] if round(t, 1) == 5.0 else feet)), float(t))
+        if t > 1.6:
+            assert rule.occupancy() == {PERSON: 2}, t
+
+
 def test_of_two_boxes_round_one_person_the_lower_one_may_end_above():
     rule = CrowdRule("square", YARD)
     for t in np.arange(0.0, 3.0, 0.1):
@@ -378,6 +387,25 @@ def test_a_box_that_is_now_half_of_a_standing_vehicle_and_then_all_of_it_does_no
         return (0.5 if 3 < t < 9 else 0.42, 0.56)
 
     assert sized(StoppedRule("bus-lane", YARD, dwell_s=15), halved, STEADY) == [pytest.approx(15.0, abs=0.2)]
+
+
+def test_a_vehicle_that_creeps_out_from_behind_something_does_not_stand():
+    def creeps(t):
+        return (0.4, 0.5 + 0.008 * t)
+
+    assert sized(StoppedRule("bus-lane", YARD, dwell_s=15), creeps, STEADY[:250]) == []
+
+
+def test_a_vehicle_of_which_half_is_hidden_goes_on_standing_under_another_number():
+    rule, moments = StoppedRule("bus-lane", YARD, dwell_s=15), []
+    for t in STEADY:
+        left, track = (0.42, 1) if t < 8 else (0.49, 2)
+        width = 0.56 - left
+        tracks = at(
+            (track, CAR, (left + 0.56) / 2, 0.5), width=width, ended=(1,) if round(t, 1) == 8.0 else ()
+        )
+        moments += [float(t) for _ in rule.apply(tracks, float(t))]
+    assert moments == [pytest.approx(15.0, abs=0.3)]
 
 
 def test_a_vehicle_that_drives_into_the_picture_does_not_stand_though_the_edge_cuts_it_off():

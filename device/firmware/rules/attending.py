@@ -42,6 +42,8 @@ BEGINNING_S: Final = 10.0
 MOST: Final = 1000
 CAME_FROM: Final = 3.0
 """Whoever has walked so many of the own widths is a person and no thing."""
+SAME_WIDTH: Final = 0.15
+"""A box whose width has changed by no more than this share is as wide as before."""
 NARROWEST: Final = 0.002
 """No width is taken for less: a box at the picture's edge may have none."""
 MET_WIDTHS: Final = 3.0
@@ -107,7 +109,7 @@ class _Somebody:
         self.box, self.last_s = box, mono_s
         before = self.place
         gone = hypot((left + right - before[0] - before[2]) / 2, bottom - before[3])
-        if gone > width / 2 and _for_sure(before, box) > width / 2:
+        if gone > width / 2 and not _is_where_it_was(before, box):
             self.came_from += gone / max(width, NARROWEST)
             self.place, self.since_s, self.has_moved = box, mono_s, True
             self.walked = self.walked.most(self.look)
@@ -201,9 +203,14 @@ class Attendance:
         self._began_s = None
 
 
-def _for_sure(before: Box, after: Box) -> float:
-    across = least_shift(before[::2], after[::2])
-    return hypot(across, least_shift(before[1::2], after[1::2]))
+def _is_where_it_was(before: Box, after: Box) -> bool:
+    """Whether only feet were lost or found: it is as wide as before, and neither head nor middle has moved.
+
+    Who walks towards the camera keeps both, too, but grows.
+    """
+    was, width = before[2] - before[0], after[2] - after[0]
+    is_as_wide = abs(width - was) <= SAME_WIDTH * was
+    return is_as_wide and max(least_shift(before[::2], after[::2]), abs(after[1] - before[1])) <= width / 2
 
 
 def _joined(old: _Somebody, new: _Somebody) -> _Somebody:

@@ -52,17 +52,15 @@ RETURNED: Final = 0.4
 """Share of a region that must look as before a change that was not told, to be the end of that change."""
 RIPE: Final = 0.6
 """Share of a region that must be old enough."""
+DARKEST: Final = 0.35
+"""A shadow leaves so much of the light, or more."""
+LEAST_THING: Final = 0.25
+"""Less than this share of what was left that is no shadow is no thing by itself."""
 Mask = npt.NDArray[np.bool_]
 Plane = npt.NDArray[np.float32]
 Planes = npt.NDArray[np.float32]
 """Shape (C, H, W): luma, and two planes of colour where there are any."""
 Seconds = npt.NDArray[np.float64]
-
-
-DARKEST: Final = 0.35
-"""A shadow leaves so much of the light, or more."""
-LEAST_THING: Final = 0.25
-"""Less than this share of what was left that is no shadow is no thing by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,10 +168,9 @@ class Gathering:
         return nearest if nearest is not None and away[nearest] <= SAME else None
 
     def _note_doubles(self, mono_s: float) -> None:
-        """Note who is at the place of another, of each pair the one that came later; the missed, too."""
-        known = ((member, track) for track, member in self._members.items())
-        placed = [one for one in known if one[0].is_missed or one[0].last_s == mono_s]
-        members = sorted(placed, key=lambda one: one[0].x)
+        """Note who is at the place of another, of each pair the one that is missed or came later."""
+        known = [(member, track) for track, member in self._members.items()]
+        members = sorted(known, key=lambda one: one[0].x)
         tallest = max((member.height for member, _ in members), default=0.0)
         beside: set[int] = set()
         for index, (member, track) in enumerate(members):
@@ -181,7 +180,8 @@ class Gathering:
                     break
                 height = max(member.height, other.height)
                 if apart < ONE_PLACE[0] * height and abs(other.y - member.y) < ONE_PLACE[1] * height:
-                    beside.add(max(track, younger))
+                    # Who is seen is told of; of two that are alike the one that came later is the double.
+                    beside.add(max((member.is_missed, track), (other.is_missed, younger))[1])
         for member, track in members:
             if track not in beside:
                 member.beside_s = None

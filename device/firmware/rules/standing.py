@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import dist, hypot
+from math import hypot
 from typing import Final
 
 from device.firmware.geometry import Box, Polygon, least_shift
@@ -26,9 +26,9 @@ SHIFT_S: Final = 3.0
 half hidden are wrong for longer."""
 SAME_PLACE_S: Final = 10.0
 """A track that begins where one that stood was lost so short a time ago goes on standing."""
+HIDDEN_WIDTHS: Final = 0.35
+"""So many of its widths the middle of a box is off when more than half of a thing is hidden."""
 MOST_LOST: Final = 64
-Foot = tuple[float, float]
-"""Where a thing stands: the bottom centre of its box, x and y."""
 
 
 @dataclass(slots=True)
@@ -58,15 +58,15 @@ class Stand:
     alone_s: float = 0.0
 
     def away(self, x: float, y: float, width: float) -> float:
-        """Return how far off its place a box is, in shares of the picture."""
-        left, _, right, bottom = self.place
-        return hypot(least_shift((left, right), (x - width / 2.0, x + width / 2.0)), y - bottom)
+        """Return how far off its place a box is, in shares of the picture.
 
-    @property
-    def foot(self) -> Foot:
-        """Bottom centre of its place."""
+        One side that has stayed is enough, but only for as much as a thing may be hidden.
+        """
         left, _, right, bottom = self.place
-        return (left + right) / 2.0, bottom
+        across = abs(x - (left + right) / 2.0)
+        if across <= HIDDEN_WIDTHS * (right - left):
+            across = least_shift((left, right), (x - width / 2.0, x + width / 2.0))
+        return hypot(across, y - bottom)
 
     def patience_s(self, away: float, width: float) -> float:
         """Return how long it must be so far away to have left its place."""
@@ -103,7 +103,7 @@ class Standers:
             stand = self.by_track.get(track)
             if stand is None:
                 if inside[row]:
-                    self.by_track[track] = self._began(tracks, row, (x, y), near, mono_s)
+                    self.by_track[track] = self._began(tracks, row, near, mono_s)
                 continue
             away = stand.away(x, y, width)
             if away <= near:
@@ -141,7 +141,10 @@ class Standers:
         self._lost.clear()
 
     def _inside(self, tracks: Tracks, chosen: list[Standing]) -> list[bool]:
-        """Return which rows are in the zone; of those at its border only the ones that are not known yet."""
+        """Return which rows are in the zone; of those at its border only the ones that are not known yet.
+
+        One at the border that leaves its place is new again with the next frame.
+        """
         inside = tracks.inside(self.area)
         if not self.border:
             return inside
@@ -155,22 +158,23 @@ class Standers:
         beside = {row for row, near in zip(unknown, is_near.tolist(), strict=True) if near}
         return [held or row in beside for row, held in enumerate(inside)]
 
-    def _began(self, tracks: Tracks, row: int, foot: Foot, near: float, mono_s: float) -> Stand:
-        before = self._missed(tracks, foot, near, mono_s)
+    def _began(self, tracks: Tracks, row: int, near: float, mono_s: float) -> Stand:
+        before = self._missed(tracks, row, near, mono_s)
         if before is None:
             return Stand(box_of(tracks, row), mono_s, mono_s, (tracks, row), mono_s)
         before.seen, before.home_s = (tracks, row), mono_s
         return before
 
-    def _missed(self, tracks: Tracks, foot: Foot, near: float, mono_s: float) -> Stand | None:
-        """Take out what stood at a place and is not seen there any more, ended or not."""
+    def _missed(self, tracks: Tracks, row: int, near: float, mono_s: float) -> Stand | None:
+        """Take out what stood at the place of a box and is not seen there any more, ended or not."""
+        _, _, _, x, y, width = tracks.standing[row]
         for index, (_, stand) in enumerate(self._lost):
-            if dist(foot, stand.foot) <= near:
+            if stand.away(x, y, width) <= near:
                 del self._lost[index]
                 return stand
         seen = set(tracks.ids.tolist())
         for track, stand in self.by_track.items():
             is_missed = track not in seen and mono_s - stand.home_s < SAME_PLACE_S
-            if is_missed and dist(foot, stand.foot) <= near:
+            if is_missed and stand.away(x, y, width) <= near:
                 return self.by_track.pop(track)
         return None

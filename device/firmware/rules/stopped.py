@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from device.firmware.geometry import Points, Polygon
 from device.firmware.rules.choice import sighting
@@ -12,9 +13,9 @@ from device.firmware.tracks import Tracks
 from device.models.labels import CLASSES
 from ota.messages.structs import Severity
 
-BORDER = 0.05
-"""Heights: the box of a large vehicle ends so much below its wheels, in its shadow."""
-VEHICLES = frozenset(CLASSES.index(name) for name in ("motorcycle", "car", "bus", "truck"))
+BORDER: Final = 0.05
+"""The box of a large vehicle ends so many of its heights below its wheels, in its shadow."""
+VEHICLES: Final = frozenset(CLASSES.index(name) for name in ("motorcycle", "car", "bus", "truck"))
 
 
 @dataclass(slots=True)
