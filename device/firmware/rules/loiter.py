@@ -24,7 +24,7 @@ PLACE_WIDTHS: Final = 1.0
 """Who is within this many of their own widths of a place is at it."""
 MOVED_S: Final = 2.0
 """Who has been away from their place for so long has another."""
-KEPT_S: Final = 1.5
+KEPT_S: Final = 1.2
 """A place that was kept to for a shorter time is one that somebody passed."""
 SWAP_S: Final = 3.0
 """Who comes to a place about so long before or after another leaves it may be that other."""
