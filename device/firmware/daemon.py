@@ -23,7 +23,8 @@ from device.firmware.config import Config
 from device.firmware.eye import Eye, make_eye
 from device.firmware.fleet_word import FleetWord
 from device.firmware.health import Pace
-from device.firmware.link import Link, LinkSettings
+from device.firmware.link import Link
+from device.firmware.link_client import LinkSettings
 from device.firmware.looking import Looking
 from device.firmware.outbox import Outbox, OutboxSettings
 from device.firmware.parts import NO_LIMIT_S, Part, Situation, always, unless_safe

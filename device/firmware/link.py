@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.errors import ConfigError
-from device.firmware.clock import BUILT_UTC_S
 from device.firmware.delivery import Delivery
-from device.firmware.fleet_https import begin_of, heed_clock
+from device.firmware.link_client import LinkSettings, make_client, packet_bytes
 from device.firmware.outbox import Outbox
 from device.firmware.remote.commands import Answer
 from ota.errors import WireError
@@ -48,37 +42,6 @@ _log = logging.getLogger(__name__)
 
 PUMP_S: Final = 0.25
 GOODBYE_S: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """Where the broker is and how patient the link is.
-
-    Attributes:
-        host: name or address of the broker.
-        port: TCP port.
-        username: the device's id, where the broker wants a name and password.
-        password: with it.
-        ca: PEM file of the CA that signed the broker's certificate; turns TLS on.
-        cert: PEM file of the device's certificate chain, for mTLS.
-        key: PEM file of its key.
-        keepalive_s: the broker publishes the will after 1.5 times this silence.
-        resend_s: a message unacknowledged for this long is sent again; doubles each time.
-        max_resend_s: up to this.
-        replay_per_s: messages a second of those that waited while the link was away.
-    """
-
-    host: str
-    port: int = 1883
-    username: str = ""
-    password: str = ""
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    keepalive_s: int = 20
-    resend_s: float = 30.0
-    max_resend_s: float = 600.0
-    replay_per_s: float = 50.0
 
 
 class Link:
@@ -207,15 +170,7 @@ class Link:
         return goodbye.is_published()
 
     def _make_client(self) -> mqtt.Client:
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=self._device, clean_session=True, protocol=mqtt.MQTTv311
-        )
-        if self._settings.username:
-            client.username_pw_set(self._settings.username, self._settings.password)
-        if self._settings.ca is not None:
-            self._set_tls(client, self._settings.ca)
-        client.max_inflight_messages_set(0)  # the window is ours; what paho still holds must not come late
-        client.reconnect_delay_set(min_delay=1, max_delay=60)
+        client = make_client(self._device, self._settings)
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
@@ -223,24 +178,6 @@ class Link:
         client.on_message = self._heard
         self._set_will(client)
         return client
-
-    def _set_tls(self, client: mqtt.Client, ca: Path) -> None:
-        cert, key = self._settings.cert, self._settings.key
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.load_verify_locations(ca)
-            if cert:
-                context.load_cert_chain(cert, key)
-            been_s = max(BUILT_UTC_S, begin_of(cert) if cert else 0.0)
-            client.tls_set_context(context)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            files = ", ".join(str(file) for file in (ca, cert, key) if file)
-            reason = f"the TLS files cannot be used ({error}): {files}"
-            raise ConfigError(None, None, "mqtt.ca", reason) from error
-        # A board without a battery wakes in 1970, or at its last power cut: while its clock is certainly
-        # wrong, no date speaks against anybody.
-        client.on_pre_connect = lambda *_: heed_clock(context, been_s)
 
     def _set_will(self, client: mqtt.Client) -> None:
         topic = Topic(self._device, Channel.STATUS)
@@ -392,10 +329,3 @@ class Link:
     def _publish(self, topic: str, payload: bytes, *, qos: int, is_retained: bool) -> None:
         self._client.publish(topic, payload, qos=qos, retain=is_retained)
         self.bytes_sent += packet_bytes(topic, payload, qos)
-
-
-def packet_bytes(topic: str, payload: bytes, qos: int) -> int:
-    """Return the size of one PUBLISH packet in bytes (MQTT 3.1.1, sections 2.2 and 3.3), TCP/IP aside."""
-    rest = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
-    length_field = 1 + (rest > 127) + (rest > 16_383) + (rest > 2_097_151)
-    return 1 + length_field + rest

@@ -16,7 +16,7 @@ from device.models.candidates import Floats, Integers
 MOST_DETECTIONS = 300
 """Most boxes that one frame may keep."""
 
-_ANY_SCORE = -1.0
+_ANY_SCORE = float("-inf")
 """A score that all are above."""
 
 
@@ -29,9 +29,9 @@ def nms(
     scores the earlier box is the surer.
 
     Args:
-        boxes: (N, 4) left, top, right, bottom in any one unit, below a million, each with an area: of those
-            without one a single one stays.
-        scores: (N,), finite, not negative.
+        boxes: (N, 4) left, top, right, bottom in any one unit, below a million. Those without an area overlap
+            nothing.
+        scores: (N,), finite.
         classes: (N,).
         iou: 0..1.
         limit: Most boxes to keep.
@@ -44,6 +44,13 @@ def nms(
     if len(boxes):
         # Classes are kept apart by moving each by more than the greatest coordinate: none may be negative.
         corner_and_size[:, :2] -= corner_and_size[:, :2].min()
+    empty = (corner_and_size[:, 2:] <= 0.0).any(axis=1).nonzero()[0]
+    if len(empty):
+        # To OpenCV all boxes without an area are one and the same.
+        rows = np.delete(np.arange(len(boxes)), empty)
+        solid = nms(boxes[rows], scores[rows], classes[rows], iou, limit=len(rows))
+        stays = np.concatenate([rows[solid], empty])
+        return stays[np.lexsort((stays, -scores[stays]))][:limit]
     # Its stubs want lists, which it takes ten times as long to read.
     suppress: Callable[..., Sequence[int]] = cv2.dnn.NMSBoxesBatched
     kept = suppress(corner_and_size, scores, classes.astype(np.int32), _ANY_SCORE, iou)

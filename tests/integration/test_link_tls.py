@@ -9,7 +9,8 @@ import threading
 import pytest
 import trustme
 
-from device.firmware.link import Link, LinkSettings
+from device.firmware.link import Link
+from device.firmware.link_client import LinkSettings
 from device.firmware.outbox import Outbox
 from device.firmware.remote import Answer
 from ota.messages import Channel, Event, Topic, format_ts, new_id

@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 
 from device.firmware.counts import Bucket, Counts
-from device.firmware.link import Link, LinkSettings
+from device.firmware.link import Link
+from device.firmware.link_client import LinkSettings
 from device.firmware.outbox import Outbox, OutboxSettings
 from device.firmware.remote import Answer
 from ota.messages import BoxedObject, Channel, Count, Event, Topic, format_ts, new_id

@@ -19,7 +19,8 @@ from contextlib import closing
 
 import pytest
 
-from device.firmware.link import Link, LinkSettings
+from device.firmware.link import Link
+from device.firmware.link_client import LinkSettings
 from device.firmware.outbox import Outbox
 from device.firmware.remote import Answer
 from ota.messages import BoxedObject, Channel, Event, Topic, format_ts, new_id

@@ -357,18 +357,26 @@ def test_what_was_learnt_and_not_told_is_not_told_when_it_goes():
     assert not walks(LeftRule("hall", WHOLE, dwell_s=20), Scene(), 150, acts=shadow, way=passes_at_last)
 
 
-def test_a_thing_as_bright_as_the_ground_is_found_by_its_colour():
-    rule, scene, kinds = LeftRule("hall", WHOLE, dwell_s=20), Scene(), []
+def told_in_colour(put_down):
+    """Somebody comes at 10 s, puts something down at 20 s and goes; `put_down` draws it, (H, W, 3) Y U V."""
+    rule, scene, found = LeftRule("hall", WHOLE, dwell_s=20), Scene(), []
     for step in range(180):
         t = step / 2
         owner = (0.05 + 0.04 * (t - 10), 0.8) if 10 <= t < 20 else (0.45 - 0.04 * (t - 20), 0.8)
         is_about = 10 <= t < 30
         small = np.dstack([scene.plane(owner if is_about else None), *np.full((2, H, W), 128, np.uint8)])
         if t >= 20:
-            small[85:97, 83:91, 2] = 200
+            put_down(small)
         rule.apply(at(*([(1, PERSON, *owner)] if is_about else []), width=0.08, height=0.3), t)
-        kinds += [happening.kind for happening in rule.watch_small(small, t)]
-    assert kinds == ["object-left"]
+        found += rule.watch_small(small, t)
+    return found
+
+
+def test_a_thing_as_bright_as_the_ground_is_found_by_its_colour():
+    def colourful(small):
+        small[85:97, 83:91, 2] = 200
+
+    assert [happening.kind for happening in told_in_colour(colourful)] == ["object-left"]
 
 
 def test_who_stands_with_the_legs_together_reaches_as_far_as_they_did_when_walking():
@@ -484,17 +492,10 @@ def test_a_thing_whose_shadow_falls_out_of_the_zone_is_left():
 
 
 def test_the_box_of_what_was_left_is_that_of_the_thing_and_not_of_its_shadow():
-    rule, scene, boxes = LeftRule("hall", WHOLE, dwell_s=20), Scene(), []
-    for step in range(180):
-        t = step / 2
-        owner = (0.05 + 0.04 * (t - 10), 0.8) if 10 <= t < 20 else (0.45 - 0.04 * (t - 20), 0.8)
-        is_about = 10 <= t < 30
-        small = np.dstack([scene.plane(owner if is_about else None), *np.full((2, H, W), 128, np.uint8)])
-        if t >= 20:
-            small[90:97, 91:115, 0] //= 2
-            small[85:97, 83:91] = 200, 100, 170
-        rule.apply(at(*([(1, PERSON, *owner)] if is_about else []), width=0.08, height=0.3), t)
-        boxes += [happening.seen.box for happening in rule.watch_small(small, t)]
-    ((left, top, right, bottom),) = boxes
+    def casts_a_shadow(small):
+        small[90:97, 91:115, 0] //= 2
+        small[85:97, 83:91] = 200, 100, 170
+
+    ((left, top, right, bottom),) = [happening.seen.box for happening in told_in_colour(casts_a_shadow)]
     assert (left * W, right * W) == (pytest.approx(83, abs=1), pytest.approx(91, abs=2))
     assert (top * H, bottom * H) == (pytest.approx(85, abs=1), pytest.approx(97, abs=1))

@@ -128,15 +128,11 @@ class Stage:
         return self.points([(left, far), (right, far), (right, near), (left, near)])
 
     def pavement_zone(self, from_share: float, to_share: float) -> Polygon:
-        """A part of the near pavement, from share to share (0..1) of what is seen of its middle.
-
-        It reaches farther towards the camera than anybody stands: the lower edge of a figure lies there, and
-        who stands on a border is neither in nor out.
-        """
+        """A part of the near pavement, from share to share (0..1) of what is seen of its middle."""
         near, far = self.pavement()
         middle = (near + far) / 2
         x_m = self.across(middle, from_share), self.across(middle, to_share)
-        return self.rectangle(x_m, (near - 0.7, far + 0.35))
+        return self.rectangle(x_m, (near - 0.35, far + 0.35))
 
     def lane_zone(self, lane: Lane, x_m: Ground) -> Polygon:
         """The part of a lane where its vehicles stand: their lower edge is that of their near side."""
