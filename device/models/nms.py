@@ -44,7 +44,7 @@ def nms(
     if len(boxes):
         # Classes are kept apart by moving each by more than the greatest coordinate: none may be negative.
         corner_and_size[:, :2] -= corner_and_size[:, :2].min()
-    empty = (corner_and_size[:, 2:] <= 0.0).any(axis=1).nonzero()[0]
+    empty = np.flatnonzero(np.any(corner_and_size[:, 2:] <= 0.0, axis=1))
     if len(empty):
         # To OpenCV all boxes without an area are one and the same.
         rows = np.delete(np.arange(len(boxes)), empty)
