@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from device.firmware.rules import LineRule, OriginRule, SpeedRule, WrongWayRule, arrow_of
 from device.firmware.rules.ground import Ground, ground_fault, homography
 from device.firmware.rules.speed import speed_along
-from tests.made_tracks import CAR, PERSON, at, told
+from tests.made_tracks import BUS, CAR, PERSON, at, told
 
 ROAD = np.array([[0.1, 0.3], [0.9, 0.3], [0.9, 0.9], [0.1, 0.9]])
 STEADY = np.arange(0, 20, 1 / 10)
@@ -178,6 +178,27 @@ def test_a_calibration_without_fault_takes_its_points_to_their_metres(points, me
 def test_a_point_of_the_road_is_found_again_in_metres(across, along):
     place = np.array([place_of(8.0 * across, 40.0 * along)])
     assert Ground(CORNERS, METRES).metres(place)[0] == pytest.approx((8.0 * across, 40.0 * along), abs=1e-6)
+
+
+def test_a_bus_whose_box_leaves_the_zone_for_a_moment_is_told_once_and_in_time():
+    road = np.array([[0.0, 0.4], [1.0, 0.4], [1.0, 0.6], [0.0, 0.6]])
+
+    def trembles(t):
+        return 0.9 - 0.1 * t, 0.61 if int(t * 10) % 4 == 3 else 0.59
+
+    rule = WrongWayRule("one-way", road, (1.0, 0.0))
+    ((when, _),) = told(rule, trembles, np.arange(0, 8, 0.1), cls=BUS, width=0.2)
+    assert when <= 1.5
+
+
+def test_who_left_the_zone_and_comes_in_anew_the_wrong_way_is_told_again():
+    road = np.array([[0.0, 0.4], [1.0, 0.4], [1.0, 0.6], [0.0, 0.6]])
+
+    def again(t):
+        return (0.9 - 0.1 * min(t, 4), 0.5) if t < 4 else (0.5, 0.8) if t < 6 else (0.5 - 0.1 * (t - 6), 0.5)
+
+    found = told(WrongWayRule("one-way", road, (1.0, 0.0)), again, np.arange(0, 9, 0.1), width=0.05)
+    assert [when > 6 for when, _ in found] == [False, True]
 
 
 def test_beyond_the_horizon_there_are_no_metres():

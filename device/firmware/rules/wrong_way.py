@@ -17,18 +17,24 @@ LEAST_TRAVEL: Final = 0.05
 """Share of the picture that must be gone backwards: boxes tremble."""
 TRAVEL_WIDTHS: Final = 0.5
 """The same as a share of the object's own width; the larger of both counts."""
+OUT_S: Final = 1.0
+"""Who was outside for a shorter time was not: the box of a bus ends now in the zone and now below it."""
 WIDEST_DEG: Final = 60.0
 """Going backwards is within this angle of the opposite direction; else it is going across."""
 
 
 @dataclass(slots=True)
 class _Way:
-    """The farthest that an object got in the right direction: how far it went back is measured from there."""
+    """The farthest that an object got in the right direction: how far it went back is measured from there.
+
+    `in_s` is when it was inside last.
+    """
 
     at_s: float
     along: float
     across: float
     has_told: bool = False
+    in_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -37,7 +43,7 @@ class WrongWayRule:
 
     An object is told when it went back from the farthest point that it had reached: at least half its own
     width (and a twentieth of the picture), for `hold_s`, and more backwards than across. It is told again
-    only after it went the right way as far as that, or came into the zone anew.
+    only after it went the right way as far as that, or was out of the zone for `OUT_S`.
 
     Attributes:
         name: unique on its camera.
@@ -71,10 +77,12 @@ class WrongWayRule:
         follow_renames(self._ways, tracks)
         inside, happenings = tracks.inside(self.area), []
         for row, track, _, *stand in of_classes(tracks, self.classes):
-            if not inside[row]:
-                self._ways.pop(track, None)
-            elif self._goes_back(track, stand, mono_s):
-                happenings.append(self._told(tracks, row))
+            if inside[row]:
+                if self._goes_back(track, stand, mono_s):
+                    happenings.append(self._told(tracks, row))
+                self._ways[track].in_s = mono_s
+            elif track in self._ways and mono_s - self._ways[track].in_s >= OUT_S:
+                del self._ways[track]
         take_ended(self._ways, tracks)
         return happenings
 
